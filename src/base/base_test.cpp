@@ -1,0 +1,102 @@
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "base/threads.h"
+
+namespace fettle {
+namespace {
+
+TEST(Error, NamesTheNearest) {
+  EXPECT_EQ(nearest_name("learning_rat", {"learning_rate", "batch_size"}), "learning_rate");
+  EXPECT_EQ(nearest_name("zzz", {"learning_rate", "batch_size"}), "");
+}
+
+TEST(File, AtomicWriteReplacesWholeOrNotAtAll) {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "a.txt";
+  write_file(path, "old");
+  {
+    AtomicFile file(path);
+    file.write("half");
+  }
+  EXPECT_EQ(read_file(path), "old");
+  AtomicFile file(path);
+  file.write("xxxxx new");
+  file.write_at(0, "whole", 5);
+  file.commit();
+  EXPECT_EQ(read_file(path), "whole new");
+  size_t entries = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path())) ++entries;
+  EXPECT_EQ(entries, 1u);
+}
+
+TEST(File, ErrorsNameThePath) {
+  try {
+    read_file("/nonexistent/file");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("/nonexistent/file"), std::string::npos);
+    EXPECT_EQ(error.kind(), Error::Kind::io);
+  }
+}
+
+TEST(File, ReplaceFolder) {
+  TemporaryFolder folder;
+  write_file(folder.path() / "made/x", "1");
+  replace_folder(folder.path() / "made", folder.path() / "target");
+  write_file(folder.path() / "made/y", "2");
+  replace_folder(folder.path() / "made", folder.path() / "target");
+  EXPECT_FALSE(fs::exists(folder.path() / "target/x"));
+  EXPECT_EQ(read_file(folder.path() / "target/y"), "2");
+}
+
+TEST(Hash, IsStable) {
+  EXPECT_EQ(hash_hex(""), "99aa06d3014798d86001c324468d497f");
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_NE(Hasher().add("a").add("b").hex(), Hasher().add("ab").hex());
+}
+
+// Known-answer vectors of the Random123 distribution (kat_vectors, philox4x32 10).
+TEST(Random, PhiloxKnownAnswers) {
+  EXPECT_EQ(philox(0, 0, 0), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox(~0ull, ~0ull, ~0ull), (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+}
+
+TEST(Threads, CoversEveryIndexOnceAndRethrows) {
+  std::vector<std::atomic<int>> hits(1001);
+  parallel_for(1001, 10, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) ++hits[static_cast<size_t>(i)];
+  });
+  for (const auto& hit : hits) EXPECT_EQ(hit.load(), 1);
+  EXPECT_THROW(parallel_for(100, 1, [](int64_t, int64_t) { throw Error("x"); }), Error);
+}
+
+TEST(Json, ErrorsNameThePlace) {
+  EXPECT_THROW(parse_json(std::string(100000, '['), "deep"), Error);
+  try {
+    parse_json("{\n\"a\": 1,\n}", "file.json");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("file.json"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("line 3"), std::string::npos);
+  }
+  EXPECT_EQ(json_get_or<int>(Json::object(), "a", 3, "x"), 3);
+  EXPECT_THROW(json_get<int>(Json{{"a", "b"}}, "a", "x"), Error);
+}
+
+TEST(Progress, HumanUnits) {
+  EXPECT_EQ(human_bytes(1.5e9), "1.50 GB");
+  EXPECT_EQ(human_seconds(3720), "1 h 02 min");
+  EXPECT_EQ(human_count(12345), "12.3k");
+}
+
+}  // namespace
+}  // namespace fettle

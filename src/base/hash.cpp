@@ -1,0 +1,68 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+
+namespace fettle {
+namespace {
+
+std::string hex(XXH128_hash_t value) { return fmt::format("{:016x}{:016x}", value.high64, value.low64); }
+
+std::string hash_file(const fs::path& path) { return hash_hex(MappedFile(path).text()); }
+
+}  // namespace
+
+std::string hash_hex(std::string_view bytes) { return hex(XXH3_128bits(bytes.data(), bytes.size())); }
+uint64_t hash64(std::string_view bytes, uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
+
+std::string hash_path(const fs::path& path) {
+  if (!fs::is_directory(path)) return hash_file(path);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  Hasher hasher;
+  for (const auto& file : files) hasher.add(fs::relative(file, path).generic_string()).add(hash_file(file));
+  return hasher.hex();
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr) != 1) throw Error("SHA-256 is not available");
+  std::string out;
+  for (unsigned int i = 0; i < size; ++i) out += fmt::format("{:02x}", digest[i]);
+  return out;
+}
+
+std::string sha256_file(const fs::path& path) { return sha256_hex(MappedFile(path).text()); }
+
+struct Hasher::State {
+  XXH3_state_t* value = XXH3_createState();
+  ~State() { XXH3_freeState(value); }
+};
+
+Hasher::Hasher() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->value); }
+Hasher::~Hasher() = default;
+
+Hasher& Hasher::add(std::string_view bytes) {
+  const uint64_t size = bytes.size();
+  add_raw(&size, sizeof size);
+  return add_raw(bytes.data(), bytes.size());
+}
+
+Hasher& Hasher::add_raw(const void* data, size_t size) {
+  XXH3_128bits_update(state_->value, data, size);
+  return *this;
+}
+
+std::string Hasher::hex() const { return fettle::hex(XXH3_128bits_digest(state_->value)); }
+
+}  // namespace fettle

@@ -1,0 +1,59 @@
+#include "base/threads.h"
+
+#include <omp.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <exception>
+
+namespace fettle {
+namespace {
+
+int detect() {
+  if (const char* text = std::getenv("FETTLE_THREADS"); text != nullptr && std::atoi(text) > 0) return std::atoi(text);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  const int available = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : omp_get_num_procs();
+  return std::max(1, available);
+}
+
+int& setting() {
+  static int value = [] {
+    const int count = detect();
+    omp_set_num_threads(count);
+    return count;
+  }();
+  return value;
+}
+
+}  // namespace
+
+int threads() { return setting(); }
+
+void set_threads(int count) {
+  setting() = std::max(1, count);
+  omp_set_num_threads(setting());
+}
+
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  if (count <= 0) return;
+  const int64_t pieces = std::min<int64_t>(threads(), (count + std::max<int64_t>(grain, 1) - 1) / std::max<int64_t>(grain, 1));
+  if (pieces <= 1 || omp_in_parallel()) {
+    body(0, count);
+    return;
+  }
+  std::exception_ptr error;
+#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(pieces))
+  for (int64_t piece = 0; piece < pieces; ++piece) {
+    try {
+      body(count * piece / pieces, count * (piece + 1) / pieces);
+    } catch (...) {
+#pragma omp critical(fettle_parallel_for_error)
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace fettle

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Fails when a module includes one that it may not: the one-way rule of docs/architecture.md.
+
+Usage: include_directions.py SRC [--self-test]
+"""
+import pathlib
+import re
+import sys
+
+ALLOWED = {
+    "base": [],
+    "tensor": ["base"],
+    "kernels": ["base", "tensor"],
+    "model": ["base", "tensor", "kernels"],
+    "checkpoint": ["base", "tensor", "kernels", "model"],
+    "text": ["base"],
+    "data": ["base", "text"],
+    "generate": ["base", "tensor", "kernels", "model", "checkpoint", "text"],
+    "train": ["base", "tensor", "kernels", "model", "checkpoint", "text", "data", "generate"],
+    "feedback": ["base", "text", "data", "generate"],
+    "evaluate": ["base", "text", "data", "generate", "feedback"],
+    "map": ["base", "tensor", "kernels"],
+    "serve": ["base", "tensor", "kernels", "model", "checkpoint", "text", "generate"],
+}
+EVERYTHING = list(ALLOWED) + ["recipe"]
+ALLOWED["recipe"] = list(ALLOWED)
+ALLOWED["cli"] = EVERYTHING
+ALLOWED["api"] = EVERYTHING
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
+
+
+def violations(src):
+    found, seen = [], 0
+    for path in sorted(src.rglob("*")):
+        if path.suffix not in {".h", ".cpp", ".cu", ".cuh"}:
+            continue
+        seen += 1
+        module = path.relative_to(src).parts[0]
+        if module not in ALLOWED:
+            found.append(f"{path}: module '{module}' has no place in the list")
+            continue
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+            match = INCLUDE.match(line)
+            if not match:
+                continue
+            target = match.group(1)
+            if target in ALLOWED and target != module and target not in ALLOWED[module]:
+                found.append(f"{path}:{number}: {module} may not include {target}")
+    return found, seen
+
+
+def self_test():
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        src = pathlib.Path(folder)
+        (src / "base").mkdir()
+        (src / "base" / "bad.h").write_text('#include "train/trainer.h"\n')
+        found, _ = violations(src)
+        assert len(found) == 1 and "base may not include train" in found[0], found
+
+
+if __name__ == "__main__":
+    self_test()
+    found, seen = violations(pathlib.Path(sys.argv[1]))
+    if seen == 0:
+        found.append(f"no source files under {sys.argv[1]}")
+    print("\n".join(found) or f"{seen} files, every include runs one way")
+    sys.exit(1 if found else 0)
