@@ -1,0 +1,36 @@
+#pragma once
+// Which rows go into which bin of tokens, and in which order an epoch visits the rows. Pure functions: the
+// position of a run in its data is (epoch, index) alone.
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace fettle::data {
+
+using Bin = std::vector<int64_t>;  ///< indices into `lengths`, ascending
+
+/// Best-fit decreasing: the longest first, each into the fullest bin that still holds it. O(n log capacity).
+/// No row is split; deterministic (ties by index). Bins come ordered by their smallest index. Error when a
+/// row is longer than `capacity`, or a length is not positive.
+std::vector<Bin> pack_best_fit(std::span<const int64_t> lengths, int64_t capacity);
+
+/// Consecutive rows, a new bin when the next row does not fit: keeps the file's order.
+std::vector<Bin> pack_in_order(std::span<const int64_t> lengths, int64_t capacity);
+
+/// Share of the bins' tokens that is filled.
+double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bin>& bins, int64_t capacity);
+
+/// The rows of one epoch in visiting order: 0..count-1, shuffled by (seed, epoch) unless `shuffle` is false.
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffle);
+
+/// The rows of optimiser step `step` (0-based, over all epochs) with `batch_size` rows a step: an epoch's
+/// last batch may be smaller, none spans two epochs.
+struct Batch {
+  int64_t epoch = 0;
+  int64_t begin = 0;  ///< index into the epoch's order
+  std::vector<int64_t> rows;
+};
+int64_t steps_per_epoch(int64_t count, int64_t batch_size);
+Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle);
+
+}  // namespace fettle::data

@@ -1,0 +1,94 @@
+#pragma once
+// Rows out of data files: JSONL, a JSON array, either compressed with gzip or zstd, from files, folders,
+// patterns or "-".
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "data/rejected.h"
+
+namespace fettle::data {
+
+/// A row as it stands in its file: one JSON value, not yet parsed. `text` is valid UTF-8.
+struct Row {
+  std::string text;
+  int64_t number = 0;  ///< 0-based over all files; counts broken rows too
+  int64_t line = 0;    ///< 1-based line where it starts in its (uncompressed) file
+  std::shared_ptr<const std::string> file;
+
+  std::string where() const;  ///< "file:line", for errors
+};
+
+struct ReadOptions {
+  uint64_t max_row_bytes = uint64_t{64}
+                           << 20;  ///< a longer row is rejected, and its bytes are skipped without being kept
+  uint64_t batch_bytes = uint64_t{8} << 20;  ///< how much text next() gathers
+};
+
+/// What was read. Everything that was not a row is in the RejectedRows.
+struct ReadReport {
+  int64_t rows = 0;                ///< good rows
+  int64_t rejected = 0;            ///< broken rows, and files that end in the middle of one
+  int64_t repaired = 0;            ///< rows with invalid UTF-8 (replaced by U+FFFD) or lone surrogate escapes
+  uint64_t bytes = 0;              ///< uncompressed
+  std::vector<std::string> files;  ///< in reading order
+  std::map<std::string, int64_t> formats;  ///< file kinds: "jsonl", "json array", "jsonl, gzip", … → files
+};
+
+/// The files that `paths` mean, in a stable order: a file; a folder's data files (*.jsonl, *.json, *.ndjson,
+/// *.parquet and their .gz and .zst, sorted by name, subfolders included); a pattern with * ? [ ]; "-". Error
+/// when one matches nothing.
+std::vector<std::string> expand_paths(const std::vector<std::string>& paths);
+
+/// Reads rows one batch after another. One thread at a time; splitting is serial, parsing is the caller's
+/// (parse_row is thread-safe). Broken input never throws: it goes to `rejected`. An unreadable or missing
+/// file does throw. The file kind is found from the content (magic bytes, first character), not from the
+/// name.
+class RowReader {
+ public:
+  RowReader(const std::vector<std::string>& paths, RejectedRows& rejected, ReadOptions options = {});
+  ~RowReader();
+  RowReader(const RowReader&) = delete;
+  RowReader& operator=(const RowReader&) = delete;
+
+  /// Replaces `batch` by the next rows; false (and an empty batch) when there are none left.
+  bool next(std::vector<Row>& batch);
+  const ReadReport& report() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The row as a value; throws Error with file and line. Numbers beyond 64 bits become doubles; nesting is
+/// limited to 512.
+Json parse_row(const Row& row);
+
+/// All rows at once, parsed in parallel, in order, for small files and tests. Rows that are no JSON object
+/// are rejected.
+std::vector<Json> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
+                            ReadReport* report = nullptr);
+
+/// Writes JSON lines (or, when the path ends in .json, an array) to a temporary file that commit() renames;
+/// "-" is standard output; .gz and .zst compress.
+class RowWriter {
+ public:
+  explicit RowWriter(const fs::path& path);
+  ~RowWriter();
+  RowWriter(const RowWriter&) = delete;
+  RowWriter& operator=(const RowWriter&) = delete;
+  void write(std::string_view json_text);  ///< one value on one line, without the newline
+  void write(const Json& value);
+  void write(const OrderedJson& value);
+  void commit();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fettle::data

@@ -1,0 +1,108 @@
+#pragma once
+// Examples as token ids with loss weights. Prompt, template and completion are tokenised as TRL does
+// (docs/data.md).
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/example.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace fettle::data {
+
+/// weights[t] is the loss weight of token t as a label, predicted from the tokens before it; 0 = not
+/// supervised. weights[0] is always 0: nothing stands before it.
+struct Sequence {
+  std::string id;
+  std::vector<int32_t> ids;
+  std::vector<float> weights;  ///< as long as ids
+  int32_t group = -1;          ///< index of the row's class in Tokenized::classes; -1 if none
+
+  int64_t length() const { return static_cast<int64_t>(ids.size()); }
+  int64_t supervised() const;
+};
+
+/// Every token of chosen_ids and rejected_ids is supervised, none of prompt_ids. None of the three is empty.
+struct Pair {
+  std::string id;
+  std::vector<int32_t> prompt_ids, chosen_ids, rejected_ids;
+  float weight = 1.0f;
+
+  /// Tokens of a packed pair: the prompt once, then both answers.
+  int64_t length() const {
+    return static_cast<int64_t>(prompt_ids.size() + chosen_ids.size() + rejected_ids.size());
+  }
+  int64_t supervised() const { return static_cast<int64_t>(chosen_ids.size() + rejected_ids.size()); }
+};
+
+/// A row for KTO. Every token of completion_ids is supervised.
+struct Judged {
+  std::string id;
+  std::vector<int32_t> prompt_ids, completion_ids;
+  bool desirable = true;
+  float weight = 1.0f;
+
+  int64_t length() const { return static_cast<int64_t>(prompt_ids.size() + completion_ids.size()); }
+  int64_t supervised() const { return static_cast<int64_t>(completion_ids.size()); }
+};
+
+enum class TrainOn {
+  completions,  ///< what follows the prompt with its generation prefix; of a conversation, its last assistant
+                ///< turn
+  assistant,    ///< every assistant turn
+  all,          ///< every token
+};
+enum class Truncate {
+  keep_start,  ///< the first max_length tokens
+  keep_end,    ///< the last; of a pair the prompt loses its start, down to half of max_length, then answers
+               ///< lose their end
+  drop,        ///< the row goes
+};
+TrainOn train_on_from_name(std::string_view name);
+Truncate truncate_from_name(std::string_view name);
+
+struct TokenizeOptions {
+  TrainOn train_on = TrainOn::completions;
+  Truncate truncate = Truncate::keep_start;
+  int64_t max_length = 1024;  ///< of prompt + completion, per answer; 0 = no limit
+  /// No template: prompt and completion are plain text, EOS is appended where the completion does not end
+  /// with it, and the tokenizer adds what its post-processor adds (BOS).
+  bool raw = false;
+  /// Special-token strings inside messages become those tokens.
+  bool parse_special_in_content = false;
+  Json variables = Json::object();  ///< template variables of every row; a row's own come on top
+  std::map<std::string, double>
+      class_weights;  ///< weight of each class's tokens; a class not listed weighs 1
+};
+
+/// Counts in, kept and dropped by reason ("nothing supervised after truncation"); tokens are after
+/// truncation.
+struct TokenizeReport {
+  int64_t rows = 0, kept = 0, truncated = 0;
+  std::map<std::string, int64_t> dropped;
+  std::map<std::string, int64_t> formats;  ///< what was detected → rows
+  int64_t tokens = 0, supervised_tokens = 0, longest = 0;
+};
+Json to_json(const TokenizeReport& report);
+
+/// One example each; nullopt with `reason` filled where the row gives nothing to learn. Throws Error where it
+/// cannot be tokenised (the template raised, the example is of the wrong kind). Thread-safe. `chat` may be
+/// null only with options.raw or for plain text.
+std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
+                                          const ChatTemplate* chat, const TokenizeOptions& options,
+                                          std::string& reason, bool& truncated);
+/// {"text"} rows for pretraining: all tokens, EOS appended where it is not there.
+std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
+                                      const TokenizeOptions& options, std::string& reason, bool& truncated);
+std::optional<Pair> tokenize_pair(const Example& example, const Tokenizer& tokenizer,
+                                  const ChatTemplate* chat, const TokenizeOptions& options,
+                                  std::string& reason, bool& truncated);
+std::optional<Judged> tokenize_judged(const Example& example, const Tokenizer& tokenizer,
+                                      const ChatTemplate* chat, const TokenizeOptions& options,
+                                      std::string& reason, bool& truncated);
+
+}  // namespace fettle::data
