@@ -12,7 +12,7 @@ ALLOWED = {
     "tensor": ["base"],
     "kernels": ["base", "tensor"],
     "model": ["base", "tensor", "kernels"],
-    "checkpoint": ["base", "tensor", "kernels", "model"],
+    "checkpoint": ["base", "tensor", "kernels", "text", "model"],
     "text": ["base"],
     "data": ["base", "text"],
     "generate": ["base", "tensor", "kernels", "model", "checkpoint", "text"],
