@@ -2,6 +2,7 @@
 // Chat templates: a Jinja subset that runs the published templates unchanged, and masks that need no generation tags.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,14 +14,16 @@ namespace fettle {
 
 struct RenderOptions {
   bool add_generation_prompt = false;
-  Json variables = Json::object();  ///< further template variables (tools, documents, enable_thinking, …)
+  /// Further template variables (tools, documents, enable_thinking, …); `tojson` shows their keys in this order.
+  OrderedJson variables = OrderedJson::object();
+  std::optional<int64_t> now;  ///< what strftime_now reads, seconds since 1970; the clock when not given
 };
 
 /// A rendered conversation that knows where its text came from.
 struct Rendered {
   std::string text;
-  /// Runs that cover `text`, in order: message < 0 is the template's own text, otherwise the index of the message whose
-  /// content (or other field) stands there.
+  /// Runs that cover `text`, in order, none empty. message is the index of the message whose content (or other field)
+  /// stands there, -1 for the template's own text (roles and special tokens too), -2 for text of another variable (tools).
   struct Run {
     int64_t begin, end;
     int32_t message;
