@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
 #include "base/error.h"
+#include "kernels/half.h"
 
 namespace fettle {
 namespace {
@@ -18,11 +20,11 @@ constexpr int super_block = 256;
 float load_f16(const Byte* p) {
   uint16_t half;
   std::memcpy(&half, p, sizeof half);
-  return f16_to_f32(half);
+  return f16_to_float(half);
 }
 
 void store_f16(Byte* p, float value) {
-  const uint16_t half = f32_to_f16(value);
+  const uint16_t half = float_to_f16(value);
   std::memcpy(p, &half, sizeof half);
 }
 
@@ -466,30 +468,14 @@ void narrow(const float* values, Byte* row, int64_t n, Convert convert) {
 
 }  // namespace
 
-uint16_t f32_to_f16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000U);
-  const uint32_t magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) return sign | 0x7E00U;
-  if (magnitude >= 0x47800000U) return sign | 0x7C00U;
-  if (magnitude < 0x38800000U) {
-    // Below the smallest normal half: adding 0.5 leaves the subnormal's bits, rounded, at the end of the
-    // mantissa.
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5F;
-    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3F000000U));
-  }
-  const uint32_t rounded = magnitude - 0x38000000U + 0x0FFFU + (magnitude >> 13 & 1U);
-  return static_cast<uint16_t>(sign | rounded >> 13);
-}
-
 void dequantize_row(DType dtype, const void* row, float* out, int64_t n) {
   const auto* bytes = static_cast<const Byte*>(row);
   if (dtype == DType::f32) {
     std::memcpy(out, row, static_cast<size_t>(n) * sizeof(float));
   } else if (dtype == DType::f16) {
-    widen(bytes, out, n, f16_to_f32);
+    widen(bytes, out, n, f16_to_float);
   } else if (dtype == DType::bf16) {
-    widen(bytes, out, n, bf16_to_f32);
+    widen(bytes, out, n, bf16_to_float);
   } else {
     const Decode decode = decoder_of(dtype);
     const auto layout = block_layout(dtype);
@@ -508,9 +494,9 @@ void quantize_row(DType dtype, const float* values, void* row, int64_t n) {
   if (dtype == DType::f32) {
     std::memcpy(row, values, static_cast<size_t>(n) * sizeof(float));
   } else if (dtype == DType::f16) {
-    narrow(values, bytes, n, f32_to_f16);
+    narrow(values, bytes, n, float_to_f16);
   } else if (dtype == DType::bf16) {
-    narrow(values, bytes, n, f32_to_bf16);
+    narrow(values, bytes, n, float_to_bf16);
   } else {
     const Encode encode = encoder_of(dtype);
     const auto layout = block_layout(dtype);

@@ -4,36 +4,11 @@
 //
 // Bit layouts and rounding are ggml's (its reference quantisers, without importance weights), so bytes equal
 // those that llama.cpp writes from the same f32 values.
-#include <bit>
 #include <cstdint>
 
 #include "tensor/dtype.h"
 
 namespace fettle {
-
-/// IEEE half to single; exact, subnormals and infinities included.
-inline float f16_to_f32(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000U) << 16;
-  const uint32_t rest = static_cast<uint32_t>(half & 0x7FFFU) << 13;
-  // The product moves the exponent's bias from 15 to 127 and normalises subnormals at once.
-  const float magnitude = std::bit_cast<float>(rest) * 0x1.0p+112F;
-  const uint32_t special = (half & 0x7C00U) == 0x7C00U ? 0x7F800000U : 0U;
-  return std::bit_cast<float>(sign | special | std::bit_cast<uint32_t>(magnitude));
-}
-
-/// Single to IEEE half, to nearest even; too large becomes infinity, NaN becomes the quiet NaN.
-uint16_t f32_to_f16(float value);
-
-inline float bf16_to_f32(uint16_t value) {
-  return std::bit_cast<float>(static_cast<uint32_t>(value) << 16);
-}
-
-/// Single to bfloat16, to nearest even; NaN stays a (quiet) NaN.
-inline uint16_t f32_to_bf16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) return static_cast<uint16_t>((bits >> 16) | 0x40U);
-  return static_cast<uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
 
 /// out[0, n) = the values of a stored row. `n` is a multiple of the block; `row` may be unaligned; every
 /// dtype but the plain integers. Thread-safe.
