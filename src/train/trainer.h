@@ -1,0 +1,91 @@
+#pragma once
+// Training from start to finish: config in, model folder out. docs/training.md is the user's page.
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/decoder.h"
+#include "train/config.h"
+
+namespace fettle::train {
+
+/// One row of OUT/metrics.jsonl. Everything but seconds, tokens_per_second and peak_memory_bytes is a
+/// function of config, data and machine alone: a resumed run writes the same.
+struct StepMetrics {
+  int64_t step = 0;  ///< from 1
+  double loss = 0.0;
+  int64_t tokens = 0;  ///< that the decoder ran over (a shared prompt counts once)
+  int64_t supervised_tokens = 0;
+  double seconds = 0.0, tokens_per_second = 0.0;
+  double learning_rate = 0.0;  ///< used in this step
+  double grad_norm = 0.0;      ///< before clipping
+  int64_t peak_memory_bytes = 0;
+  /// Preference methods: means over the step's rows; rewards are the method's own (beta * log-ratio for DPO's
+  /// relatives).
+  struct Preference {
+    double reward_chosen = 0.0, reward_rejected = 0.0, reward_margin = 0.0, reward_accuracy = 0.0;
+    double logp_chosen = 0.0, logp_rejected = 0.0;  ///< sums over a row's tokens
+    std::optional<double> kl;                       ///< kto
+  };
+  std::optional<Preference> preference;
+};
+
+/// One row of OUT/eval.jsonl: the held-out rows after `step` optimiser steps (0: before the first).
+struct EvalMetrics {
+  int64_t step = 0;
+  int64_t rows = 0;
+  double loss = 0.0;
+  std::optional<StepMetrics::Preference> preference;
+  double reward_accuracy_error = 0.0;  ///< standard error of the accuracy, for preference methods
+};
+
+/// What a run will do and need, known before its first step.
+struct TrainPlan {
+  MemoryPlan memory;
+  int64_t available_bytes = 0;
+  std::string backend;
+  Product product = Product::f32;
+  Recompute recompute = Recompute::none;
+  int64_t micro_tokens = 0;
+  int64_t parameters = 0, trainable_parameters = 0;
+  int64_t rows = 0, eval_rows = 0, steps = 0, steps_per_epoch = 0;
+  int64_t tokens_per_epoch = 0;
+  int64_t first_step = 0;        ///< steps that a former run has done already
+  double flops_per_step = 0.0;   ///< matrix products of a mean step, forward and backward
+  std::string data_report;       ///< what was read, kept, truncated and dropped, for people
+  std::string describe() const;  ///< all of it as a page for people
+};
+
+struct TrainCallbacks {
+  std::function<void(const TrainPlan&)> on_plan;    ///< once, before the first step
+  std::function<void(const StepMetrics&)> on_step;  ///< after each optimiser step
+  std::function<void(const EvalMetrics&)> on_eval;
+  /// Asked between micro-batches; true: save and throw Error(interrupted). Default: interrupted() of
+  /// base/interrupt.h.
+  std::function<bool()> should_stop;
+  bool progress = true;  ///< the bar on standard error (base/progress.h)
+};
+
+struct TrainResult {
+  TrainPlan plan;
+  std::vector<StepMetrics> steps;  ///< of the whole run, resumed steps included
+  std::vector<EvalMetrics> evals;
+  double seconds = 0.0;          ///< of this process's steps
+  bool finished_before = false;  ///< the run was complete already; nothing was done
+};
+
+/// Reads model and data and plans; writes nothing (--dry-run).
+TrainPlan plan_training(const TrainConfig& config);
+
+/// Trains, or goes on where a killed run with the same config was. Writes OUT/: model or adapter folder,
+/// README.md, fettle.json, metrics.jsonl, eval.jsonl, rejected.jsonl, report.html, state/. Throws Error:
+/// input (config, data or model do not fit; a loss or gradient that is not finite: names the step and the
+/// rows), io (disk full: the last good state stays), interrupted (the state is saved). One at a time per OUT:
+/// a second process gets an Error.
+TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks = {});
+
+/// The names `method:` knows, for help texts.
+std::vector<std::string> method_names();
+
+}  // namespace fettle::train
