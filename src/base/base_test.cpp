@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/threads.h"
+#include "base/yaml.h"
 
 namespace fettle {
 namespace {
@@ -96,6 +97,23 @@ TEST(Progress, HumanUnits) {
   EXPECT_EQ(human_bytes(1.5e9), "1.50 GB");
   EXPECT_EQ(human_seconds(3720), "1 h 02 min");
   EXPECT_EQ(human_count(12345), "12.3k");
+}
+
+TEST(Yaml, ScalarsLinesAndSet) {
+  auto document = parse_yaml("a: 5.0e-7\nb: {c: [1, yes, \"2\"], d: true}\ne: ~\n", "x.yaml");
+  EXPECT_DOUBLE_EQ(document.value["a"].get<double>(), 5.0e-7);
+  EXPECT_EQ(document.value["b"]["c"][0], 1);
+  EXPECT_EQ(document.value["b"]["c"][1], "yes");
+  EXPECT_EQ(document.value["b"]["c"][2], "2");
+  EXPECT_TRUE(document.value["e"].is_null());
+  EXPECT_EQ(document.place("b.c"), "x.yaml:2");
+  set_by_path(document.value, "b.d=1e-3");
+  set_by_path(document.value, "f.g=text");
+  EXPECT_DOUBLE_EQ(document.value["b"]["d"].get<double>(), 1e-3);
+  EXPECT_EQ(document.value["f"]["g"], "text");
+  EXPECT_THROW(set_by_path(document.value, "a.x=1"), Error);
+  EXPECT_THROW(parse_yaml("a: 1\na: 2\n", "x"), Error);
+  EXPECT_THROW(parse_yaml("a: [1\n", "x"), Error);
 }
 
 }  // namespace

