@@ -50,7 +50,7 @@ struct Example {
   bool desirable = true;
   double weight = 1.0;      ///< of the row in the loss
   std::string class_label;  ///< `class` (or `condition`) for weighted-sft; empty if none
-  Json variables =
+  OrderedJson variables =
       nullptr;  ///< further template variables of the row (tools, chat_template_kwargs), an object or null
 };
 
@@ -60,10 +60,11 @@ using Columns = std::map<std::string, std::string>;
 
 /// The format that a row's keys (after `columns`) tell. Throws Error naming the keys found, the nearest
 /// format and the key it lacks.
-Format detect_format(const Json& row, const Columns& columns, std::string_view where);
+Format detect_format(const OrderedJson& row, const Columns& columns, std::string_view where);
 
 /// Converts one row. Throws Error naming the missing or wrong key, and what was expected.
-Example example_from_row(const Json& row, Format format, const Columns& columns, std::string_view where);
+Example example_from_row(const OrderedJson& row, Format format, const Columns& columns,
+                         std::string_view where);
 
 /// The other way, for `data convert`: `format` must be able to hold the example, else Error.
 OrderedJson example_to_row(const Example& example, Format format);

@@ -24,18 +24,20 @@ struct Row {
 };
 
 struct ReadOptions {
-  uint64_t max_row_bytes = uint64_t{64}
-                           << 20;  ///< a longer row is rejected, and its bytes are skipped without being kept
+  /// A longer row is rejected, and its bytes are skipped without being kept.
+  uint64_t max_row_bytes = uint64_t{64} << 20;
   uint64_t batch_bytes = uint64_t{8} << 20;  ///< how much text next() gathers
 };
 
 /// What was read. Everything that was not a row is in the RejectedRows.
 struct ReadReport {
-  int64_t rows = 0;                ///< good rows
-  int64_t rejected = 0;            ///< broken rows, and files that end in the middle of one
-  int64_t repaired = 0;            ///< rows with invalid UTF-8 (replaced by U+FFFD) or lone surrogate escapes
-  uint64_t bytes = 0;              ///< uncompressed
-  std::vector<std::string> files;  ///< in reading order
+  int64_t rows = 0;      ///< rows handed out
+  int64_t rejected = 0;  ///< broken rows, and files that end in the middle of one
+  /// Rows changed to be readable: invalid UTF-8 and lone surrogate escapes became U+FFFD, NaN and Infinity
+  /// null.
+  int64_t repaired = 0;
+  uint64_t bytes = 0;                      ///< uncompressed
+  std::vector<std::string> files;          ///< in reading order
   std::map<std::string, int64_t> formats;  ///< file kinds: "jsonl", "json array", "jsonl, gzip", … → files
 };
 
@@ -57,6 +59,9 @@ class RowReader {
 
   /// Replaces `batch` by the next rows; false (and an empty batch) when there are none left.
   bool next(std::vector<Row>& batch);
+  /// The same, parsed in parallel: values[i] is the object in batch[i]. Rows that are no JSON object are
+  /// rejected.
+  bool next(std::vector<Row>& batch, std::vector<OrderedJson>& values);
   const ReadReport& report() const;
 
  private:
@@ -65,13 +70,13 @@ class RowReader {
 };
 
 /// The row as a value; throws Error with file and line. Numbers beyond 64 bits become doubles; nesting is
-/// limited to 512.
-Json parse_row(const Row& row);
+/// limited to 512. `repaired` is set when the text had to be changed to be read.
+OrderedJson parse_row(const Row& row, bool* repaired = nullptr);
 
 /// All rows at once, parsed in parallel, in order, for small files and tests. Rows that are no JSON object
 /// are rejected.
-std::vector<Json> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
-                            ReadReport* report = nullptr);
+std::vector<OrderedJson> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
+                                   ReadReport* report = nullptr);
 
 /// Writes JSON lines (or, when the path ends in .json, an array) to a temporary file that commit() renames;
 /// "-" is standard output; .gz and .zst compress.
@@ -81,8 +86,7 @@ class RowWriter {
   ~RowWriter();
   RowWriter(const RowWriter&) = delete;
   RowWriter& operator=(const RowWriter&) = delete;
-  void write(std::string_view json_text);  ///< one value on one line, without the newline
-  void write(const Json& value);
+  void write_text(std::string_view json_text);  ///< one JSON value on one line, without the newline
   void write(const OrderedJson& value);
   void commit();
 

@@ -74,7 +74,8 @@ struct TokenizeOptions {
   bool raw = false;
   /// Special-token strings inside messages become those tokens.
   bool parse_special_in_content = false;
-  Json variables = Json::object();  ///< template variables of every row; a row's own come on top
+  OrderedJson variables =
+      OrderedJson::object();  ///< template variables of every row; a row's own come on top
   std::map<std::string, double>
       class_weights;  ///< weight of each class's tokens; a class not listed weighs 1
 };

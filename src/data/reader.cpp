@@ -1,0 +1,156 @@
+#include "data/reader.h"
+
+#include <simdjson.h>
+
+#include <deque>
+#include <utility>
+
+#include "base/threads.h"
+#include "data/input.h"
+#include "data/splitter.h"
+#include "data/utf8.h"
+
+namespace fettle::data {
+
+std::string Row::where() const {
+  return fmt::format("{}:{}", file ? *file : "?", line);
+}
+
+struct RowReader::Impl {
+  std::deque<std::string> files;
+  RejectedRows& rejected;
+  ReadOptions options;
+  ReadReport report;
+  std::shared_ptr<const std::string> name;
+  std::unique_ptr<ByteInput> input;
+  std::unique_ptr<Splitter> splitter;
+  std::vector<Row>* batch = nullptr;
+  uint64_t batch_bytes = 0;
+  int64_t next_number = 0;
+  std::vector<char> chunk = std::vector<char>(size_t{1} << 20);
+
+  Impl(RejectedRows& sink, const ReadOptions& how) : rejected(sink), options(how) {}
+
+  void open() {
+    name = std::make_shared<const std::string>(files.front());
+    files.pop_front();
+    input = std::make_unique<ByteInput>(*name);
+    splitter =
+        std::make_unique<Splitter>(options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); });
+  }
+
+  void take(Piece&& piece) {
+    if (!piece.problem.empty()) {
+      ++report.rejected;
+      if (!piece.text.empty()) ++next_number;
+      rejected.add({*name, piece.line, piece.problem, fmt::format("{} bytes", piece.bytes), "",
+                    std::move(piece.text)});
+      return;
+    }
+    if (!simdjson::validate_utf8(piece.text.data(), piece.text.size())) {
+      piece.text = replace_invalid_utf8(piece.text);
+      ++report.repaired;
+    }
+    ++report.rows;
+    batch_bytes += piece.text.size();
+    batch->push_back({std::move(piece.text), next_number++, piece.line, name});
+  }
+
+  void close() {
+    splitter->finish(input->problem());
+    std::string kind(layout_name(splitter->layout()));
+    if (!input->compression().empty()) kind += ", " + input->compression();
+    ++report.formats[kind];
+    report.files.push_back(*name);
+    splitter.reset();
+    input.reset();
+  }
+};
+
+RowReader::RowReader(const std::vector<std::string>& paths, RejectedRows& rejected, ReadOptions options)
+    : impl_(std::make_unique<Impl>(rejected, options)) {
+  const auto files = expand_paths(paths);
+  impl_->files.assign(files.begin(), files.end());
+}
+
+RowReader::~RowReader() = default;
+
+const ReadReport& RowReader::report() const {
+  return impl_->report;
+}
+
+bool RowReader::next(std::vector<Row>& batch) {
+  batch.clear();
+  impl_->batch = &batch;
+  impl_->batch_bytes = 0;
+  while (impl_->batch_bytes < impl_->options.batch_bytes) {
+    if (!impl_->input) {
+      if (impl_->files.empty()) break;
+      impl_->open();
+    }
+    const size_t got = impl_->input->read(impl_->chunk.data(), impl_->chunk.size());
+    impl_->report.bytes += got;
+    if (got == 0) {
+      impl_->close();
+    } else {
+      impl_->splitter->feed({impl_->chunk.data(), got});
+    }
+  }
+  return !batch.empty();
+}
+
+bool RowReader::next(std::vector<Row>& batch, std::vector<OrderedJson>& values) {
+  for (;;) {
+    values.clear();
+    if (!next(batch)) return false;
+    const auto count = static_cast<int64_t>(batch.size());
+    values.resize(batch.size());
+    std::vector<std::string> problems(batch.size());
+    std::vector<uint8_t> repaired(batch.size(), 0);
+    parallel_for(count, 64, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        try {
+          bool changed = false;
+          values[i] = parse_row(batch[i], &changed);
+          repaired[i] = changed;
+          if (!values[i].is_object())
+            problems[i] = fmt::format("a {} where an object was expected", values[i].type_name());
+        } catch (const Error& error) {
+          problems[i] = error.what();
+        }
+      }
+    });
+    size_t kept = 0;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      impl_->report.repaired += repaired[i];
+      if (!problems[i].empty()) {
+        --impl_->report.rows;
+        ++impl_->report.rejected;
+        impl_->rejected.add({*batch[i].file, batch[i].line,
+                             values[i].is_null() ? "not valid JSON" : "not a JSON object",
+                             std::move(problems[i]), "", std::move(batch[i].text)});
+        continue;
+      }
+      if (kept != i) {
+        batch[kept] = std::move(batch[i]);
+        values[kept] = std::move(values[i]);
+      }
+      ++kept;
+    }
+    batch.resize(kept);
+    values.resize(kept);
+    if (kept > 0) return true;
+  }
+}
+
+std::vector<OrderedJson> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
+                                   ReadReport* report) {
+  RowReader reader(paths, rejected);
+  std::vector<OrderedJson> all, values;
+  std::vector<Row> batch;
+  while (reader.next(batch, values)) std::move(values.begin(), values.end(), std::back_inserter(all));
+  if (report != nullptr) *report = reader.report();
+  return all;
+}
+
+}  // namespace fettle::data
