@@ -109,12 +109,17 @@ class Sampler {
   struct Candidate {
     float logit;
     int32_t token;
+    float weight;  ///< exp(logit - largest)
   };
-  void keep_top_k(int32_t k);
+  double mass(size_t count) const;
+  /// Fills candidates_ with the tokens that top-k leaves.
+  void collect(std::span<const float> logits, int32_t top_k);
   void keep_top_p(float p);
   void keep_min_p(float p);
+  int32_t draw(double uniform) const;
   std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
+  std::vector<float> scratch_;
+  float largest_ = 0.0F;
 };
 
 }  // namespace fettle
