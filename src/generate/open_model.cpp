@@ -1,0 +1,31 @@
+#include "generate/open_model.h"
+
+#include "base/error.h"
+#include "checkpoint/peft.h"
+
+namespace fettle {
+
+OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
+  LoadOptions load;
+  load.tokenizer = options.tokenizer;
+  load.resolve = options.resolve;
+  loaded_ = load_model(path, load);
+  if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
+  if (!options.adapter.empty()) {
+    if (loaded_.adapter) fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)", path.string());
+    loaded_.adapter = read_adapter(options.adapter, loaded_.config);
+    loaded_.adapter_path = options.adapter;
+  }
+  backend_ = make_cpu_backend();
+  DecoderOptions decoder;
+  decoder.product = options.product;
+  decoder_ = std::make_unique<Decoder>(loaded_.config, loaded_.parameters, *backend_, decoder);
+  if (loaded_.adapter) decoder_->set_adapters({{&*loaded_.adapter, 1.0F}});
+}
+
+const ChatTemplate& OpenModel::chat() const {
+  if (!chat_) chat_.emplace(ChatTemplate::of(*loaded_.tokenizer));
+  return *chat_;
+}
+
+}  // namespace fettle

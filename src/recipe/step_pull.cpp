@@ -1,0 +1,33 @@
+#include "recipe/pull.h"
+#include "recipe/steps.h"
+
+namespace fettle {
+namespace {
+
+/// {do: pull, source: NAME}: outputs the model's (or file's) path; for the starter also the data files beside it.
+class PullStep final : public StepKind {
+ public:
+  std::string_view name() const override { return "pull"; }
+  void check(const Step& step) const override { check_params(step, {"source"}, {"source"}); }
+  std::vector<std::string> file_params() const override { return {"source"}; }
+  Outputs run(const StepContext& context) const override {
+    const std::string source = context.params.at("source").get<std::string>();
+    const Pulled pulled = pull(source);
+    Outputs outputs{{"", pulled.path.string()}};
+    if (pulled.origin == "embedded:starter") {
+      for (const auto& entry : fs::directory_iterator(pulled.path.parent_path())) {
+        if (entry.is_regular_file()) outputs[entry.path().stem().string()] = entry.path().string();
+      }
+    }
+    return outputs;
+  }
+};
+
+}  // namespace
+
+const StepKind& pull_step() {
+  static const PullStep step;
+  return step;
+}
+
+}  // namespace fettle

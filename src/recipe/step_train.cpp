@@ -1,0 +1,54 @@
+#include "recipe/steps.h"
+#include "train/trainer.h"
+
+namespace fettle {
+namespace {
+
+train::TrainConfig config_of(const OrderedJson& params, const fs::path& out, std::string_view where) {
+  Json config = Json::parse(dump_json(params));
+  config["out"] = out.string();
+  return train::train_config_from_json(config, where);
+}
+
+bool is_resolved(const OrderedJson& value) { return dump_json(value).find("${") == std::string::npos; }
+
+/// {do: train, method, model, data, …}: every key of docs/training.md but `out`. Outputs the model (or adapter) folder.
+class TrainStep final : public StepKind {
+ public:
+  std::string_view name() const override { return "train"; }
+  void check(const Step& step) const override {
+    if (step.params.contains("out")) fail_usage("{}: step '{}': a recipe chooses `out` itself", step.place, step.name);
+    config_of(step.params, "out", step.place);
+  }
+  std::vector<std::string> file_params() const override {
+    return {"model", "data", "data.*", "data.path", "data.path.*", "data.*.path", "data.*.path.*", "eval", "eval.*", "eval.path",
+            "eval.*.path", "adapter.init", "chat_template"};
+  }
+  std::vector<std::string> irrelevant_params() const override { return {"save_every", "keep", "memory_limit"}; }
+
+  Outputs run(const StepContext& context) const override {
+    const auto config = config_of(context.params, context.folder / "model", context.step.place);
+    train::train(config);
+    return {{"", config.out.string()},
+            {"metrics", (config.out / "metrics.jsonl").string()},
+            {"report", (config.out / "report.html").string()}};
+  }
+
+  Estimate estimate(const OrderedJson& params) const override {
+    if (!is_resolved(params)) return {-1, -1, "known once the steps before it have run"};
+    const auto plan = train::plan_training(config_of(params, "out", "estimate"));
+    Estimate estimate;
+    estimate.bytes = static_cast<double>(plan.memory.total());
+    estimate.text = plan.describe();
+    return estimate;
+  }
+};
+
+}  // namespace
+
+const StepKind& train_step() {
+  static const TrainStep step;
+  return step;
+}
+
+}  // namespace fettle

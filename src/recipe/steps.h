@@ -1,0 +1,64 @@
+#pragma once
+// The kinds of step a recipe is made of. Adding one: a file step_X.cpp with its class, and a line in steps.cpp.
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipe/recipe.h"
+
+namespace fettle {
+
+/// What a step made: paths by name; "" is the main one, what ${step} means.
+using Outputs = std::map<std::string, std::string>;
+
+struct StepContext {
+  const Step& step;
+  OrderedJson params;  ///< references replaced by paths
+  fs::path folder;     ///< the step's own, kept when the run is killed: a step may go on from what it finds there
+  fs::path out;        ///< the recipe's output folder
+  const Recipe& recipe;
+};
+
+/// Memory and time a step will take, for --dry-run. Negative: not known.
+struct Estimate {
+  double bytes = -1, seconds = -1;
+  std::string text;  ///< a line or a table for people
+};
+
+/// Stateless; safe to use from many threads.
+class StepKind {
+ public:
+  virtual ~StepKind() = default;
+  virtual std::string_view name() const = 0;
+  /// The step's result changes with it: part of the key. Raise it when the same parameters give another output.
+  virtual int version() const { return 1; }
+  /// Throws Error(usage) with place and nearest name when a parameter is unknown or missing.
+  virtual void check(const Step& step) const = 0;
+  /// Parameters (key paths) that are files or folders: their content is part of the key. A path may end in ".*": every item
+  /// of that list.
+  virtual std::vector<std::string> file_params() const { return {}; }
+  /// Parameters that change how the step runs and not what it makes.
+  virtual std::vector<std::string> irrelevant_params() const { return {}; }
+  /// Does the work inside context.folder; returns the outputs. Called again after a kill with what is in the folder.
+  virtual Outputs run(const StepContext& context) const = 0;
+  /// `params` with references replaced; those of steps that have not run are left as they are.
+  virtual Estimate estimate(const OrderedJson& params) const { return {}; }
+};
+
+const StepKind* find_step_kind(std::string_view name);
+std::vector<std::string> step_kind_names();
+
+/// Throws Error(usage) for a key in `params` that is not in `known`, and for a missing one of `required`.
+void check_params(const Step& step, const std::vector<std::string>& known, const std::vector<std::string>& required);
+
+// One per file.
+const StepKind& pull_step();
+const StepKind& data_step();
+const StepKind& train_step();
+const StepKind& score_step();
+const StepKind& sample_step();
+const StepKind& report_step();
+const StepKind& export_step();
+
+}  // namespace fettle
