@@ -105,8 +105,9 @@ WeightMap llama2c_weights(const ModelConfig& config);
 // ---- adapters
 
 /// A published LoRA module: PEFT writes base_model.model.{published}.lora_A.weight [rank, in] and
-/// .lora_B.weight [out, rank]. lora_A is `layers.N.x.lora_a` for every part (a fused module's parts share
-/// it); lora_B's rows are split by the parts' runs, whose names are `layers.N.x.lora_b`, cols = rank.
+/// .lora_B.weight [out, rank]. lora_A is `{modules[0]}.lora_a`: the parts of a fused module share one, named
+/// after the first. lora_B's rows are split by the parts' runs; the parts are named `{modules[i]}.lora_b`,
+/// cols = rank.
 struct AdapterEntry {
   std::string published;  ///< "model.layers.3.self_attn.q_proj"
   int64_t in = 0, out = 0;

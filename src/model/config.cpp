@@ -1,0 +1,165 @@
+#include "model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "model/parameters.h"
+
+namespace fettle {
+namespace {
+
+void require_positive(std::string_view where, std::string_view name, int64_t value) {
+  if (value <= 0) fail(where, "{} must be positive, got {}", name, value);
+}
+
+void require_finite(std::string_view where, std::string_view name, double value, bool may_be_zero) {
+  if (!std::isfinite(value) || value < 0 || (value == 0 && !may_be_zero)) {
+    fail(where, "{} must be a {} number, got {}", name,
+         may_be_zero ? "finite, not negative" : "finite positive", value);
+  }
+}
+
+void validate_rope(const ModelConfig& config, std::string_view where) {
+  const RopeConfig& rope = config.rope;
+  const int32_t rotary = rope.rotary_dim == 0 ? config.head_dim : rope.rotary_dim;
+  if (rotary < 2 || rotary > config.head_dim || rotary % 2 != 0) {
+    fail(where, "the rotary part of a head must be even and at most head_dim = {}, got {} columns",
+         config.head_dim, rotary);
+  }
+  if (!(rope.theta > 1.0) || !std::isfinite(rope.theta))
+    fail(where, "rope theta must be above 1, got {}", rope.theta);
+  if (rope.scaling == RopeScaling::none) return;
+  require_finite(where, "rope scaling factor", rope.factor, false);
+  if (rope.scaling == RopeScaling::dynamic && rotary == 2) {
+    fail(where, "dynamic RoPE scaling needs more than 2 rotary columns");
+  }
+  if (rope.scaling == RopeScaling::llama3) {
+    require_positive(where, "original_max_position_embeddings", rope.original_context);
+    require_finite(where, "low_freq_factor", rope.low_freq_factor, false);
+    if (!(rope.high_freq_factor > rope.low_freq_factor)) {
+      fail(where, "high_freq_factor ({}) must exceed low_freq_factor ({})", rope.high_freq_factor,
+           rope.low_freq_factor);
+    }
+  }
+  if (rope.scaling == RopeScaling::yarn) {
+    require_positive(where, "original_max_position_embeddings", rope.original_context);
+    require_finite(where, "beta_fast", rope.beta_fast, false);
+    require_finite(where, "beta_slow", rope.beta_slow, false);
+    require_finite(where, "attention_factor", rope.attention_factor, true);
+  }
+}
+
+/// The rotation count of YaRN's eq. 17 solved for the column: where `rotations` full turns fit the original
+/// context.
+double yarn_column(double rotations, double rotary, const RopeConfig& rope) {
+  const double turn = static_cast<double>(rope.original_context) / (rotations * 2.0 * std::numbers::pi);
+  return rotary * std::log(turn) / (2.0 * std::log(rope.theta));
+}
+
+void scale_yarn(std::vector<double>& frequencies, double rotary, const RopeConfig& rope) {
+  const double low = std::max(std::floor(yarn_column(rope.beta_fast, rotary, rope)), 0.0);
+  double high = std::min(std::ceil(yarn_column(rope.beta_slow, rotary, rope)), rotary - 1.0);
+  if (low == high) high += 0.001;
+  for (size_t i = 0; i < frequencies.size(); ++i) {
+    const double interpolated = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    frequencies[i] *= interpolated / rope.factor + (1.0 - interpolated);
+  }
+}
+
+void scale_llama3(std::vector<double>& frequencies, const RopeConfig& rope) {
+  const auto context = static_cast<double>(rope.original_context);
+  for (double& frequency : frequencies) {
+    const double turns = context * frequency / (2.0 * std::numbers::pi);
+    if (turns > rope.high_freq_factor) continue;
+    if (turns < rope.low_freq_factor) {
+      frequency /= rope.factor;
+      continue;
+    }
+    const double smooth = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+    frequency *= (1.0 - smooth) / rope.factor + smooth;
+  }
+}
+
+}  // namespace
+
+void ModelConfig::validate(std::string_view where) const {
+  require_positive(where, "vocab_size", vocab_size);
+  require_positive(where, "hidden_size", hidden_size);
+  require_positive(where, "intermediate_size", intermediate_size);
+  require_positive(where, "the number of layers", layers);
+  require_positive(where, "the number of attention heads", heads);
+  require_positive(where, "the number of key/value heads", kv_heads);
+  require_positive(where, "head_dim", head_dim);
+  require_positive(where, "the context length", context_length);
+  if (heads % kv_heads != 0) {
+    fail(where, "the number of attention heads ({}) must be a multiple of that of key/value heads ({})",
+         heads, kv_heads);
+  }
+  constexpr int64_t limit = std::numeric_limits<int32_t>::max();
+  if (int64_t{heads} * head_dim > limit) fail(where, "{} heads of {} columns are too many", heads, head_dim);
+  if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
+  if (layers > 10000) fail(where, "{} layers are too many", layers);
+  require_finite(where, "the norm's epsilon", norm_eps, true);
+  require_finite(where, "the attention scale", attention_scale, true);
+  require_finite(where, "clip_qkv", clip_qkv, true);
+  require_finite(where, "the embedding scale", embedding_scale, false);
+  require_finite(where, "the logit scale", logit_scale, false);
+  if (sliding_window < 0) fail(where, "sliding_window must not be negative, got {}", sliding_window);
+  if (position == PositionKind::rope) validate_rope(*this, where);
+  if (position == PositionKind::alibi) require_finite(where, "alibi_bias_max", alibi_max_bias, false);
+  if (tied_embeddings && head_bias) fail(where, "a head tied to the embeddings cannot have a bias");
+}
+
+int64_t ModelConfig::parameter_count() const {
+  int64_t count = 0;
+  for (const ParameterShape& shape : parameter_shapes(*this)) count += shape.rows * shape.cols;
+  return count;
+}
+
+RopeTable rope_table(const ModelConfig& config, int64_t length) {
+  const RopeConfig& rope = config.rope;
+  const double rotary = rope.rotary_dim == 0 ? config.head_dim : rope.rotary_dim;
+  double theta = rope.theta;
+  if (rope.scaling == RopeScaling::dynamic) {
+    // Stretches the base only once a sequence outgrows the context the model was trained on.
+    const auto context = static_cast<double>(config.context_length);
+    const double ratio = std::max(static_cast<double>(length), context) / context;
+    theta *= std::pow(rope.factor * ratio - (rope.factor - 1.0), rotary / (rotary - 2.0));
+  }
+  std::vector<double> frequencies(static_cast<size_t>(rotary) / 2);
+  for (size_t i = 0; i < frequencies.size(); ++i)
+    frequencies[i] = std::pow(theta, -2.0 * static_cast<double>(i) / rotary);
+
+  RopeTable table;
+  if (rope.scaling == RopeScaling::linear) {
+    for (double& frequency : frequencies) frequency /= rope.factor;
+  } else if (rope.scaling == RopeScaling::llama3) {
+    scale_llama3(frequencies, rope);
+  } else if (rope.scaling == RopeScaling::yarn) {
+    scale_yarn(frequencies, rotary, rope);
+    const double suggested = rope.factor <= 1.0 ? 1.0 : 0.1 * std::log(rope.factor) + 1.0;
+    table.magnitude = static_cast<float>(rope.attention_factor > 0.0 ? rope.attention_factor : suggested);
+  }
+  table.inverse_frequencies.assign(frequencies.begin(), frequencies.end());
+  return table;
+}
+
+std::vector<float> alibi_slopes(int32_t heads, float max_bias) {
+  int32_t power = 1;
+  while (power < heads) power *= 2;
+  std::vector<float> slopes;
+  for (int32_t i = 1; i <= power; ++i) {
+    slopes.push_back(static_cast<float>(std::exp2(-static_cast<double>(max_bias) * i / power)));
+  }
+  if (power == heads) return slopes;
+  // Every second slope of the next power of two first, then the ones between.
+  std::vector<float> chosen;
+  for (int32_t i = 1; i < power; i += 2) chosen.push_back(slopes[static_cast<size_t>(i)]);
+  for (int32_t i = 0; i < power; i += 2) chosen.push_back(slopes[static_cast<size_t>(i)]);
+  chosen.resize(static_cast<size_t>(heads));
+  return chosen;
+}
+
+}  // namespace fettle

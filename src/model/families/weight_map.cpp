@@ -1,0 +1,270 @@
+// Published names and row orders, made from the families' module lists and the shapes that the config asks
+// for.
+#include <algorithm>
+#include <unordered_map>
+
+#include "model/families/family.h"
+#include "model/parameters.h"
+
+namespace fettle {
+namespace {
+
+struct MapOptions {
+  bool interleaved = false;   ///< the published q and k rows are for pairs (2i, 2i+1)
+  float norm_offset = 0.0F;   ///< the published norms multiply by this plus the weight
+  bool may_transpose = true;  ///< conv1d means [in, out]; GGUF has turned it back
+};
+
+std::string with_layer(std::string_view pattern, int32_t layer) {
+  const size_t hole = pattern.find("{}");
+  if (hole == std::string_view::npos) return std::string(pattern);
+  return fmt::format("{}{}{}", pattern.substr(0, hole), layer, pattern.substr(hole + 2));
+}
+
+bool is_per_layer(const ModuleName& module) {
+  return module.published.find("{}") != std::string_view::npos;
+}
+
+std::string our_module(const ModuleName& module, size_t part, int32_t layer) {
+  if (!is_per_layer(module)) return std::string(module.ours[part]);
+  return fmt::format("layers.{}.{}", layer, module.ours[part]);
+}
+
+/// Rows of q or k whose rotary pairs stand in the other order than the published ones.
+void add_permuted_runs(std::vector<RowRun>& runs, int64_t begin, int64_t rows, const ModelConfig& config) {
+  const int64_t width = config.head_dim;
+  const int64_t rotary = config.rope.rotary_dim == 0 ? width : config.rope.rotary_dim;
+  for (int64_t head = begin; head < begin + rows; head += width) {
+    if (config.rope.interleaved) {
+      for (int64_t i = 0; i < rotary / 2; ++i) runs.push_back({head + i, 2, rotary / 2});
+    } else {
+      runs.push_back({head, rotary / 2, 2});
+      runs.push_back({head + 1, rotary / 2, 2});
+    }
+    if (rotary < width) runs.push_back({head + rotary, width - rotary, 1});
+  }
+}
+
+std::vector<RowRun> part_runs(const ModuleName& module, size_t part, int64_t begin, int64_t rows,
+                              const ModelConfig& config, bool published_interleaved) {
+  std::vector<RowRun> runs;
+  const bool turns = module.ours[part] == "q" || module.ours[part] == "k";
+  const bool permuted =
+      config.rope.interleaved != published_interleaved && config.position == PositionKind::rope;
+  if (module.layout == Layout::per_head) {
+    const auto parts = static_cast<int64_t>(module.ours.size());
+    for (int64_t head = 0; head < rows / config.head_dim; ++head) {
+      runs.push_back({(head * parts + static_cast<int64_t>(part)) * config.head_dim, config.head_dim, 1});
+    }
+  } else if (turns && permuted) {
+    add_permuted_runs(runs, begin, rows, config);
+  } else {
+    runs.push_back({begin, rows, 1});
+  }
+  return runs;
+}
+
+class MapBuilder {
+ public:
+  MapBuilder(const ModelConfig& config, MapOptions options) : config_(config), options_(options) {
+    for (ParameterShape& shape : parameter_shapes(config)) shapes_.emplace(shape.name, shape);
+  }
+
+  /// Entries of weight and bias, where the config has them.
+  void add(const ModuleName& module, int32_t layer) {
+    for (const std::string_view suffix : {".weight", ".bias"}) add(module, layer, suffix);
+  }
+  std::vector<WeightEntry> take() { return std::move(entries_); }
+
+ private:
+  void add(const ModuleName& module, int32_t layer, std::string_view suffix) {
+    if (shapes_.count(our_module(module, 0, layer) + std::string(suffix)) == 0) return;
+    WeightEntry entry;
+    entry.published = with_layer(module.published, layer) + std::string(suffix);
+    const bool norm = module.ours[0].starts_with("norm");
+    const bool vector = norm || suffix == ".bias";
+    int64_t total = 0, cols = 0;
+    for (size_t part = 0; part < module.ours.size(); ++part) {
+      const ParameterShape& shape = shapes_.at(our_module(module, part, layer) + std::string(suffix));
+      const int64_t rows = vector ? shape.cols : shape.rows;
+      entry.parts.push_back({shape.name, shape.rows, shape.cols,
+                             part_runs(module, part, total, rows, config_, options_.interleaved)});
+      total += rows;
+      cols = shape.cols;
+    }
+    entry.transposed = module.layout == Layout::conv1d && !vector && options_.may_transpose;
+    if (norm && suffix == ".weight") entry.offset = options_.norm_offset - config_.norm_offset;
+    if (vector) {
+      entry.shape = {total};
+    } else if (entry.transposed) {
+      entry.shape = {cols, total};
+    } else {
+      entry.shape = {total, cols};
+    }
+    entries_.push_back(std::move(entry));
+  }
+
+  const ModelConfig& config_;
+  MapOptions options_;
+  std::unordered_map<std::string, ParameterShape> shapes_;
+  std::vector<WeightEntry> entries_;
+};
+
+/// Modules before the layers, all of each layer, modules after.
+std::vector<WeightEntry> in_model_order(const ModelConfig& config, const std::vector<ModuleName>& modules,
+                                        MapOptions options) {
+  MapBuilder builder(config, options);
+  const auto first = std::find_if(modules.begin(), modules.end(), is_per_layer);
+  const auto last = std::find_if_not(first, modules.end(), is_per_layer);
+  std::for_each(modules.begin(), first, [&](const ModuleName& module) { builder.add(module, 0); });
+  for (int32_t layer = 0; layer < config.layers; ++layer) {
+    std::for_each(first, last, [&](const ModuleName& module) { builder.add(module, layer); });
+  }
+  std::for_each(last, modules.end(), [&](const ModuleName& module) { builder.add(module, 0); });
+  return builder.take();
+}
+
+std::vector<ModuleName> gguf_modules(const Family& family) {
+  std::vector<ModuleName> modules{
+      {"token_embd", {"embed"}}, {"position_embd", {"position"}}, {"blk.{}.attn_norm", {"norm1"}}};
+  if (family.gguf_fused_qkv) {
+    modules.push_back({"blk.{}.attn_qkv", {"q", "k", "v"}});
+  } else {
+    modules.push_back({"blk.{}.attn_q", {"q"}});
+    modules.push_back({"blk.{}.attn_k", {"k"}});
+    modules.push_back({"blk.{}.attn_v", {"v"}});
+  }
+  for (const ModuleName& module : std::initializer_list<ModuleName>{{"blk.{}.attn_output", {"o"}},
+                                                                    {"blk.{}.ffn_norm", {"norm2"}},
+                                                                    {"blk.{}.ffn_gate", {"gate"}},
+                                                                    {"blk.{}.ffn_up", {"up"}},
+                                                                    {"blk.{}.ffn_down", {"down"}},
+                                                                    {"output_norm", {"norm"}},
+                                                                    {"output", {"head"}}}) {
+    modules.push_back(module);
+  }
+  return modules;
+}
+
+bool is_linear(const ModuleName& module) {
+  static constexpr std::string_view linear[] = {"q", "k", "v", "o", "gate", "up", "down"};
+  return std::find(std::begin(linear), std::end(linear), module.ours[0]) != std::end(linear);
+}
+
+std::string_view last_name(std::string_view published) {
+  return published.substr(published.rfind('.') + 1);
+}
+
+bool matches(const ModuleName& module, std::string_view target) {
+  if (target == "all-linear") return true;
+  if (module.published.ends_with(fmt::format(".{}", target))) return true;
+  return std::find(module.ours.begin(), module.ours.end(), target) != module.ours.end();
+}
+
+/// The family's linear modules that this config has (no gate in a plain MLP).
+std::vector<ModuleName> linear_modules(const ModelConfig& config) {
+  std::vector<ModuleName> modules;
+  for (const ModuleName& module : family_named(config.family).modules(config)) {
+    if (is_linear(module) && (config.gated_mlp || module.ours[0] != "gate")) modules.push_back(module);
+  }
+  return modules;
+}
+
+}  // namespace
+
+bool WeightMap::ignores(std::string_view published) const {
+  return std::any_of(ignored_suffixes.begin(), ignored_suffixes.end(),
+                     [&](const std::string& suffix) { return published.ends_with(suffix); });
+}
+
+WeightMap hf_weights(const ModelConfig& config) {
+  const Family& family = family_named(config.family);
+  WeightMap map;
+  map.optional_prefix = family.optional_prefix;
+  const std::vector<ModuleName> modules = family.modules(config);
+  map.entries = in_model_order(config, modules, {.norm_offset = family.hf_norm_offset});
+  map.ignored_suffixes = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias",
+                          ".attention.masked_bias"};
+  if (config.tied_embeddings)
+    map.ignored_suffixes.push_back(std::string(modules.back().published) + ".weight");
+  return map;
+}
+
+WeightMap gguf_weights(const ModelConfig& config) {
+  const Family& family = family_named(config.family);
+  WeightMap map;
+  map.entries = in_model_order(config, gguf_modules(family),
+                               {.interleaved = family.gguf_interleaved, .may_transpose = false});
+  map.ignored_suffixes = {"rope_freqs.weight", ".attn_rot_embd"};
+  return map;
+}
+
+WeightMap llama2c_weights(const ModelConfig& config) {
+  config_to_llama2c(config);  // throws when it cannot hold this model
+  // Kind by kind, each over all layers.
+  const std::vector<ModuleName> modules{{"tok_embeddings", {"embed"}},
+                                        {"layers.{}.attention_norm", {"norm1"}},
+                                        {"layers.{}.attention.wq", {"q"}},
+                                        {"layers.{}.attention.wk", {"k"}},
+                                        {"layers.{}.attention.wv", {"v"}},
+                                        {"layers.{}.attention.wo", {"o"}},
+                                        {"layers.{}.ffn_norm", {"norm2"}},
+                                        {"layers.{}.feed_forward.w1", {"gate"}},
+                                        {"layers.{}.feed_forward.w2", {"down"}},
+                                        {"layers.{}.feed_forward.w3", {"up"}},
+                                        {"norm", {"norm"}},
+                                        {"output", {"head"}}};
+  MapBuilder builder(config, {.interleaved = true});
+  for (const ModuleName& module : modules) {
+    for (int32_t layer = 0; layer < (is_per_layer(module) ? config.layers : 1); ++layer)
+      builder.add(module, layer);
+  }
+  WeightMap map;
+  map.entries = builder.take();
+  return map;
+}
+
+std::vector<std::string> linear_module_names(const ModelConfig& config) {
+  std::vector<std::string> names;
+  for (const ModuleName& module : linear_modules(config)) {
+    const std::string name(last_name(module.published));
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const AdapterConfig& adapter) {
+  const std::vector<ModuleName> modules = linear_modules(config);
+  for (const std::string& target : adapter.targets) {
+    if (std::any_of(modules.begin(), modules.end(),
+                    [&](const ModuleName& module) { return matches(module, target); }))
+      continue;
+    fail_usage(
+        "adapter targets: '{}' matches no linear layer of this {} model; it has {} (or say all-linear)",
+        target, config.family, fmt::join(linear_module_names(config), ", "));
+  }
+  std::unordered_map<std::string, ParameterShape> shapes;
+  for (ParameterShape& shape : parameter_shapes(config)) shapes.emplace(shape.name, shape);
+  std::vector<AdapterEntry> entries;
+  for (int32_t layer = 0; layer < config.layers; ++layer) {
+    for (const ModuleName& module : modules) {
+      const auto wanted = [&](const std::string& target) { return matches(module, target); };
+      if (std::none_of(adapter.targets.begin(), adapter.targets.end(), wanted)) continue;
+      AdapterEntry entry;
+      entry.published = with_layer(module.published, layer);
+      entry.conv1d = module.layout == Layout::conv1d;
+      for (size_t part = 0; part < module.ours.size(); ++part) {
+        entry.modules.push_back(our_module(module, part, layer));
+        const ParameterShape& weight = shapes.at(entry.modules.back() + ".weight");
+        entry.parts.push_back({entry.modules.back() + ".lora_b", weight.rows, adapter.rank,
+                               part_runs(module, part, entry.out, weight.rows, config, false)});
+        entry.in = weight.cols;
+        entry.out += weight.rows;
+      }
+      entries.push_back(std::move(entry));
+    }
+  }
+  return entries;
+}
+
+}  // namespace fettle

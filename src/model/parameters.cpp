@@ -1,0 +1,164 @@
+#include "model/parameters.h"
+
+#include <cmath>
+
+#include "base/random.h"
+#include "base/threads.h"
+#include "kernels/quant.h"
+
+namespace fettle {
+
+Parameter& Parameters::add(std::string name, const Tensor& value) {
+  FETTLE_CHECK(find(name) == nullptr);
+  parameters_.push_back(std::make_unique<Parameter>());
+  Parameter& parameter = *parameters_.back();
+  parameter.name = std::move(name);
+  parameter.value = value;
+  by_name_[parameter.name] = &parameter;
+  return parameter;
+}
+
+Parameter* Parameters::find(std::string_view name) {
+  const auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+const Parameter* Parameters::find(std::string_view name) const {
+  const auto found = by_name_.find(std::string(name));
+  return found == by_name_.end() ? nullptr : found->second;
+}
+
+Parameter& Parameters::require(std::string_view name, int64_t rows, int64_t cols) {
+  Parameter* parameter = find(name);
+  if (parameter == nullptr) {
+    fail("model weights", "'{}' [{}, {}] is missing; do the weights belong to this config?", name, rows,
+         cols);
+  }
+  if (parameter->value.rows != rows || parameter->value.cols != cols) {
+    fail("model weights", "'{}' should be [{}, {}], found [{}, {}]; do the weights belong to this config?",
+         name, rows, cols, parameter->value.rows, parameter->value.cols);
+  }
+  return *parameter;
+}
+
+int64_t Parameters::count(bool trainable_only) const {
+  int64_t count = 0;
+  for (const auto& parameter : parameters_) {
+    if (parameter->trainable || !trainable_only) count += parameter->value.size();
+  }
+  return count;
+}
+
+int64_t Parameters::value_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& parameter : parameters_) {
+    bytes += parameter->value.rows * row_bytes(parameter->value.dtype, parameter->value.cols);
+  }
+  return bytes;
+}
+
+std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
+  std::vector<ParameterShape> shapes;
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in, bool bias) {
+    shapes.push_back({name + ".weight", out, in});
+    if (bias) shapes.push_back({name + ".bias", 1, out});
+  };
+  const auto norm = [&](const std::string& name) {
+    shapes.push_back({name + ".weight", 1, config.hidden_size});
+    if (config.norm_bias) shapes.push_back({name + ".bias", 1, config.hidden_size});
+  };
+  const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
+  shapes.push_back({"embed.weight", config.vocab_size, hidden});
+  if (config.position == PositionKind::learned)
+    shapes.push_back({"position.weight", config.context_length, hidden});
+  for (int32_t layer = 0; layer < config.layers; ++layer) {
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    norm(prefix + "norm1");
+    linear(prefix + "q", config.query_size(), hidden, config.qkv_bias);
+    linear(prefix + "k", config.kv_size(), hidden, config.qkv_bias);
+    linear(prefix + "v", config.kv_size(), hidden, config.qkv_bias);
+    linear(prefix + "o", hidden, config.query_size(), config.output_bias);
+    if (config.block != BlockKind::parallel_shared_norm) norm(prefix + "norm2");
+    if (config.gated_mlp) linear(prefix + "gate", inner, hidden, config.mlp_bias);
+    linear(prefix + "up", inner, hidden, config.mlp_bias);
+    linear(prefix + "down", hidden, inner, config.mlp_bias);
+  }
+  norm("norm");
+  if (!config.tied_embeddings) linear("head", config.vocab_size, hidden, config.head_bias);
+  return shapes;
+}
+
+namespace {
+
+/// One owned block with a tensor for every shape, 64-byte aligned; the parameters keep it alive.
+Parameters allocate(const std::vector<ParameterShape>& shapes) {
+  constexpr int64_t alignment = 64;
+  const auto bytes_of = [](const ParameterShape& shape) {
+    return (row_bytes(DType::f32, shape.rows * shape.cols) + alignment - 1) / alignment * alignment;
+  };
+  int64_t total = 0;
+  for (const ParameterShape& shape : shapes) total += bytes_of(shape);
+  auto buffer = std::make_shared<Buffer>(total);
+  Parameters parameters;
+  auto* cursor = static_cast<std::byte*>(buffer->data());
+  for (const ParameterShape& shape : shapes) {
+    parameters.add(shape.name, Tensor(cursor, DType::f32, shape.rows, shape.cols));
+    cursor += bytes_of(shape);
+  }
+  parameters.keep_alive(buffer);
+  return parameters;
+}
+
+bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
+  for (const std::string_view end : ends) {
+    if (name.ends_with(end)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Parameters random_parameters(const ModelConfig& config, uint64_t seed) {
+  Parameters parameters = allocate(parameter_shapes(config));
+  uint64_t stream = 0;
+  for (const auto& parameter : parameters.all()) {
+    const std::span<float> values = parameter->value.flat<float>();
+    ++stream;
+    if (parameter->name.find("norm") != std::string::npos && parameter->name.ends_with(".weight")) {
+      std::fill(values.begin(), values.end(), 1.0F - config.norm_offset);
+    } else if (!parameter->name.ends_with(".bias")) {
+      const bool residual = ends_with_any(parameter->name, {".o.weight", ".down.weight"});
+      const double deviation = 0.02 / (residual ? std::sqrt(2.0 * config.layers) : 1.0);
+      parallel_for(parameter->value.rows, 64, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) {
+          Random random(seed, stream, static_cast<uint64_t>(row) << 32);
+          float* out = parameter->value.row<float>(row);
+          for (int64_t col = 0; col < parameter->value.cols; ++col) {
+            out[col] = static_cast<float>(deviation * random.normal());
+          }
+        }
+      });
+    }
+  }
+  return parameters;
+}
+
+Parameters to_f32(const Parameters& source) {
+  std::vector<ParameterShape> shapes;
+  for (const auto& parameter : source.all()) {
+    shapes.push_back({parameter->name, parameter->value.rows, parameter->value.cols});
+  }
+  Parameters copy = allocate(shapes);
+  for (const auto& parameter : source.all()) {
+    const Tensor& from = parameter->value;
+    const Tensor to = copy.find(parameter->name)->value;
+    parallel_for(from.rows, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        dequantize_row(from.dtype, from.row_slice(row, row + 1).data, to.row<float>(row), from.cols);
+      }
+    });
+  }
+  return copy;
+}
+
+}  // namespace fettle
