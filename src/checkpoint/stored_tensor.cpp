@@ -102,7 +102,8 @@ void convert_rows(const Tensor& source, DType dtype, std::span<std::byte> destin
 TensorToWrite tensor_to_write(std::string name, const Tensor& value, DType dtype,
                               std::vector<int64_t> shape) {
   if (shape.empty()) shape = {value.rows, value.cols};
-  FETTLE_CHECK(checked_elements(shape) == value.size() && (shape.back() == value.cols || value.rows == 1));
+  FETTLE_CHECK(checked_elements(shape) == value.size() &&
+               (shape.back() == value.cols || !is_quantized(dtype)));
   const auto layout = block_layout(dtype);
   if (value.dtype != dtype && !can_quantize(dtype)) {
     fail(name, "cannot be written as {}: fettle reads that type and does not make it; choose q4_k or q6_k",
