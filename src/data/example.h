@@ -26,7 +26,8 @@ std::string_view format_name(Format format);
 /// Throws Error(usage) with the nearest name.
 Format format_from_name(std::string_view name);
 
-/// Plain text, or turns of a conversation.
+/// Plain text, or turns of a conversation. A chat may hold the same as plain `text` too, for use without a
+/// template.
 struct Content {
   std::string text;
   Messages messages;

@@ -96,9 +96,11 @@ Json to_json(const TokenizeReport& report);
 std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
                                           const ChatTemplate* chat, const TokenizeOptions& options,
                                           std::string& reason, bool& truncated);
-/// {"text"} rows for pretraining: all tokens, EOS appended where it is not there.
+/// For pretraining: {"text"} rows with EOS appended where it is not there, conversations as the template
+/// renders them; every token is supervised.
 std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
-                                      const TokenizeOptions& options, std::string& reason, bool& truncated);
+                                      const ChatTemplate* chat, const TokenizeOptions& options,
+                                      std::string& reason, bool& truncated);
 std::optional<Pair> tokenize_pair(const Example& example, const Tokenizer& tokenizer,
                                   const ChatTemplate* chat, const TokenizeOptions& options,
                                   std::string& reason, bool& truncated);

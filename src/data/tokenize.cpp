@@ -1,0 +1,317 @@
+#include "data/tokenize.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fettle::data {
+namespace {
+
+constexpr const char* nothing_supervised = "nothing supervised after truncation";
+constexpr const char* too_long = "longer than max_length";
+constexpr const char* no_assistant = "no assistant turn";
+
+Messages chat_of(const Content& content, const char* role) {
+  if (content.is_chat) return content.messages;
+  return content.text.empty() ? Messages{} : Messages{Message{role, content.text}};
+}
+
+Messages joined(Messages messages, const Messages& more) {
+  messages.insert(messages.end(), more.begin(), more.end());
+  return messages;
+}
+
+/// The text to use without a template.
+const std::string& plain(const Content& content, const std::string& id) {
+  if (content.is_chat && content.text.empty() && !content.messages.empty()) {
+    fail(id, "holds messages, but `raw` takes plain text; leave `raw` out to use the chat template");
+  }
+  return content.text;
+}
+
+/// One tokeniser with one template and the options of one row.
+class Tokens {
+ public:
+  Tokens(const Example& example, const Tokenizer& tokenizer, const ChatTemplate* chat,
+         const TokenizeOptions& options)
+      : example_(example), tokenizer_(tokenizer), chat_(chat), options_(options) {
+    render_.variables = options.variables;
+    if (example.variables.is_object()) render_.variables.update(example.variables);
+    if (!options.raw && chat == nullptr) {
+      fail(example.id,
+           "needs a chat template, and the tokenizer has none; give one, or use `raw` for plain text");
+    }
+  }
+
+  TokenizedChat conversation(const Messages& messages, bool generation_prompt = false) const {
+    RenderOptions render = render_;
+    render.add_generation_prompt = generation_prompt;
+    return tokenize_chat(tokenizer_, *chat_, messages, render, options_.parse_special_in_content);
+  }
+
+  /// Prompt ids, as they stand before an answer.
+  std::vector<int32_t> prompt() const {
+    if (options_.raw) return text(plain(example_.prompt, example_.id), false);
+    return conversation(chat_of(example_.prompt, "user"), true).ids;
+  }
+  std::vector<int32_t> with_answer(const Content& answer) const {
+    if (options_.raw) return text(plain(example_.prompt, example_.id) + plain(answer, example_.id), true);
+    return conversation(joined(chat_of(example_.prompt, "user"), chat_of(answer, "assistant"))).ids;
+  }
+
+  /// What the post-processor adds at the start (BOS) comes with it. With `end`, EOS stands at the end once,
+  /// also where the text ends with its spelling.
+  std::vector<int32_t> text(std::string_view plain_text, bool end) const {
+    const int32_t eos = end ? tokenizer_.eos() : -1;
+    const std::string spelling = eos >= 0 ? tokenizer_.token(eos) : "";
+    if (!spelling.empty() && plain_text.ends_with(spelling)) plain_text.remove_suffix(spelling.size());
+    const bool parse = options_.parse_special_in_content;
+    auto ids = tokenizer_.encode(plain_text, {.add_special = true, .parse_special = parse});
+    if (eos >= 0 && (ids.empty() || ids.back() != eos)) ids.push_back(eos);
+    return ids;
+  }
+
+ private:
+  const Example& example_;
+  const Tokenizer& tokenizer_;
+  const ChatTemplate* chat_;
+  const TokenizeOptions& options_;
+  RenderOptions render_;
+};
+
+size_t common_prefix(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  const size_t most = std::min(a.size(), b.size());
+  return static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(most), b.begin()).first - a.begin());
+}
+
+template <typename T>
+void keep_first(std::vector<T>& values, int64_t count) {
+  if (static_cast<int64_t>(values.size()) > count)
+    values.resize(static_cast<size_t>(std::max<int64_t>(count, 0)));
+}
+template <typename T>
+void keep_last(std::vector<T>& values, int64_t count) {
+  const auto extra = static_cast<std::ptrdiff_t>(values.size()) - std::max<std::ptrdiff_t>(count, 0);
+  if (extra > 0) values.erase(values.begin(), values.begin() + extra);
+}
+
+std::vector<int32_t> tail(const std::vector<int32_t>& ids, size_t from) {
+  return {ids.begin() + static_cast<std::ptrdiff_t>(from), ids.end()};
+}
+
+double weight_of(const Example& example, const TokenizeOptions& options) {
+  const auto found = options.class_weights.find(example.class_label);
+  return example.weight * (found == options.class_weights.end() ? 1.0 : found->second);
+}
+
+/// Cuts to max_length and says whether anything is left to learn from.
+bool finish(Sequence& sequence, const TokenizeOptions& options, std::string& reason, bool& truncated) {
+  if (options.max_length > 0 && sequence.length() > options.max_length) {
+    truncated = true;
+    if (options.truncate == Truncate::drop) {
+      reason = too_long;
+      return false;
+    }
+    const auto cut = [&](auto& values) {
+      options.truncate == Truncate::keep_end ? keep_last(values, options.max_length)
+                                             : keep_first(values, options.max_length);
+    };
+    cut(sequence.ids);
+    cut(sequence.weights);
+  }
+  if (!sequence.weights.empty()) sequence.weights.front() = 0;
+  if (sequence.supervised() > 0) return true;
+  reason = nothing_supervised;
+  return false;
+}
+
+/// Fits prompt and answers (one or two) into max_length; false when nothing of some answer is left.
+bool fit(std::vector<int32_t>& prompt, std::vector<int32_t>& first, std::vector<int32_t>* second,
+         const TokenizeOptions& options, std::string& reason, bool& truncated) {
+  const auto size = [](const std::vector<int32_t>& ids) { return static_cast<int64_t>(ids.size()); };
+  const int64_t answer = std::max(size(first), second != nullptr ? size(*second) : 0);
+  if (options.max_length > 0 && size(prompt) + answer > options.max_length) {
+    truncated = true;
+    if (options.truncate == Truncate::drop) {
+      reason = too_long;
+      return false;
+    }
+    if (options.truncate == Truncate::keep_end) {
+      keep_last(prompt,
+                std::max(options.max_length - answer, std::min(size(prompt), options.max_length / 2)));
+    }
+    const int64_t room = options.max_length - size(prompt);
+    keep_first(first, room);
+    if (second != nullptr) keep_first(*second, room);
+  }
+  if (!prompt.empty() && !first.empty() && (second == nullptr || !second->empty())) return true;
+  reason = prompt.empty() ? "empty prompt" : nothing_supervised;
+  return false;
+}
+
+/// Weights of a conversation's tokens from `begin` on.
+void supervise_from(size_t begin, const TokenizedChat& chat, const Messages& messages, float scale,
+                    Sequence& sequence) {
+  for (size_t t = begin; t < sequence.ids.size(); ++t) {
+    const int32_t turn = chat.turn[t];
+    const double own = turn >= 0 && turn < static_cast<int32_t>(messages.size())
+                           ? messages[static_cast<size_t>(turn)].weight
+                           : 1.0;
+    sequence.weights[t] = scale * static_cast<float>(own);
+  }
+}
+
+/// Number of messages before the completion, which of a conversation is its last assistant turn; -1 if there
+/// is none.
+int64_t prompt_turns(const Example& example, Messages& messages) {
+  if (example.kind != Example::Kind::conversation)
+    return static_cast<int64_t>(chat_of(example.prompt, "user").size());
+  while (!messages.empty() && messages.back().role != "assistant") messages.pop_back();
+  return static_cast<int64_t>(messages.size()) - 1;
+}
+
+bool tokenize_chat_sequence(const Example& example, const Tokens& tokens, const TokenizeOptions& options,
+                            float scale, Sequence& sequence, std::string& reason) {
+  Messages messages = joined(chat_of(example.prompt, "user"), chat_of(example.completion, "assistant"));
+  if (options.train_on != TrainOn::completions) {
+    auto chat = tokens.conversation(messages);
+    sequence.weights.assign(chat.ids.size(), 0.0f);
+    sequence.ids = chat.ids;
+    if (options.train_on == TrainOn::all) {
+      supervise_from(0, chat, messages, scale, sequence);
+    } else {
+      for (size_t t = 0; t < chat.ids.size(); ++t)
+        sequence.weights[t] = chat.assistant[t] != 0 ? scale * chat.weight[t] : 0.0f;
+    }
+    return true;
+  }
+  const int64_t before = prompt_turns(example, messages);
+  if (before < 0) {
+    reason = no_assistant;
+    return false;
+  }
+  const auto chat = tokens.conversation(messages);
+  const auto prompt = tokens.conversation(Messages(messages.begin(), messages.begin() + before), true).ids;
+  sequence.ids = chat.ids;
+  sequence.weights.assign(chat.ids.size(), 0.0f);
+  supervise_from(common_prefix(prompt, chat.ids), chat, messages, scale, sequence);
+  return true;
+}
+
+}  // namespace
+
+int64_t Sequence::supervised() const {
+  return std::count_if(weights.begin(), weights.end(), [](float weight) { return weight != 0.0f; });
+}
+
+TrainOn train_on_from_name(std::string_view name) {
+  if (name == "completions") return TrainOn::completions;
+  if (name == "assistant") return TrainOn::assistant;
+  if (name == "all") return TrainOn::all;
+  fail_usage("train_on: '{}' is unknown; it is completions, assistant or all", name);
+}
+
+Truncate truncate_from_name(std::string_view name) {
+  if (name == "keep_start") return Truncate::keep_start;
+  if (name == "keep_end") return Truncate::keep_end;
+  if (name == "drop") return Truncate::drop;
+  fail_usage("truncate: '{}' is unknown; it is keep_start, keep_end or drop", name);
+}
+
+Json to_json(const TokenizeReport& report) {
+  return {{"in", report.rows},
+          {"out", report.kept},
+          {"reasons", report.dropped},
+          {"truncated", report.truncated},
+          {"formats", report.formats},
+          {"tokens", report.tokens},
+          {"supervised_tokens", report.supervised_tokens},
+          {"longest", report.longest}};
+}
+
+std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
+                                      const ChatTemplate* chat, const TokenizeOptions& options,
+                                      std::string& reason, bool& truncated) {
+  Sequence sequence;
+  sequence.id = example.id;
+  TokenizeOptions whole = options;
+  whole.train_on = TrainOn::all;
+  const bool is_chat = example.prompt.is_chat || example.completion.is_chat;
+  if (is_chat && !options.raw) return tokenize_sequence(example, tokenizer, chat, whole, reason, truncated);
+  whole.raw = true;
+  const Tokens tokens(example, tokenizer, nullptr, whole);
+  sequence.ids = tokens.text(plain(example.prompt, example.id) + plain(example.completion, example.id), true);
+  sequence.weights.assign(sequence.ids.size(), static_cast<float>(weight_of(example, options)));
+  if (!finish(sequence, options, reason, truncated)) return std::nullopt;
+  return sequence;
+}
+
+std::optional<Sequence> tokenize_sequence(const Example& original, const Tokenizer& tokenizer,
+                                          const ChatTemplate* chat, const TokenizeOptions& options,
+                                          std::string& reason, bool& truncated) {
+  const auto supervised = as_supervised(original);
+  if (!supervised) {
+    reason = "undesirable answer";
+    return std::nullopt;
+  }
+  const Example& example = *supervised;
+  if (example.kind == Example::Kind::text)
+    return tokenize_text(example, tokenizer, chat, options, reason, truncated);
+  Sequence sequence;
+  sequence.id = example.id;
+  const auto scale = static_cast<float>(weight_of(example, options));
+  const Tokens tokens(example, tokenizer, chat, options);
+  if (options.raw) {
+    sequence.ids = tokens.with_answer(example.completion);
+    sequence.weights.assign(sequence.ids.size(), scale);
+    if (options.train_on != TrainOn::all) {
+      std::fill_n(sequence.weights.begin(), common_prefix(tokens.prompt(), sequence.ids), 0.0f);
+    }
+  } else if (!tokenize_chat_sequence(example, tokens, options, scale, sequence, reason)) {
+    return std::nullopt;
+  }
+  if (!finish(sequence, options, reason, truncated)) return std::nullopt;
+  return sequence;
+}
+
+std::optional<Pair> tokenize_pair(const Example& example, const Tokenizer& tokenizer,
+                                  const ChatTemplate* chat, const TokenizeOptions& options,
+                                  std::string& reason, bool& truncated) {
+  if (example.kind != Example::Kind::pair)
+    fail(example.id, "is no preference pair: keys 'chosen' and 'rejected' are needed");
+  const Tokens tokens(example, tokenizer, chat, options);
+  Pair pair;
+  pair.id = example.id;
+  pair.weight = static_cast<float>(weight_of(example, options));
+  pair.prompt_ids = tokens.prompt();
+  const auto chosen = tokens.with_answer(example.completion), rejected = tokens.with_answer(example.rejected);
+  const size_t shared =
+      std::min(common_prefix(pair.prompt_ids, chosen), common_prefix(pair.prompt_ids, rejected));
+  pair.prompt_ids.resize(shared);
+  pair.chosen_ids = tail(chosen, shared);
+  pair.rejected_ids = tail(rejected, shared);
+  if (!fit(pair.prompt_ids, pair.chosen_ids, &pair.rejected_ids, options, reason, truncated))
+    return std::nullopt;
+  return pair;
+}
+
+std::optional<Judged> tokenize_judged(const Example& example, const Tokenizer& tokenizer,
+                                      const ChatTemplate* chat, const TokenizeOptions& options,
+                                      std::string& reason, bool& truncated) {
+  if (example.kind != Example::Kind::judged)
+    fail(example.id, "is no judged row: keys 'completion' and 'label' are needed");
+  const Tokens tokens(example, tokenizer, chat, options);
+  Judged judged;
+  judged.id = example.id;
+  judged.desirable = example.desirable;
+  judged.weight = static_cast<float>(weight_of(example, options));
+  judged.prompt_ids = tokens.prompt();
+  const auto whole = tokens.with_answer(example.completion);
+  judged.prompt_ids.resize(common_prefix(judged.prompt_ids, whole));
+  judged.completion_ids = tail(whole, judged.prompt_ids.size());
+  if (!fit(judged.prompt_ids, judged.completion_ids, nullptr, options, reason, truncated))
+    return std::nullopt;
+  return judged;
+}
+
+}  // namespace fettle::data
