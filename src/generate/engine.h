@@ -29,6 +29,9 @@ struct EngineOptions {
   int32_t step_tokens = 512;     ///< rows of a step's batch: running answers first, prompts fill up
   int32_t max_queued = 1 << 20;  ///< requests that wait; beyond it submit() throws QueueFull
   bool prefix_cache = true;
+  std::vector<Decoder::ActiveAdapter>
+      base_adapters;         ///< part of the model: every request has them, under its own
+  std::vector<int32_t> eos;  ///< ends of an answer beside those of the model's config and the tokenizer
 };
 
 /// submit() found the queue full; try again later.
@@ -49,7 +52,7 @@ struct EngineStats {
 };
 
 /// submit(), cancel(), stats(), call() and the adapter calls are safe from any thread. step(),
-/// wait_for_work() and generate() belong to one thread at a time.
+/// wait_for_work(), generate() and cancel_all() belong to one thread at a time.
 class Engine {
  public:
   /// The decoder and the tokenizer's model must fit each other; the decoder must outlive the engine and is
@@ -76,6 +79,9 @@ class Engine {
   std::vector<GenerationResult> generate(std::vector<GenerationRequest> requests);
   GenerationResult generate(GenerationRequest request);
 
+  /// Ends everything with FinishReason::cancelled, now. For the stepping thread.
+  void cancel_all();
+
   /// Runs `job` on the stepping thread between two steps (embeddings, a weight update). Weights that changed
   /// need drop_prefix_cache() inside the job.
   void call(std::function<void(Decoder&)> job);
@@ -88,8 +94,7 @@ class Engine {
 
   EngineStats stats() const;
   int64_t context_length() const;
-  const Tokenizer& tokenizer() const;
-  const std::shared_ptr<const Tokenizer>& shared_tokenizer() const;
+  const std::shared_ptr<const Tokenizer>& tokenizer() const;  ///< may be null
 
  private:
   struct Impl;

@@ -12,7 +12,9 @@ OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
   loaded_ = load_model(path, load);
   if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
   if (!options.adapter.empty()) {
-    if (loaded_.adapter) fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)", path.string());
+    if (loaded_.adapter)
+      fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)",
+           path.string());
     loaded_.adapter = read_adapter(options.adapter, loaded_.config);
     loaded_.adapter_path = options.adapter;
   }

@@ -1,0 +1,227 @@
+#include "generate/engine.h"
+
+#include <algorithm>
+
+#include "base/interrupt.h"
+#include "generate/engine_impl.h"
+#include "tensor/memory.h"
+
+namespace fettle {
+namespace {
+
+int64_t page_count(const Decoder& decoder, const EngineOptions& o) {
+  const int64_t row = KvCache::bytes_per_row(decoder.config(), o.kv_dtype);
+  int64_t bytes = o.kv_bytes;
+  if (bytes == 0) {
+    const int64_t context = decoder.config().context_length;
+    const int64_t wanted = (context + (o.max_running - 1) * std::min<int64_t>(context, 1024)) * row;
+    bytes = std::min(wanted, available_bytes() / 4);
+  }
+  const int64_t pages = bytes / (row * o.page_rows);
+  if (pages < 1) {
+    fail("KV memory", "a page of {} tokens needs {} bytes, but the budget is {} bytes; give more",
+         o.page_rows, row * o.page_rows, bytes);
+  }
+  return std::min<int64_t>(pages, (int64_t{1} << 31) / o.page_rows - 1);
+}
+
+}  // namespace
+
+Engine::Impl::Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer_in, EngineOptions o)
+    : decoder(decoder),
+      tokenizer(std::move(tokenizer_in)),
+      options(std::move(o)),
+      pages(static_cast<int32_t>(page_count(decoder, options)), options.page_rows, options.prefix_cache) {
+  const ModelConfig& config = decoder.config();
+  if (options.max_running < 1 || options.step_tokens < options.max_running + options.page_rows) {
+    fail("engine", "step_tokens ({}) must be at least max_running ({}) and a page ({}) together",
+         options.step_tokens, options.max_running, options.page_rows);
+  }
+  const int64_t rows = int64_t{pages.page_count()} * options.page_rows;
+  context = config.context_length > 0 ? std::min(config.context_length, rows) : rows;
+  logits_rows = options.max_running + std::max(64, options.page_rows);
+  eos.insert(config.eos.begin(), config.eos.end());
+  eos.insert(options.eos.begin(), options.eos.end());
+  if (tokenizer != nullptr && tokenizer->eos() >= 0) eos.insert(tokenizer->eos());
+  Backend& backend = decoder.backend();
+  cache = KvCache::make(config, rows, options.kv_dtype, backend);
+  logits_memory = Buffer(logits_rows * config.vocab_size * 4, backend.memory());
+  logits = Tensor(logits_memory.data(), DType::f32, logits_rows, config.vocab_size);
+  if (&backend.memory() != &host_memory()) host_logits.resize(static_cast<size_t>(logits.size()));
+  stats.pages = pages.page_count();
+  stats.kv_bytes = cache.buffer.bytes();
+  shown = stats;
+}
+
+void Engine::Impl::validate(const GenerationRequest& r) const {
+  const int32_t vocabulary = decoder.config().vocab_size;
+  if (r.prompt.empty()) fail("prompt", "is empty; a model needs at least one token (its BOS) to go on from");
+  for (const int32_t token : r.prompt) {
+    if (token < 0 || token >= vocabulary)
+      fail("prompt", "token {} is not in the vocabulary of {}", token, vocabulary);
+  }
+  if (r.n < 1) fail("n", "must be 1 or more, got {}", r.n);
+  if (r.max_tokens < 0)
+    fail("max_tokens", "must be 0 (to the end of the context) or more, got {}", r.max_tokens);
+  if (r.top_logprobs < 0 || r.top_logprobs > vocabulary) {
+    fail("top_logprobs", "must be between 0 and {}, got {}", vocabulary, r.top_logprobs);
+  }
+  if (tokenizer == nullptr && !r.stop.empty())
+    fail("stop", "stop strings need a tokenizer, and this model has none");
+  r.sampling.validate(vocabulary);
+  const auto prompt = static_cast<int64_t>(r.prompt.size());
+  const int64_t wanted = prompt + std::max<int64_t>(r.max_tokens, 1);
+  if (wanted > context) {
+    fail("prompt",
+         "this model's context holds {} tokens, but the prompt has {} and {} are to be generated ({} in "
+         "all); shorten "
+         "the prompt or lower max_tokens",
+         context, prompt, std::max<int64_t>(r.max_tokens, 1), wanted);
+  }
+}
+
+std::pair<uint64_t, std::vector<std::shared_ptr<Adapter>>> Engine::Impl::resolve(
+    const std::vector<AdapterUse>& uses) {
+  std::vector<std::pair<uint64_t, float>> key;
+  std::vector<std::shared_ptr<Adapter>> found;
+  for (const AdapterUse& use : uses) {
+    const auto it = adapters.find(use.name);
+    if (it == adapters.end()) fail("adapter", "'{}' is not loaded", use.name);
+    key.emplace_back(it->second.number, use.factor);
+    found.push_back(it->second.adapter);
+  }
+  if (key.empty()) return {0, {}};
+  return {salts.try_emplace(key, salts.size() + 1).first->second, std::move(found)};
+}
+
+RequestId Engine::Impl::submit(GenerationRequest request) {
+  validate(request);
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t limit = request.max_tokens > 0 ? request.max_tokens : context - prompt;
+  std::lock_guard lock(mutex);
+  if (waiting_now + static_cast<int64_t>(inbox.size()) >= options.max_queued) {
+    throw QueueFull(fmt::format("queue: {} requests wait already; try again later", options.max_queued));
+  }
+  auto [salt, found] = resolve(request.adapters);
+  auto accepted = std::make_shared<ActiveRequest>(next_id++, std::move(request), limit);
+  accepted->salt = salt;
+  accepted->adapters = std::move(found);
+  inbox.push_back(accepted);
+  work.notify_all();
+  return accepted->id;
+}
+
+Engine::Engine(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options)
+    : impl_(std::make_unique<Impl>(decoder, std::move(tokenizer), std::move(options))) {}
+
+Engine::~Engine() {
+  cancel_all();
+}
+
+void Engine::cancel_all() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->jobs.clear();
+  }
+  impl_->take_orders();
+  while (!impl_->active.empty()) impl_->end_request(*impl_->active.begin()->second, FinishReason::cancelled);
+  impl_->sweep();
+  impl_->publish_stats();
+}
+
+RequestId Engine::submit(GenerationRequest request) {
+  return impl_->submit(std::move(request));
+}
+
+void Engine::cancel(RequestId id) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->cancels.push_back(id);
+  impl_->work.notify_all();
+}
+
+bool Engine::step() {
+  return impl_->step();
+}
+
+void Engine::wait_for_work(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(impl_->mutex);
+  impl_->work.wait_for(lock, timeout, [&] {
+    return !impl_->inbox.empty() || !impl_->cancels.empty() || !impl_->jobs.empty() ||
+           impl_->shown.running > 0 || impl_->waiting_now > 0;
+  });
+}
+
+std::vector<GenerationResult> Engine::generate(std::vector<GenerationRequest> requests) {
+  for (const GenerationRequest& request : requests) impl_->validate(request);
+  std::vector<GenerationResult> results(requests.size());
+  std::vector<RequestId> ids;
+  size_t unfinished = requests.size();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    auto on_done = std::move(requests[i].on_done);
+    requests[i].on_done = [&, i, on_done](GenerationResult&& result) {
+      --unfinished;
+      results[i] = result;
+      if (on_done) on_done(std::move(result));
+    };
+    ids.push_back(submit(std::move(requests[i])));
+  }
+  while (unfinished > 0) {
+    if (interrupted()) {
+      for (const RequestId id : ids) cancel(id);
+      impl_->take_orders();
+      impl_->sweep();
+      throw_if_interrupted();
+    }
+    step();
+  }
+  return results;
+}
+
+GenerationResult Engine::generate(GenerationRequest request) {
+  std::vector<GenerationRequest> one;
+  one.push_back(std::move(request));
+  return std::move(generate(std::move(one)).front());
+}
+
+void Engine::call(std::function<void(Decoder&)> job) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->jobs.push_back(std::move(job));
+  impl_->work.notify_all();
+}
+
+void Engine::drop_prefix_cache() {
+  impl_->pages.drop_cache();
+}
+
+void Engine::add_adapter(const std::string& name, std::shared_ptr<Adapter> adapter) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->adapters[name] = {impl_->next_adapter++, std::move(adapter)};
+}
+
+bool Engine::remove_adapter(const std::string& name) {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->adapters.erase(name) > 0;
+}
+
+std::vector<std::string> Engine::adapters() const {
+  std::lock_guard lock(impl_->mutex);
+  std::vector<std::string> names;
+  for (const auto& [name, adapter] : impl_->adapters) names.push_back(name);
+  return names;
+}
+
+EngineStats Engine::stats() const {
+  std::lock_guard lock(impl_->mutex);
+  EngineStats stats = impl_->shown;
+  stats.queued = impl_->waiting_now;
+  return stats;
+}
+
+int64_t Engine::context_length() const {
+  return impl_->context;
+}
+const std::shared_ptr<const Tokenizer>& Engine::tokenizer() const {
+  return impl_->tokenizer;
+}
+
+}  // namespace fettle

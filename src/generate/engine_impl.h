@@ -1,0 +1,96 @@
+#pragma once
+// The inside of the engine: engine.cpp takes requests and owns the memory, engine_schedule.cpp decides who
+// computes what in a step, engine_step.cpp runs the batch and hands out its tokens.
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "generate/engine.h"
+#include "generate/kv_pages.h"
+#include "generate/sequence.h"
+#include "generate/step_batch.h"
+
+namespace fettle {
+
+/// Tokens [table.length, end) of a sequence are computed in this step.
+struct Piece {
+  Sequence* sequence;
+  int64_t end;
+};
+
+/// What is read from one row of logits: the log-probability of a prompt token, or a draw.
+struct Reading {
+  Sequence* sequence;
+  int32_t row;
+  int64_t prompt_position;  ///< of the token whose log-probability is wanted; -1: draw
+  std::optional<TokenSet> allowed;
+  TokenInfo info;
+};
+
+struct Engine::Impl {
+  Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options);
+
+  // Any thread.
+  RequestId submit(GenerationRequest request);
+  void validate(const GenerationRequest& request) const;
+  std::pair<uint64_t, std::vector<std::shared_ptr<Adapter>>> resolve(const std::vector<AdapterUse>& uses);
+
+  // The stepping thread.
+  bool step();
+  void take_orders();
+  void end_late_requests();
+  void admit();
+  void preempt_youngest();
+  std::map<uint64_t, std::vector<Piece>> plan();
+  int64_t prompt_piece(Sequence& sequence, int64_t tokens, int64_t& logits_left);
+  void run(std::vector<Piece>& pieces);
+  void extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings);
+  void start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings);
+  void allow_tokens(std::vector<Reading>& readings);
+  void take_readings(std::vector<Reading>& readings);
+  void end_sequence(Sequence& sequence, FinishReason reason);
+  void end_request(ActiveRequest& request, FinishReason reason, const std::string& error = {});
+  void close(ActiveRequest& request);
+  void sweep();
+  void publish_stats();
+
+  Decoder& decoder;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  EngineOptions options;
+  int64_t context = 0;
+  int64_t logits_rows = 0;
+  std::set<int32_t> eos;
+  KvCache cache;
+  KvPages pages;
+  Buffer logits_memory;
+  Tensor logits;
+  std::vector<float> host_logits;
+
+  std::map<RequestId, std::shared_ptr<ActiveRequest>> active;
+  std::deque<std::unique_ptr<Sequence>> waiting;
+  std::vector<std::unique_ptr<Sequence>> running;  ///< oldest first
+
+  mutable std::mutex mutex;
+  std::condition_variable work;
+  std::vector<std::shared_ptr<ActiveRequest>> inbox;
+  std::vector<RequestId> cancels;
+  std::vector<std::function<void(Decoder&)>> jobs;
+  struct Registered {
+    uint64_t number;
+    std::shared_ptr<Adapter> adapter;
+  };
+  std::map<std::string, Registered> adapters;
+  std::map<std::vector<std::pair<uint64_t, float>>, uint64_t> salts;
+  uint64_t next_adapter = 1;
+  RequestId next_id = 1;
+  int64_t waiting_now = 0;  ///< waiting.size() as of the last step
+  EngineStats shown;
+  EngineStats stats;  ///< the stepping thread's own
+};
+
+}  // namespace fettle

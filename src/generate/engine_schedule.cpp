@@ -1,0 +1,196 @@
+// Which requests run, and what each of them computes in a step.
+#include <algorithm>
+
+#include "base/log.h"
+#include "generate/engine_impl.h"
+
+namespace fettle {
+void Engine::Impl::take_orders() {
+  std::vector<std::shared_ptr<ActiveRequest>> arrived;
+  std::vector<RequestId> cancelled;
+  std::vector<std::function<void(Decoder&)>> todo;
+  {
+    std::lock_guard lock(mutex);
+    arrived.swap(inbox);
+    cancelled.swap(cancels);
+    todo.swap(jobs);
+    waiting_now += static_cast<int64_t>(arrived.size());
+  }
+  for (auto& request : arrived) {
+    ++stats.requests;
+    stats.prompt_tokens += request->result.prompt_tokens;
+    active.emplace(request->id, request);
+    waiting.push_back(std::make_unique<Sequence>(request, 0, tokenizer));
+  }
+  for (const RequestId id : cancelled) {
+    if (const auto it = active.find(id); it != active.end())
+      end_request(*it->second, FinishReason::cancelled);
+  }
+  for (auto& job : todo) {
+    decoder.set_adapters(options.base_adapters);
+    job(decoder);
+  }
+}
+
+void Engine::Impl::end_late_requests() {
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<ActiveRequest>> late;
+  for (const auto& [id, request] : active) {
+    if (request->request.deadline <= now) late.push_back(request);
+  }
+  for (const auto& request : late) end_request(*request, FinishReason::deadline);
+  sweep();
+}
+
+void Engine::Impl::admit() {
+  while (!waiting.empty() && static_cast<int64_t>(running.size()) < options.max_running) {
+    Sequence& sequence = *waiting.front();
+    ActiveRequest& request = sequence.request();
+    const std::span<const int32_t> tokens = sequence.tokens();
+    // Log-probabilities of the prompt need every row of it: adopt nothing.
+    const bool every_row = request.wants_prompt_logprobs();
+    const int64_t found = pages.adopt(sequence.table, request.salt, every_row ? tokens.first(1) : tokens);
+    // A page in reserve for each running answer, or the newcomer would be preempted at once.
+    const auto reserve = static_cast<int32_t>(running.size());
+    const auto needed = pages.pages_for(static_cast<int64_t>(tokens.size())) -
+                        static_cast<int32_t>(sequence.table.pages.size());
+    if (needed + reserve > pages.available()) {
+      pages.release(sequence.table);
+      return;
+    }
+    pages.grow(sequence.table, static_cast<int64_t>(tokens.size()));
+    if (sequence.drawn() == 0) {
+      request.result.cached_tokens = found;
+      stats.cached_prompt_tokens += found;
+    }
+    running.push_back(std::move(waiting.front()));
+    waiting.pop_front();
+  }
+}
+
+void Engine::Impl::preempt_youngest() {
+  pages.release(running.back()->table);
+  waiting.push_front(std::move(running.back()));
+  running.pop_back();
+  ++stats.preemptions;
+}
+
+/// Where a piece of at most `tokens` tokens of a prompt ends, or table.length when it must wait. Pieces end
+/// with a page (see append_tokens), the last one with the prompt.
+int64_t Engine::Impl::prompt_piece(Sequence& sequence, int64_t tokens, int64_t& logits_left) {
+  const int64_t begin = sequence.table.length;
+  const auto size = static_cast<int64_t>(sequence.tokens().size());
+  const bool every_row = sequence.request().wants_prompt_logprobs();
+  if (every_row) tokens = std::min(tokens, logits_left);
+  int64_t end = begin + std::min(tokens, sequence.pending());
+  if (end < size) end = std::max(begin, end / options.page_rows * options.page_rows);
+  const int64_t wanted = every_row ? end - begin : (end == size ? 1 : 0);
+  if (wanted > logits_left) return begin;
+  logits_left -= wanted;
+  return end;
+}
+
+std::map<uint64_t, std::vector<Piece>> Engine::Impl::plan() {
+  std::map<uint64_t, std::vector<Piece>> groups;
+  int64_t tokens_left = options.step_tokens, logits_left = logits_rows;
+  for (size_t i = 0; i < running.size(); ++i) {
+    Sequence& sequence = *running[i];
+    const auto size = static_cast<int64_t>(sequence.tokens().size());
+    if (sequence.pending() != 1) continue;
+    while (running.size() > i && !pages.grow(sequence.table, size)) preempt_youngest();
+    if (running.size() <= i) break;
+    groups[sequence.request().salt].push_back({&sequence, size});
+    --tokens_left;
+    --logits_left;
+  }
+  for (const auto& sequence : running) {
+    if (sequence->pending() == 1) continue;
+    const int64_t end = prompt_piece(*sequence, tokens_left, logits_left);
+    if (end == sequence->table.length) continue;
+    groups[sequence->request().salt].push_back({sequence.get(), end});
+    tokens_left -= end - sequence->table.length;
+  }
+  return groups;
+}
+
+bool Engine::Impl::step() {
+  take_orders();
+  end_late_requests();
+  admit();
+  auto groups = plan();
+  for (auto& [salt, pieces] : groups) run(pieces);
+  sweep();
+  if (!groups.empty()) ++stats.steps;
+  publish_stats();
+  return !running.empty() || !waiting.empty();
+}
+
+void Engine::Impl::publish_stats() {
+  stats.running = static_cast<int64_t>(running.size());
+  stats.pages_used = pages.page_count() - pages.available();
+  stats.pages_cached = pages.cached();
+  std::lock_guard lock(mutex);
+  waiting_now = static_cast<int64_t>(waiting.size());
+  shown = stats;
+}
+
+void Engine::Impl::end_sequence(Sequence& sequence, FinishReason reason) {
+  ActiveRequest& request = sequence.request();
+  sequence.done = true;
+  pages.release(sequence.table);
+  request.finished[static_cast<size_t>(sequence.sample())] = true;
+  --request.unfinished;
+  sequence.finish(reason);
+  if (request.unfinished == 0) close(request);
+}
+
+void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, const std::string& error) {
+  const auto found = active.find(request.id);
+  if (found == active.end()) return;
+  const std::shared_ptr<ActiveRequest> hold = found->second;
+  request.result.error = error;
+  const auto end = [&](Sequence& sequence) {
+    if (&sequence.request() != &request || sequence.done) return;
+    sequence.done = true;
+    pages.release(sequence.table);
+    request.finished[static_cast<size_t>(sequence.sample())] = true;
+    try {
+      sequence.finish(reason);
+    } catch (const std::exception& thrown) {
+      if (request.result.error.empty()) request.result.error = thrown.what();
+    }
+  };
+  for (const auto& sequence : running) end(*sequence);
+  for (const auto& sequence : waiting) end(*sequence);
+  for (size_t i = 0; i < request.finished.size(); ++i) {
+    if (!request.finished[i]) request.result.samples[i].finish = reason;
+  }
+  close(request);
+}
+
+void Engine::Impl::close(ActiveRequest& request) {
+  const auto found = active.find(request.id);
+  const std::shared_ptr<ActiveRequest> hold = found->second;
+  active.erase(found);
+  request.result.total_seconds = request.seconds();
+  bool failed = false, cancelled = false;
+  for (const GenerationSample& sample : request.result.samples) {
+    failed = failed || sample.finish == FinishReason::error;
+    cancelled = cancelled || sample.finish == FinishReason::cancelled;
+  }
+  ++(failed ? stats.failed : cancelled ? stats.cancelled : stats.finished);
+  if (!request.request.on_done) return;
+  try {
+    request.request.on_done(std::move(request.result));
+  } catch (const std::exception& error) {
+    log_warning("a request's on_done failed: {}", error.what());
+  }
+}
+
+void Engine::Impl::sweep() {
+  const auto done = [](const std::unique_ptr<Sequence>& sequence) { return sequence->done; };
+  std::erase_if(running, done);
+  std::erase_if(waiting, done);
+}
+
+}  // namespace fettle

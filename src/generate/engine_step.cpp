@@ -1,0 +1,178 @@
+// One batch: run the model, read its logits, hand out the tokens.
+#include <algorithm>
+#include <exception>
+
+#include "base/threads.h"
+#include "generate/engine_impl.h"
+
+namespace fettle {
+namespace {
+
+/// Fills reading.info. Runs beside other readings of the same row: logits are not changed.
+void read_logits(Reading& reading, std::span<const float> logits) {
+  Sequence& sequence = *reading.sequence;
+  const GenerationRequest& request = sequence.request().request;
+  TokenInfo& info = reading.info;
+  if (reading.prompt_position >= 0) {
+    info.token = request.prompt[static_cast<size_t>(reading.prompt_position)];
+  } else {
+    thread_local Sampler sampler;
+    thread_local std::vector<float> scratch;
+    scratch.assign(logits.begin(), logits.end());
+    info.token = sampler.sample(
+        scratch, request.sampling, sequence.history(), reading.allowed ? &*reading.allowed : nullptr,
+        static_cast<uint64_t>(sequence.sample()), static_cast<uint64_t>(sequence.drawn()));
+  }
+  if (info.token < 0 || (!request.logprobs && reading.prompt_position < 0)) return;
+  info.logp =
+      static_cast<float>(static_cast<double>(logits[static_cast<size_t>(info.token)]) - log_sum_exp(logits));
+  if (request.top_logprobs > 0) info.top = top_log_probs(logits, request.top_logprobs);
+}
+
+}  // namespace
+
+void Engine::Impl::run(std::vector<Piece>& pieces) {
+  // A callback may have cancelled the request while an earlier group ran.
+  std::erase_if(pieces, [](const Piece& piece) { return piece.sequence->done; });
+  if (pieces.empty()) return;
+  std::vector<Reading> readings;
+  try {
+    extend(pieces, readings);
+  } catch (const std::exception& error) {
+    for (const Piece& piece : pieces) {
+      if (!piece.sequence->done) end_request(piece.sequence->request(), FinishReason::error, error.what());
+    }
+    return;
+  }
+  allow_tokens(readings);
+  const auto row_of = [&](int32_t row) {
+    const auto width = static_cast<size_t>(logits.cols);
+    const float* all = host_logits.empty() ? logits.as<float>() : host_logits.data();
+    return std::span<const float>(all + static_cast<size_t>(row) * width, width);
+  };
+  parallel_for(static_cast<int64_t>(readings.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      auto& reading = readings[static_cast<size_t>(i)];
+      read_logits(reading, row_of(reading.row));
+    }
+  });
+  take_readings(readings);
+}
+
+/// Runs the model; afterwards the logits of every reading stand in host memory.
+void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings) {
+  StepBatch batch;
+  struct Draw {
+    Sequence* sequence;
+    int32_t row;
+  };
+  std::vector<Draw> draws;
+  for (const Piece& piece : pieces) {
+    Sequence& sequence = *piece.sequence;
+    const int64_t begin = sequence.table.length;
+    const auto size = static_cast<int64_t>(sequence.tokens().size());
+    const int32_t last = append_tokens(batch, pages, sequence.table, sequence.tokens(), begin, piece.end,
+                                       decoder.config().sliding_window);
+    const bool every_row = sequence.request().wants_prompt_logprobs();
+    for (int64_t p = every_row ? begin : piece.end - 1; p < piece.end; ++p) {
+      if (!every_row && piece.end < size) break;
+      const int32_t row = want_logits(batch, last - static_cast<int32_t>(piece.end - 1 - p));
+      if (p + 1 == size) {
+        draws.push_back({&sequence, row});
+      } else {
+        readings.push_back({&sequence, row, p + 1, std::nullopt, {}});
+      }
+    }
+  }
+  std::vector<Decoder::ActiveAdapter> active_adapters = options.base_adapters;
+  const ActiveRequest& any = pieces.front().sequence->request();
+  for (size_t i = 0; i < any.adapters.size(); ++i) {
+    active_adapters.push_back({any.adapters[i].get(), any.request.adapters[i].factor});
+  }
+  decoder.set_adapters(std::move(active_adapters));
+  const auto wanted = static_cast<int64_t>(batch.batch.label_rows.size());
+  decoder.extend(batch.batch, batch.cache_rows, cache, logits.row_slice(0, wanted));
+  if (!host_logits.empty()) decoder.backend().copy_to_host(host_logits.data(), logits.row_slice(0, wanted));
+  for (const Piece& piece : pieces) {
+    piece.sequence->table.length = piece.end;
+    pages.publish(piece.sequence->table, piece.sequence->request().salt, piece.sequence->tokens());
+  }
+  for (const Draw& draw : draws) {
+    readings.push_back({draw.sequence, draw.row, -1, std::nullopt, {}});
+    if (draw.sequence->sample() == 0 && draw.sequence->drawn() == 0)
+      start_siblings(*draw.sequence, draw.row, readings);
+  }
+}
+
+/// The prompt is computed: the other answers begin from its pages and draw from the same logits.
+void Engine::Impl::start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings) {
+  for (int32_t sample = 1; sample < first.request().request.n; ++sample) {
+    auto sibling = std::make_unique<Sequence>(first.shared_request(), sample, tokenizer);
+    readings.push_back({sibling.get(), row, -1, std::nullopt, {}});
+    std::optional<KvPages::Copy> copy;
+    if (static_cast<int64_t>(running.size()) < options.max_running)
+      copy = pages.branch(first.table, sibling->table);
+    if (!copy) {
+      waiting.push_front(std::move(sibling));  // begins later, from the prefix cache
+      continue;
+    }
+    if (copy->rows > 0) {
+      for (auto* memory : {&cache.k, &cache.v}) {
+        for (const Tensor& layer : *memory) {
+          decoder.backend().copy(layer.row_slice(copy->to_row, copy->to_row + copy->rows),
+                                 layer.row_slice(copy->from_row, copy->from_row + copy->rows));
+        }
+      }
+      std::copy_n(cache.positions.begin() + copy->from_row, copy->rows,
+                  cache.positions.begin() + copy->to_row);
+    }
+    running.push_back(std::move(sibling));
+  }
+}
+
+void Engine::Impl::allow_tokens(std::vector<Reading>& readings) {
+  for (Reading& reading : readings) {
+    TokenConstraint* constraint = reading.sequence->constraint();
+    if (constraint == nullptr || reading.prompt_position >= 0 || reading.sequence->done) continue;
+    reading.allowed.emplace(decoder.config().vocab_size);
+    try {
+      constraint->allow(*reading.allowed);
+    } catch (const std::exception& error) {
+      end_request(reading.sequence->request(), FinishReason::error, error.what());
+    }
+  }
+}
+
+void Engine::Impl::take_readings(std::vector<Reading>& readings) {
+  for (Reading& reading : readings) {
+    Sequence& sequence = *reading.sequence;
+    if (sequence.done) continue;
+    ActiveRequest& request = sequence.request();
+    if (reading.prompt_position >= 0) {
+      // A prompt that was preempted half-way is computed again; what was read before stands.
+      auto& infos = request.result.prompt;
+      if (reading.prompt_position == static_cast<int64_t>(infos.size()))
+        infos.push_back(std::move(reading.info));
+      continue;
+    }
+    if (reading.info.token < 0) {
+      if (reading.allowed) {
+        end_sequence(sequence, FinishReason::stop);
+      } else {
+        end_request(request, FinishReason::error,
+                    "the model's logits are not numbers; its weights may be broken");
+      }
+      continue;
+    }
+    if (request.result.first_token_seconds == 0) request.result.first_token_seconds = request.seconds();
+    ++stats.generated_tokens;
+    try {
+      const bool ends = eos.count(reading.info.token) > 0;
+      if (const auto reason = sequence.accept(std::move(reading.info), ends)) end_sequence(sequence, *reason);
+    } catch (const std::exception& error) {
+      end_request(request, FinishReason::error, error.what());
+    }
+  }
+}
+
+}  // namespace fettle
