@@ -1,0 +1,74 @@
+#include "checkpoint/export.h"
+
+#include "base/log.h"
+#include "checkpoint/peft.h"
+#include "cli/command.h"
+#include "cli/model_argument.h"
+
+namespace fettle::cli {
+namespace {
+
+struct ExportState {
+  std::string model, adapter, to = "hf", dtype, output, tokenizer;
+  bool check = true;
+};
+
+/// Ordinary English, so that the check looks at what the model is for.
+constexpr std::string_view check_text =
+    "The river rises in the hills, turns twice around the old town, and reaches the sea after three days. People have lived on its "
+    "banks for as long as anybody can remember; they fish, they build boats, and in winter they tell stories by the fire.";
+
+OrderedJson check_json(const ExportCheck& check) {
+  return {{"tokens", check.tokens}, {"source_logp", check.source_logp}, {"exported_logp", check.exported_logp},
+          {"largest_difference", check.largest_difference}, {"kl", check.kl}, {"same_best", check.same_best}};
+}
+
+void run_export(ExportState& state) {
+  LoadOptions load;
+  load.tokenizer = state.tokenizer;
+  load.resolve = resolve_model;
+  LoadedModel model = load_model(resolve_model(state.model), load);
+  if (!state.adapter.empty()) {
+    if (model.adapter) fail_usage("export: {} is an adapter already; export it first, then add the second one", state.model);
+    model.adapter = read_adapter(state.adapter, model.config);
+  }
+  ExportOptions options;
+  options.to = state.to == "gguf" ? ModelFormat::gguf : state.to == "llama2c" ? ModelFormat::llama2c : ModelFormat::hf;
+  options.output = state.output;
+  if (!state.dtype.empty()) {
+    options.dtype = dtype_from_name(state.dtype);
+    if (!options.dtype) fail_usage("export: --dtype {}: no such type", state.dtype);
+  }
+  const DType dtype = export_model(model, options);
+  OrderedJson report{{"output", state.output}, {"format", state.to}, {"dtype", dtype_name(dtype)}};
+  if (state.check && model.tokenizer) {
+    LoadOptions reload;
+    reload.tokenizer = state.tokenizer;
+    auto ids = model.tokenizer->encode(check_text, {true, false});
+    const auto check = check_export(model, state.output, ids, reload);
+    report["check"] = check_json(check);
+    log_info("check over {} tokens: log-probability {:.4f} in the source, {:.4f} exported; KL {:.3g} nats a token; same first choice {:.1f} %",
+             check.tokens, check.source_logp, check.exported_logp, check.kl, 100 * check.same_best);
+  }
+  print_report(report, state.output);
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  auto& command = add_command(app, "export", "Write a model for other tools, its adapter merged, and check the result",
+                              "  $ fettle export --model runs/dpo --to gguf --dtype q4_k --output model.gguf\n"
+                              "  $ fettle export --model base.gguf --adapter runs/lora --to hf --dtype bf16 --output merged\n"
+                              "  $ fettle export --model starter --to llama2c --output starter.bin");
+  auto state = std::make_shared<ExportState>();
+  command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
+  command.add_option("--adapter", state->adapter, "A PEFT adapter to merge");
+  command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
+  command.add_option("--to", state->to, "hf | gguf | llama2c")->check(CLI::IsMember({"hf", "gguf", "llama2c"}))->capture_default_str();
+  command.add_option("--dtype", state->dtype, "f32, f16, bf16; for gguf also q8_0, q4_0, q4_1, q4_k, q6_k (default: as stored)");
+  command.add_option("--output", state->output, "The folder or file to write")->required();
+  command.add_flag("!--no-check", state->check, "Do not open the result again to compare log-probabilities");
+  on_run(command, state, run_export);
+}
+
+}  // namespace fettle::cli

@@ -1,0 +1,73 @@
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/model_argument.h"
+#include "train/trainer.h"
+
+namespace fettle::cli {
+namespace {
+
+struct TrainState {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool dry_run = false;
+};
+
+OrderedJson plan_json(const train::TrainPlan& plan) {
+  const auto& memory = plan.memory;
+  return {{"backend", plan.backend},
+          {"rows", plan.rows},
+          {"eval_rows", plan.eval_rows},
+          {"steps", plan.steps},
+          {"first_step", plan.first_step},
+          {"tokens_per_epoch", plan.tokens_per_epoch},
+          {"micro_tokens", plan.micro_tokens},
+          {"parameters", plan.parameters},
+          {"trainable_parameters", plan.trainable_parameters},
+          {"flops_per_step", plan.flops_per_step},
+          {"available_bytes", plan.available_bytes},
+          {"memory_bytes",
+           {{"weights", memory.weights}, {"shadow_weights", memory.shadow_weights}, {"adapter", memory.adapter},
+            {"gradients", memory.gradients}, {"optimizer", memory.optimizer}, {"activations", memory.activations},
+            {"head", memory.head}, {"workspace", memory.workspace}, {"total", memory.total()}}}};
+}
+
+void run_train(TrainState& state) {
+  train::TrainConfig config = train::load_train_config(state.config, state.overrides);
+  config.model_path = resolve_model(config.model);
+  if (state.dry_run) {
+    const auto plan = train::plan_training(config);
+    print_report(plan_json(plan), plan.describe());
+    return;
+  }
+  train::TrainCallbacks callbacks;
+  callbacks.on_plan = [](const train::TrainPlan& plan) { log_info("{}", plan.describe()); };
+  const auto result = train::train(config, callbacks);
+  if (result.finished_before) log_info("{} is finished already; nothing to do", config.out.string());
+  OrderedJson report{{"out", config.out.string()}, {"steps", result.steps.size()}, {"seconds", result.seconds}};
+  if (!result.steps.empty()) {
+    const auto& last = result.steps.back();
+    report["loss"] = last.loss;
+    if (last.preference) report["reward_accuracy"] = last.preference->reward_accuracy;
+  }
+  print_report(report, config.out.string());
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  std::string methods;
+  for (const auto& name : train::method_names()) methods += (methods.empty() ? "" : ", ") + name;
+  auto& command = add_command(app, "train", "Train a model, or go on where a killed run was; methods: " + methods,
+                              "  $ fettle train sft.yaml\n"
+                              "  $ fettle train dpo.yaml --set beta=0.05 --set out=runs/beta-0.05\n"
+                              "  $ fettle train dpo.yaml --dry-run");
+  auto state = std::make_shared<TrainState>();
+  command.add_option("CONFIG", state->config, "The training config (docs/training.md); - for standard input")->required();
+  command.add_option("--set", state->overrides, "key=value on top of the config, such as adapter.rank=8; may be given often")
+      ->allow_extra_args(false);
+  command.add_flag("--dry-run", state->dry_run, "Show rows, steps and the memory plan; train nothing");
+  on_run(command, state, run_train);
+}
+
+}  // namespace fettle::cli

@@ -1,0 +1,180 @@
+#include "recipe/recipe.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <csignal>
+
+#include "recipe/pair_scores.h"
+#include "recipe/runner.h"
+#include "recipe/truecase.h"
+
+namespace fettle {
+namespace {
+
+constexpr const char* rows =
+    "{\"id\":\"1\",\"prompt\":\"hi\",\"chosen\":\"hello. how are you?\",\"rejected\":\"no\"}\n"
+    "{\"id\":\"2\",\"prompt\":\"why?\",\"chosen\":\"As a machine I do not have emotions.\",\"rejected\":\"because\"}\n"
+    "{\"id\":\"3\",\"prompt\":\"where\",\"chosen\":\"there\",\"rejected\":\"\"}\n"
+    "not json\n";
+
+struct Fixture : ::testing::Test {
+  TemporaryFolder folder;
+  fs::path input = folder.path() / "rows.jsonl";
+  RunOptions options;
+  Fixture() {
+    write_file(input, rows);
+    options.out = folder.path() / "out";
+  }
+  Recipe recipe(const std::vector<std::string>& overrides = {}) const {
+    return parse_recipe("steps:\n  last: {do: data, input: \"${first}\", as: messages, truecase: true}\n"
+                        "  first: {do: data, input: " + input.string() + ", as: pair, drop_phrases: [do not have EMOTIONS]}\n"
+                        "  other: {do: data, input: " + input.string() + ", as: messages}\n",
+                        "test.yaml", overrides);
+  }
+};
+
+TEST_F(Fixture, OrdersStepsByNeed) {
+  const Recipe made = recipe();
+  ASSERT_EQ(made.steps.size(), 3u);
+  EXPECT_EQ(made.steps[0].name, "first");
+  EXPECT_EQ(made.steps[1].name, "last");
+  EXPECT_EQ(made.steps[1].needs, std::vector<std::string>{"first"});
+}
+
+TEST_F(Fixture, RunsOnceAndAgainOnlyWhatChanged) {
+  std::vector<std::string> ran;
+  const auto note = [&](const PlannedStep& step) { ran.push_back(step.step->name); };
+  run_recipe(recipe(), options, note);
+  EXPECT_EQ(ran, (std::vector<std::string>{"first", "last", "other"}));
+  ran.clear();
+  run_recipe(recipe(), options, note);
+  EXPECT_TRUE(ran.empty());
+  run_recipe(recipe({"last.truecase=false"}), options, note);
+  EXPECT_EQ(ran, std::vector<std::string>{"last"});
+  ran.clear();
+  run_recipe(recipe({"first.drop_phrases=[]"}), options, note);
+  EXPECT_EQ(ran, (std::vector<std::string>{"first", "last"}));
+  ran.clear();
+  write_file(input, std::string(rows) + "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}\n");
+  run_recipe(recipe(), options, note);
+  EXPECT_EQ(ran, (std::vector<std::string>{"first", "last", "other"}));
+  ran.clear();
+  options.only = "first";
+  run_recipe(recipe({"first.limit=1"}), options, note);
+  EXPECT_EQ(ran, std::vector<std::string>{"first"});
+}
+
+TEST_F(Fixture, TheKeyIsTheContentNotThePlace) {
+  const auto key = [&](const Recipe& made) { return plan_recipe(made, options).front().key; };
+  const std::string before = key(recipe());
+  fs::rename(input, folder.path() / "elsewhere.jsonl");
+  input = folder.path() / "elsewhere.jsonl";
+  EXPECT_EQ(key(recipe()), before);
+}
+
+TEST_F(Fixture, CountsAddUpAndRejectedRowsStay) {
+  const auto plan = run_recipe(recipe(), options);
+  const Json report = read_json(plan[0].outputs.at("report"));
+  EXPECT_EQ(report.at("in"), 3);
+  EXPECT_EQ(report.at("out"), 1);
+  const auto reasons = report.at("reasons");
+  EXPECT_EQ(reasons.at("phrase: do not have EMOTIONS"), 1);
+  EXPECT_EQ(report.at("rejected"), 3);
+  EXPECT_NE(read_file(plan[0].outputs.at("rejected")).find("not json"), std::string::npos);
+  EXPECT_NE(read_file(plan[1].outputs.at("")).find("Hello. How are you?"), std::string::npos);
+  EXPECT_TRUE(fs::exists(options.out / "first" / "train.jsonl"));
+  EXPECT_EQ(read_json(options.out / "run.json").at("steps").size(), 3u);
+}
+
+TEST_F(Fixture, AKilledStepIsNotFinishedAndRunsAgain) {
+  const auto plan = plan_recipe(recipe(), options);
+  fs::create_directories(plan[0].folder);
+  write_file(plan[0].folder / "half.txt", "x");
+  const auto again = plan_recipe(recipe(), options);
+  EXPECT_TRUE(again[0].started);
+  EXPECT_FALSE(again[0].cached);
+  run_recipe(recipe(), options);
+  EXPECT_TRUE(plan_recipe(recipe(), options)[0].cached);
+}
+
+TEST_F(Fixture, ASecondRunInOneFolderIsRefused) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    run_recipe(recipe(), options, [&](const PlannedStep&) {
+      [[maybe_unused]] const auto wrote = write(ready[1], "x", 1);
+      pause();
+    });
+    _exit(0);
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_THROW(run_recipe(recipe(), options), Error);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_NO_THROW(run_recipe(recipe(), options));
+}
+
+void expect_usage(const std::string& yaml, const std::string& part, const std::vector<std::string>& overrides = {}) {
+  try {
+    parse_recipe(yaml, "x.yaml", overrides);
+    FAIL() << yaml;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::usage) << error.what();
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(Recipe, WrongOnesSayWhatAndWhere) {
+  expect_usage("steps:\n  a: {do: dato, input: x}\n", "did you mean 'data'");
+  expect_usage("steps:\n  a: {do: data, inptu: x}\n", "did you mean 'input'");
+  expect_usage("steps:\n  a: {do: data}\n", "needs 'input'");
+  expect_usage("steps:\n  a: {do: data, input: \"${b}\"}\n  b: {do: data, input: \"${a}\"}\n", "needs itself");
+  expect_usage("steps:\n  first: {do: data, input: x}\n  b: {do: data, input: \"${frist}\"}\n", "did you mean 'first'");
+  expect_usage("stepz: 1\n", "steps");
+  expect_usage("steps:\n  dpo: {do: data, input: x}\n", "did you mean 'dpo'", {"dop.limit=3"});
+  expect_usage("setting: b\nsettings: {a: {}}\nsteps:\n  s: {do: data, input: x}\n", "no setting 'b'");
+  expect_usage("steps:\n  t: {do: train, method: dpo, model: m, data: d, betta: 1}\n", "beta");
+}
+
+TEST(Recipe, SettingsAndOverridesApplyInOrder) {
+  const char* yaml = "setting: a\nsettings: {a: {s.limit: 1}, b: {s.limit: 2}}\nsteps:\n  s: {do: data, input: x, limit: 9}\n";
+  EXPECT_EQ(parse_recipe(yaml, "x").steps[0].params["limit"], 1);
+  EXPECT_EQ(parse_recipe(yaml, "x", {"setting=b"}).steps[0].params["limit"], 2);
+  EXPECT_EQ(parse_recipe(yaml, "x", {"s.limit=5", "setting=b"}).steps[0].params["limit"], 5);
+}
+
+TEST(Recipe, ShippedRecipesParse) {
+  for (const char* name : {"starter", "zephyr", "pretrain_starter"}) {
+    EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / (std::string(name) + ".yaml"))) << name;
+  }
+  for (const char* setting : {"paper", "handbook", "small"}) {
+    EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / "zephyr.yaml", {std::string("setting=") + setting}));
+  }
+}
+
+TEST(Truecase, SentenceStartsAndI) {
+  EXPECT_EQ(truecase("hello. how are you? i think i'm fine, e.g. today."), "Hello. How are you? I think I'm fine, e.g. Today.");
+  EXPECT_EQ(truecase("see:\n```\nx. y\n```\nok. fine"), "See:\n```\nx. y\n```\nok. Fine");
+  EXPECT_EQ(truecase("3.5 is i.e. \"quoted. text\""), "3.5 is i.e. \"quoted. Text\"");
+}
+
+TEST(PairScores, TiesCountOneHalf) {
+  const std::vector<PairLogp> reference{{-10, -10, 2, 5}, {-8, -4, 2, 2}};
+  const std::vector<PairLogp> model{{-8, -11, 2, 5}, {-8, -4, 2, 2}};
+  const auto same = compare_pairs(reference, reference, 0.1);
+  EXPECT_DOUBLE_EQ(same.reward_accuracy.value, 0.5);
+  const auto scores = compare_pairs(model, reference, 0.1);
+  EXPECT_DOUBLE_EQ(scores.reward_accuracy.value, 0.75);
+  EXPECT_DOUBLE_EQ(scores.logp_accuracy.value, 0.5);
+  EXPECT_DOUBLE_EQ(scores.mean_logp_accuracy.value, 0.0);
+  EXPECT_NEAR(scores.reward_margin, 0.5 * 0.1 * 3.0, 1e-12);
+  EXPECT_NEAR(scores.reward_accuracy.error, std::sqrt(0.75 * 0.25 / 2), 1e-12);
+}
+
+}  // namespace
+}  // namespace fettle

@@ -1,0 +1,42 @@
+#include "checkpoint/export.h"
+#include "recipe/steps.h"
+
+namespace fettle {
+namespace {
+
+/// {do: export, model, to: hf|gguf|llama2c, dtype}: an adapter merged into its base, or a model in another format.
+class ExportStep final : public StepKind {
+ public:
+  std::string_view name() const override { return "export"; }
+  void check(const Step& step) const override { check_params(step, {"model", "to", "dtype"}, {"model"}); }
+  std::vector<std::string> file_params() const override { return {"model"}; }
+
+  Outputs run(const StepContext& context) const override {
+    const std::string to = context.params.value("to", "hf");
+    ExportOptions options;
+    if (to == "gguf") {
+      options.to = ModelFormat::gguf;
+    } else if (to == "llama2c") {
+      options.to = ModelFormat::llama2c;
+    } else if (to != "hf") {
+      fail_usage("{}: to: {}: one of hf, gguf, llama2c", context.step.place, to);
+    }
+    if (context.params.contains("dtype")) {
+      const auto name = context.params["dtype"].get<std::string>();
+      options.dtype = dtype_from_name(name);
+      if (!options.dtype) fail_usage("{}: dtype: {}: no such type", context.step.place, name);
+    }
+    options.output = context.folder / (options.to == ModelFormat::hf ? "model" : options.to == ModelFormat::gguf ? "model.gguf" : "model.bin");
+    export_model(load_model(context.params.at("model").get<std::string>()), options);
+    return {{"", options.output.string()}};
+  }
+};
+
+}  // namespace
+
+const StepKind& export_step() {
+  static const ExportStep step;
+  return step;
+}
+
+}  // namespace fettle
