@@ -1,5 +1,6 @@
 #pragma once
-// Chat templates: a Jinja subset that runs the published templates unchanged, and masks that need no generation tags.
+// Chat templates: a Jinja subset that runs the published templates unchanged, and masks that need no
+// generation tags.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,7 +15,8 @@ namespace fettle {
 
 struct RenderOptions {
   bool add_generation_prompt = false;
-  /// Further template variables (tools, documents, enable_thinking, …); `tojson` shows their keys in this order.
+  /// Further template variables (tools, documents, enable_thinking, …); `tojson` shows their keys in this
+  /// order.
   OrderedJson variables = OrderedJson::object();
   std::optional<int64_t> now;  ///< what strftime_now reads, seconds since 1970; the clock when not given
 };
@@ -22,8 +24,9 @@ struct RenderOptions {
 /// A rendered conversation that knows where its text came from.
 struct Rendered {
   std::string text;
-  /// Runs that cover `text`, in order, none empty. message is the index of the message whose content (or other field)
-  /// stands there, -1 for the template's own text (roles and special tokens too), -2 for text of another variable (tools).
+  /// Runs that cover `text`, in order, none empty. message is the index of the message whose content (or
+  /// other field) stands there, -1 for the template's own text (roles and special tokens too), -2 for text of
+  /// another variable (tools).
   struct Run {
     int64_t begin, end;
     int32_t message;
@@ -35,15 +38,17 @@ struct Rendered {
 /// lstrip_blocks, loop controls, raise_exception, tojson, strftime_now.
 class ChatTemplate {
  public:
-  /// `source` is Jinja; bos/eos/… strings are given to it as bos_token, eos_token, …. Throws Error with line and column on
-  /// a syntax error or an unknown filter.
+  /// `source` is Jinja; bos/eos/… strings are given to it as bos_token, eos_token, …. Throws Error with line
+  /// and column on a syntax error or an unknown filter.
   ChatTemplate(std::string source, Json special_tokens, std::string_view where = "chat template");
-  /// The template and special tokens of a tokenizer; ChatML when it carries none and has <|im_start|>; throws if none fits.
+  /// The template and special tokens of a tokenizer; ChatML when it carries none and has <|im_start|>; throws
+  /// if none fits.
   static ChatTemplate of(const Tokenizer& tokenizer);
   ~ChatTemplate();
   ChatTemplate(ChatTemplate&&) noexcept;
 
-  /// Throws Error: what raise_exception said, an undefined operation, or the step limit (a template that loops for ever).
+  /// Throws Error: what raise_exception said, an undefined operation, or the step limit (a template that
+  /// loops for ever).
   Rendered render(const Messages& messages, const RenderOptions& options = {}) const;
   const std::string& source() const;
 
@@ -56,17 +61,20 @@ class ChatTemplate {
 struct TokenizedChat {
   std::string text;
   std::vector<int32_t> ids;
-  /// Index of the message whose turn wrote the token; -1 before the first. A turn of the assistant is everything the template
-  /// writes after the prompt with its generation prefix, end-of-turn token and what follows it included (as TRL counts).
+  /// Index of the message whose turn wrote the token; -1 before the first. A turn of the assistant is
+  /// everything the template writes after the prompt with its generation prefix, end-of-turn token and what
+  /// follows it included (as TRL counts).
   std::vector<int32_t> turn;
   /// True where the token belongs to what an assistant turn wrote (after its generation prefix).
   std::vector<uint8_t> assistant;
-  /// For each token of a turn of the assistant that has `turn` t: the loss weight messages[t].weight; 0 elsewhere.
+  /// For each token of a turn of the assistant that has `turn` t: the loss weight messages[t].weight; 0
+  /// elsewhere.
   std::vector<float> weight;
 };
 
-/// The whole conversation is rendered and tokenised once; turns are found by rendering its prefixes, and where a template is
-/// not prefix-stable, from the message spans. Special-token strings inside messages stay text unless `parse_special_in_content`.
+/// The whole conversation is rendered and tokenised once; turns are found by rendering its prefixes, and
+/// where a template is not prefix-stable, from the message spans. Special-token strings inside messages stay
+/// text unless `parse_special_in_content`.
 TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const Messages& messages,
                             const RenderOptions& options = {}, bool parse_special_in_content = false);
 

@@ -12,8 +12,9 @@ struct Message {
   std::string role;
   std::string content;
   double weight = 1.0;  ///< weight of this turn in the loss; 0 leaves it out
-  /// Further fields a template may read (name, tool_calls, …), an object in the order as written, or null. A key that is
-  /// also a member here (content: null beside tool_calls) wins over the member when a template reads the message.
+  /// Further fields a template may read (name, tool_calls, …), an object in the order as written, or null. A
+  /// key that is also a member here (content: null beside tool_calls) wins over the member when a template
+  /// reads the message.
   OrderedJson extra = nullptr;
 
   bool operator==(const Message&) const = default;
@@ -22,8 +23,8 @@ struct Message {
 using Messages = std::vector<Message>;
 
 /// {"role", "content", "weight"?, …extra}; `where` names the place in errors. Content given as a list of
-/// {"type": "text", "text"} parts is joined. The ordered form keeps the order of keys, which `tojson` in a template shows;
-/// the other has them sorted.
+/// {"type": "text", "text"} parts is joined. The ordered form keeps the order of keys, which `tojson` in a
+/// template shows; the other has them sorted.
 Message message_from_json(const Json& value, std::string_view where);
 Message message_from_json(const OrderedJson& value, std::string_view where);
 Json message_to_json(const Message& message);

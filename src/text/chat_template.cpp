@@ -1,0 +1,130 @@
+#include "text/chat_template.h"
+
+#include <algorithm>
+
+#include "text/jinja_interpreter.h"
+#include "text/jinja_parser.h"
+
+namespace fettle {
+namespace {
+
+using jinja::Value;
+using Variables = std::vector<std::pair<std::string, Value>>;
+
+constexpr std::string_view kChatMl =
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+    "'<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+// Templates build headers from roles ('<|' + role + '|>'), so a plain role counts as the template's own text.
+// A role that could hold a special token does not.
+int32_t role_source(const std::string& role, int32_t message) {
+  const bool plain = std::all_of(role.begin(), role.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return plain ? jinja::kFromTemplate : message;
+}
+
+Value message_value(const Message& message, int32_t index) {
+  std::vector<std::pair<Value, Value>> entries;
+  const auto key = [](std::string_view name) { return Value::string(std::string(name)); };
+  entries.emplace_back(key("role"), Value::string(message.role, role_source(message.role, index)));
+  entries.emplace_back(key("content"), Value::string(message.content, index));
+  if (message.extra.is_object()) {
+    for (const auto& [name, field] : message.extra.items())
+      entries.emplace_back(key(name), jinja::from_json(field, index));
+  }
+  // As transformers: reasoning under any of its names is found under the two that templates read.
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    if (!message.extra.is_object() || !message.extra.contains(name) || message.extra[name].is_null())
+      continue;
+    const Value reasoning = jinja::from_json(message.extra[name], index);
+    if (!message.extra.contains("thinking")) entries.insert(entries.begin(), {key("thinking"), reasoning});
+    entries.emplace_back(key("reasoning_content"), reasoning);
+    break;
+  }
+  return jinja::make_dict(std::move(entries));
+}
+
+// A loop over every byte of every message a few hundred times is the most a sound template does.
+int64_t step_limit(const Messages& messages) {
+  int64_t size = 0;
+  for (const Message& message : messages) size += static_cast<int64_t>(message.content.size());
+  return 10'000'000 + 5000 * static_cast<int64_t>(messages.size()) + 8 * size;
+}
+
+}  // namespace
+
+struct ChatTemplate::Impl {
+  std::string source, where;
+  std::shared_ptr<const jinja::Program> program;
+  Variables special_tokens;
+};
+
+ChatTemplate::ChatTemplate(std::string source, Json special_tokens, std::string_view where)
+    : impl_(new Impl) {
+  impl_->program = jinja::parse(source, where);
+  impl_->source = std::move(source);
+  impl_->where = where;
+  for (const auto& [name, token] : special_tokens.items()) {
+    if (!token.is_null())
+      impl_->special_tokens.emplace_back(name, jinja::from_json(token, jinja::kFromTemplate));
+  }
+}
+
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+
+ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
+  Json special = Json::object();
+  const auto add = [&](const char* name, int32_t id) {
+    if (id >= 0) special[name] = tokenizer.token(id);
+  };
+  add("bos_token", tokenizer.bos());
+  add("eos_token", tokenizer.eos());
+  add("pad_token", tokenizer.pad());
+  add("unk_token", tokenizer.unk());
+  if (!tokenizer.chat_template().empty())
+    return {tokenizer.chat_template(), std::move(special), "chat_template"};
+  if (tokenizer.id("<|im_start|>") && tokenizer.id("<|im_end|>"))
+    return {std::string(kChatMl), std::move(special), "ChatML"};
+  fail("chat_template",
+       "the model carries no chat template and has no <|im_start|> token for ChatML; add a "
+       "chat_template.jinja to its folder, or use plain text (--raw)");
+}
+
+Rendered ChatTemplate::render(const Messages& messages, const RenderOptions& options) const {
+  Variables variables;
+  std::vector<Value> list;
+  try {
+    for (size_t i = 0; i < messages.size(); ++i)
+      list.push_back(message_value(messages[i], static_cast<int32_t>(i)));
+    variables.emplace_back("messages", jinja::make_list(std::move(list)));
+    variables.emplace_back("tools", jinja::None{});
+    variables.emplace_back("documents", jinja::None{});
+    variables.emplace_back("add_generation_prompt", options.add_generation_prompt);
+    variables.insert(variables.end(), impl_->special_tokens.begin(), impl_->special_tokens.end());
+    if (options.variables.is_object()) {
+      for (const auto& [name, value] : options.variables.items()) {
+        variables.emplace_back(name, jinja::from_json(value, jinja::kFromVariable));
+      }
+    }
+  } catch (const jinja::Failure& failure) {
+    fail(impl_->where, "a message or variable is not fit for a template: {}", failure.what());
+  }
+  jinja::Interpreter interpreter(*impl_->program, step_limit(messages), options.now);
+  const jinja::Text text = interpreter.run(variables, impl_->where);
+  Rendered out{text.bytes(), {}};
+  int64_t begin = 0;
+  for (const auto& run : text.runs()) {
+    out.runs.push_back({begin, run.end, run.source});
+    begin = run.end;
+  }
+  return out;
+}
+
+const std::string& ChatTemplate::source() const {
+  return impl_->source;
+}
+
+}  // namespace fettle

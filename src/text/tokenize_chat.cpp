@@ -1,0 +1,142 @@
+// Which tokens each message produced: by rendering the conversation's prefixes, for any template.
+#include <algorithm>
+
+#include "text/chat_template.h"
+
+namespace fettle {
+namespace {
+
+// Where a turn stands in the text: its template text begins at `begin`, what the assistant itself wrote at
+// `written`.
+struct Turn {
+  int64_t begin, written, end;
+};
+
+int64_t common_prefix(std::string_view left, std::string_view right) {
+  const auto [a, b] = std::mismatch(left.begin(), left.end(), right.begin(), right.end());
+  return a - left.begin();
+}
+
+class TurnFinder {
+ public:
+  TurnFinder(const ChatTemplate& chat, const Messages& messages, const RenderOptions& options,
+             const Rendered& whole)
+      : chat_(chat), messages_(messages), options_(options), whole_(whole) {
+    spans_.assign(messages.size(), {-1, -1});
+    for (const auto& run : whole.runs) {
+      if (run.message < 0) continue;
+      auto& span = spans_[static_cast<size_t>(run.message)];
+      if (span.first < 0) span.first = run.begin;
+      span.second = run.end;
+    }
+  }
+
+  std::vector<Turn> find() {
+    const auto size = static_cast<int64_t>(whole_.text.size());
+    std::vector<Turn> turns;
+    int64_t begin = start();
+    for (size_t i = 0; i < messages_.size(); ++i) {
+      const bool last = i + 1 == messages_.size();
+      const int64_t end =
+          last && !options_.add_generation_prompt ? size : std::max(begin, turn_end(i, begin));
+      int64_t written = end;
+      if (messages_[i].role == "assistant") written = std::clamp(written_from(i, end), begin, end);
+      turns.push_back({begin, written, end});
+      begin = end;
+    }
+    return turns;
+  }
+
+ private:
+  // The template may refuse a prefix (no user message, roles that do not alternate): then there is no text.
+  std::optional<std::string> prefix(size_t count, bool generation) const {
+    RenderOptions options = options_;
+    options.add_generation_prompt = generation;
+    try {
+      return chat_
+          .render(Messages(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(count)),
+                  options)
+          .text;
+    } catch (const Error&) {
+      return std::nullopt;
+    }
+  }
+
+  int64_t next_span(size_t after) const {
+    for (size_t i = after; i < spans_.size(); ++i) {
+      if (spans_[i].first >= 0) return spans_[i].first;
+    }
+    return static_cast<int64_t>(whole_.text.size());
+  }
+
+  // What stands before any message (a BOS token).
+  int64_t start() const {
+    const auto empty = prefix(0, false);
+    if (!empty || !whole_.text.starts_with(*empty)) return 0;
+    return std::min(static_cast<int64_t>(empty->size()), next_span(0));
+  }
+
+  // A template may write something behind the last message alone (EOS), so the part that both texts share
+  // counts.
+  int64_t turn_end(size_t i, int64_t begin) const {
+    const int64_t least = std::max(begin, spans_[i].second);
+    const int64_t most = std::max(least, next_span(i + 1));
+    const auto text = prefix(i + 1, false);
+    if (!text) return spans_[i].second < 0 ? begin : least;
+    const int64_t shared = common_prefix(*text, whole_.text);
+    const bool whole = shared == static_cast<int64_t>(text->size());
+    // Text that changes before this message ends says nothing about where it ends.
+    return whole || shared >= least ? std::clamp(shared, least, most) : least;
+  }
+
+  int64_t written_from(size_t i, int64_t end) const {
+    const int64_t content = spans_[i].first >= 0 ? spans_[i].first : end;
+    const auto text = prefix(i, true);
+    if (!text || !whole_.text.starts_with(*text)) return content;
+    return static_cast<int64_t>(text->size());
+  }
+
+  const ChatTemplate& chat_;
+  const Messages& messages_;
+  const RenderOptions& options_;
+  const Rendered& whole_;
+  std::vector<std::pair<int64_t, int64_t>>
+      spans_;  ///< first and last byte of each message's own text, -1: none
+};
+
+}  // namespace
+
+TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const Messages& messages,
+                            const RenderOptions& options, bool parse_special_in_content) {
+  Rendered rendered = chat.render(messages, options);
+  std::vector<Tokenizer::Piece> pieces;
+  for (const auto& run : rendered.runs) {
+    const std::string_view text =
+        std::string_view(rendered.text)
+            .substr(static_cast<size_t>(run.begin), static_cast<size_t>(run.end - run.begin));
+    pieces.push_back({text, run.message == -1 || parse_special_in_content});
+  }
+  const Tokenizer::Encoding encoding = tokenizer.encode_pieces(pieces, false);
+  const std::vector<Turn> turns = TurnFinder(chat, messages, options, rendered).find();
+
+  TokenizedChat out;
+  out.ids = encoding.ids;
+  const size_t count = out.ids.size();
+  out.turn.assign(count, -1);
+  out.assistant.assign(count, 0);
+  out.weight.assign(count, 0.0F);
+  size_t turn = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const int64_t begin = encoding.begins[i];
+    while (turn + 1 < turns.size() && begin >= turns[turn].end) ++turn;
+    if (turns.empty() || begin < turns[turn].begin) continue;
+    out.turn[i] = static_cast<int32_t>(turn);
+    if (begin < turns[turn].written || begin >= turns[turn].end) continue;
+    out.assistant[i] = 1;
+    out.weight[i] = static_cast<float>(messages[turn].weight);
+  }
+  out.text = std::move(rendered.text);
+  return out;
+}
+
+}  // namespace fettle
