@@ -1,0 +1,320 @@
+// A chat model behind an OpenAI-compatible endpoint (POST BASE/chat/completions).
+#include <httplib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <semaphore>
+#include <thread>
+
+#include "base/interrupt.h"
+#include "generate/chat_client.h"
+#include "generate/event_stream.h"
+
+namespace fettle {
+namespace {
+
+constexpr double longest_pause = 60.0;
+
+struct Endpoint {
+  std::string origin;  ///< "https://host:port"
+  std::string path;    ///< "/v1/chat/completions"
+};
+
+Endpoint parse_url(std::string url) {
+  const size_t scheme = url.find("://");
+  const std::string name = scheme == std::string::npos ? "" : url.substr(0, scheme);
+  if (name != "http" && name != "https") {
+    fail(url, "expected an address like https://api.openai.com/v1 or http://127.0.0.1:18888/v1");
+  }
+  const size_t slash = url.find('/', scheme + 3);
+  Endpoint endpoint{url.substr(0, slash), slash == std::string::npos ? "" : url.substr(slash)};
+  while (endpoint.path.ends_with('/')) endpoint.path.pop_back();
+  endpoint.path += "/chat/completions";
+  return endpoint;
+}
+
+/// What a try that failed says, and whether another may succeed.
+struct Failure {
+  std::string reason;
+  bool again = false;
+  double wait = -1.0;  ///< Retry-After, in seconds
+};
+
+bool worth_retrying(int status) {
+  return status == 408 || status == 409 || status == 429 || status >= 500;
+}
+
+/// The endpoint's own words: OpenAI's {"error": {"message"}}, else the beginning of the body.
+std::string reason_of(const std::string& body) {
+  const Json json = Json::parse(body, nullptr, false);
+  if (json.is_object()) {
+    const auto error = json.find("error");
+    if (error != json.end() && error->is_object() && error->contains("message") &&
+        (*error)["message"].is_string()) {
+      return (*error)["message"];
+    }
+    if (error != json.end() && error->is_string()) return *error;
+    if (json.contains("message") && json["message"].is_string()) return json["message"];
+  }
+  return body.substr(0, 200);
+}
+
+Json sampling_fields(const SamplingOptions& o) {
+  const SamplingOptions unset;
+  Json body = {{"temperature", o.temperature}, {"seed", o.seed}};
+  if (o.top_p != unset.top_p) body["top_p"] = o.top_p;
+  if (o.top_k != unset.top_k) body["top_k"] = o.top_k;
+  if (o.min_p != unset.min_p) body["min_p"] = o.min_p;
+  if (o.repetition_penalty != unset.repetition_penalty) body["repetition_penalty"] = o.repetition_penalty;
+  if (o.presence_penalty != unset.presence_penalty) body["presence_penalty"] = o.presence_penalty;
+  if (o.frequency_penalty != unset.frequency_penalty) body["frequency_penalty"] = o.frequency_penalty;
+  for (const auto& [token, bias] : o.logit_bias) body["logit_bias"][std::to_string(token)] = bias;
+  return body;
+}
+
+Json request_body(const std::string& model, const Messages& messages, const ChatOptions& o) {
+  Json body = sampling_fields(o.sampling);
+  body["model"] = model;
+  body["messages"] = Json::array();
+  for (const Message& message : messages) {
+    Json json = message_to_json(message);
+    json.erase("weight");
+    body["messages"].push_back(std::move(json));
+  }
+  if (o.max_tokens > 0) body["max_tokens"] = o.max_tokens;
+  if (!o.stop.empty()) body["stop"] = o.stop;
+  if (o.n != 1) body["n"] = o.n;
+  if (o.logprobs) body["logprobs"] = true;
+  if (o.top_logprobs > 0) body["top_logprobs"] = o.top_logprobs;
+  if (o.on_text) {
+    body["stream"] = true;
+    body["stream_options"] = {{"include_usage", true}};
+  }
+  body.update(o.extra);
+  return body;
+}
+
+void read_logprobs(const Json& choice, std::vector<ChatTokenLogProb>& into, const std::string& where) {
+  const auto found = choice.find("logprobs");
+  if (found == choice.end() || !found->is_object()) return;
+  const auto content = found->find("content");
+  if (content == found->end() || !content->is_array()) return;
+  for (const Json& item : *content) {
+    ChatTokenLogProb token{
+        json_get<std::string>(item, "token", where), json_get<double>(item, "logprob", where), {}};
+    for (const Json& other : json_get_or<Json>(item, "top_logprobs", Json::array(), where)) {
+      token.top.emplace_back(json_get<std::string>(other, "token", where),
+                             json_get<double>(other, "logprob", where));
+    }
+    into.push_back(std::move(token));
+  }
+}
+
+/// Adds what a response, or one event of a stream, says. `part` is the key that holds text: "message" or
+/// "delta".
+void read_reply(const Json& json, const char* part, ChatReply& reply, const ChatOptions& options,
+                const std::string& where) {
+  if (!json.is_object()) fail(where, "expected a JSON object, got {}", json.type_name());
+  if (json.contains("error")) fail(where, "{}", reason_of(json.dump()));
+  reply.model = json_get_or<std::string>(json, "model", reply.model, where);
+  const Json usage = json_get_or<Json>(json, "usage", Json::object(), where);
+  reply.prompt_tokens = json_get_or<int64_t>(usage, "prompt_tokens", reply.prompt_tokens, where);
+  reply.completion_tokens = json_get_or<int64_t>(usage, "completion_tokens", reply.completion_tokens, where);
+  const Json choices = json_get<Json>(json, "choices", where);
+  if (!choices.is_array()) fail(where, "'choices' should be a list, got {}", choices.type_name());
+  for (const Json& choice : choices) {
+    const auto index = json_get_or<size_t>(choice, "index", 0, where);
+    if (index >= reply.choices.size())
+      fail(where, "choice {} of {} was not asked for", index, reply.choices.size());
+    ChatChoice& into = reply.choices[index];
+    const std::string text = json_get_or<std::string>(json_get_or<Json>(choice, part, Json::object(), where),
+                                                      "content", "", where);
+    into.text += text;
+    into.finish_reason = json_get_or<std::string>(choice, "finish_reason", into.finish_reason, where);
+    read_logprobs(choice, into.logprobs, where);
+    if (options.on_text && !text.empty()) options.on_text(static_cast<int32_t>(index), text);
+  }
+}
+
+class RemoteChatClient final : public ChatClient {
+ public:
+  explicit RemoteChatClient(RemoteChatOptions options)
+      : options_(std::move(options)),
+        endpoint_(parse_url(options_.base_url)),
+        slots_(std::max(1, options_.concurrency)) {
+    if (options_.model.empty()) fail(options_.base_url, "name the model that it should answer with");
+    const char* key =
+        options_.api_key_variable.empty() ? nullptr : std::getenv(options_.api_key_variable.c_str());
+    if (key != nullptr) key_ = key;
+  }
+
+  std::string name() const override { return options_.model; }
+
+  ChatReply complete(const Messages& messages, const ChatOptions& options) override {
+    const std::string body = dump_json(request_body(options_.model, messages, options));
+    slots_.acquire();
+    const struct Release {
+      std::counting_semaphore<>& slots;
+      ~Release() { slots.release(); }
+    } release{slots_};
+    for (int32_t attempt = 0;; ++attempt) {
+      ChatReply reply;
+      const auto failure = try_once(body, options, reply);
+      if (!failure) return reply;
+      if (!failure->again || attempt >= options_.retries) {
+        const std::string tries = attempt > 0 ? fmt::format(" (after {} tries)", attempt + 1) : "";
+        fail(options_.base_url, "model {}: {}{}", options_.model, failure->reason, tries);
+      }
+      pause(failure->wait >= 0.0 ? failure->wait : options_.backoff_seconds * std::exp2(attempt) * jitter());
+    }
+  }
+
+  std::vector<ChatOutcome> complete_batch(
+      std::span<const ChatTask> tasks,
+      const std::function<void(size_t, const ChatOutcome&)>& on_done) override {
+    std::vector<ChatOutcome> outcomes(tasks.size());
+    std::atomic<size_t> next{0};
+    std::mutex done;
+    const auto work = [&] {
+      for (size_t i = next++; i < tasks.size(); i = next++) {
+        try {
+          outcomes[i].reply = complete(tasks[i].messages, tasks[i].options);
+        } catch (const std::exception& error) {
+          outcomes[i].error = error.what();
+        }
+        std::lock_guard lock(done);
+        if (on_done) on_done(i, outcomes[i]);
+      }
+    };
+    std::vector<std::thread> threads;
+    const size_t count =
+        std::min<size_t>(tasks.size(), static_cast<size_t>(std::max(1, options_.concurrency)));
+    for (size_t i = 0; i < count; ++i) threads.emplace_back(work);
+    for (std::thread& thread : threads) thread.join();
+    throw_if_interrupted();
+    return outcomes;
+  }
+
+ private:
+  using Connection = std::unique_ptr<httplib::Client>;
+
+  /// Connections are kept open between requests; each is used by one at a time.
+  Connection take_connection() {
+    std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      Connection connection = std::move(idle_.back());
+      idle_.pop_back();
+      return connection;
+    }
+    auto connection = std::make_unique<httplib::Client>(endpoint_.origin);
+    if (!connection->is_valid()) fail(options_.base_url, "is no address that can be opened");
+    const auto seconds = std::chrono::microseconds(static_cast<int64_t>(options_.timeout_seconds * 1e6));
+    connection->set_connection_timeout(
+        std::min<std::chrono::microseconds>(seconds, std::chrono::seconds(30)));
+    connection->set_read_timeout(seconds);
+    connection->set_write_timeout(seconds);
+    connection->set_keep_alive(true);
+    connection->set_tcp_nodelay(true);
+    return connection;
+  }
+
+  std::optional<Failure> try_once(const std::string& body, const ChatOptions& options, ChatReply& reply) {
+    reply.choices.resize(static_cast<size_t>(options.n));
+    Connection connection = take_connection();
+    httplib::Request request;
+    request.method = "POST";
+    request.path = endpoint_.path;
+    request.headers = {{"Content-Type", "application/json"}};
+    if (!key_.empty()) request.headers.emplace("Authorization", "Bearer " + key_);
+    request.body = body;
+    int status = 0;
+    bool started = false;
+    std::string whole;
+    EventStream events;
+    std::exception_ptr broken;
+    if (options.on_text) {
+      request.response_handler = [&](const httplib::Response& response) {
+        status = response.status;
+        return true;
+      };
+      request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+        if (status != 200) return whole.append(data, size), true;
+        started = true;
+        try {
+          for (const std::string& event : events.push({data, size})) {
+            if (event != "[DONE]")
+              read_reply(parse_json(event, options_.base_url), "delta", reply, options, options_.base_url);
+          }
+        } catch (...) {
+          broken = std::current_exception();
+          return false;
+        }
+        return true;
+      };
+    }
+    const httplib::Result result = connection->send(request);
+    if (broken) std::rethrow_exception(broken);
+    if (!result) {
+      const bool too_late = result.error() == httplib::Error::Read;
+      return Failure{fmt::format("no answer: {}{}", httplib::to_string(result.error()),
+                                 too_late ? fmt::format(" (nothing came for {} s, or the connection broke)",
+                                                        options_.timeout_seconds)
+                                          : ""),
+                     !started && result.error() != httplib::Error::SSLServerVerification, -1.0};
+    }
+    if (!options.on_text) whole = result->body;
+    if (result->status != 200) {
+      Failure failure{fmt::format("status {}: {}", result->status, reason_of(whole)),
+                      worth_retrying(result->status), -1.0};
+      const std::string after = result->get_header_value("Retry-After");
+      if (!after.empty() && std::isdigit(static_cast<unsigned char>(after[0])) != 0)
+        failure.wait = std::min(longest_pause, std::atof(after.c_str()));
+      return failure;
+    }
+    if (!options.on_text) {
+      const Json json = parse_json(whole, options_.base_url);
+      read_reply(json, "message", reply, options, options_.base_url);
+      if (json["choices"].size() < reply.choices.size()) {
+        fail(options_.base_url, "answered with {} of {} choices", json["choices"].size(),
+             reply.choices.size());
+      }
+    }
+    if (reply.model.empty()) reply.model = options_.model;
+    std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(connection));
+    return std::nullopt;
+  }
+
+  static double jitter() {
+    thread_local std::mt19937 random{std::random_device{}()};
+    return std::uniform_real_distribution<>(0.5, 1.0)(random);
+  }
+
+  static void pause(double seconds) {
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::duration<double>(std::min(seconds, longest_pause));
+    while (std::chrono::steady_clock::now() < end) {
+      throw_if_interrupted();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+
+  RemoteChatOptions options_;
+  Endpoint endpoint_;
+  std::string key_;
+  std::counting_semaphore<> slots_;
+  std::mutex mutex_;
+  std::vector<Connection> idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<ChatClient> make_remote_chat_client(RemoteChatOptions options) {
+  return std::make_unique<RemoteChatClient>(std::move(options));
+}
+
+}  // namespace fettle
