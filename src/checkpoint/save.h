@@ -1,14 +1,12 @@
 #pragma once
 // Writes models so that transformers, vLLM, llama.cpp, Ollama and llama2.c open them without a fix by hand.
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/load.h"
+#include "checkpoint/weights.h"
 #include "model/config.h"
-#include "model/parameters.h"
 #include "text/tokenizer.h"
 
 namespace fettle {
@@ -16,10 +14,10 @@ namespace fettle {
 /// What is to be written; nothing is owned but small values.
 struct ModelToSave {
   const ModelConfig* config = nullptr;
-  const Parameters* parameters = nullptr;
-  const Tokenizer* tokenizer = nullptr;     ///< may be null: then no tokenizer is written (GGUF needs one)
-  fs::path tokenizer_folder;                ///< its files are copied byte for byte where there is one
-  Json source_config = Json::object();      ///< keys of an earlier config.json that are kept
+  WeightSource weights;                  ///< parameters, and an adapter that is merged while they are written
+  const Tokenizer* tokenizer = nullptr;  ///< may be null: then no tokenizer is written (GGUF needs one)
+  fs::path tokenizer_folder;             ///< its files are copied byte for byte where there is one
+  Json source_config = Json::object();   ///< keys of an earlier config.json that are kept
   Json generation_config = Json::object();  ///< written as generation_config.json unless empty
   std::string name;                         ///< GGUF general.name
 };
