@@ -91,10 +91,9 @@ void set_group(T&, int32_t) {}
 
 int32_t class_index(std::vector<std::string>& classes, const std::string& label) {
   if (label.empty()) return -1;
-  const auto found = std::find(classes.begin(), classes.end(), label);
-  if (found == classes.end()) classes.push_back(label);
-  return static_cast<int32_t>(found == classes.end() ? classes.size() - 1
-                                                     : static_cast<size_t>(found - classes.begin()));
+  const auto index = static_cast<size_t>(std::find(classes.begin(), classes.end(), label) - classes.begin());
+  if (index == classes.size()) classes.push_back(label);
+  return static_cast<int32_t>(index);
 }
 
 /// How often a row of a source with this weight comes: its whole part, and once more for a share of the ids.
