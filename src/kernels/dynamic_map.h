@@ -4,8 +4,11 @@
 // fraction in [0.1, 1). Ascending.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace fettle {
 
@@ -30,13 +33,40 @@ inline std::array<float, 256> dynamic_map(bool is_signed) {
   return map;
 }
 
-/// The index of the nearest value; of two equally near ones the lower.
-inline uint8_t nearest_in_map(const std::array<float, 256>& map, float value) {
-  const auto above = std::lower_bound(map.begin(), map.end(), value);
-  if (above == map.begin()) return 0;
-  if (above == map.end()) return 255;
-  const auto index = static_cast<int>(above - map.begin());
-  return static_cast<uint8_t>(value - map[index - 1] <= map[index] - value ? index - 1 : index);
+/// The map and what finds a value's nearest entry fast. The code of x is the number of midpoints between
+/// neighbours that lie below x; a cell of floats that share their upper bits holds at most one midpoint.
+struct DynamicCodes {
+  static constexpr int cell_shift = 16;  ///< 7 bits of mantissa stay
+  static constexpr int32_t first_cell =
+      0x32000000 >> 16;  ///< 2^-27, below every midpoint
+  static constexpr int32_t cells = (0x3F800000 >> 16) - first_cell + 1;
+
+  std::array<float, 256> value{};
+  std::array<float, 256> above{};  ///< midpoint to the next value; infinity for the last
+  std::array<int32_t, 2 * cells>
+      lowest{};  ///< code of the lowest value in a cell; negative values in the second half
+
+  uint8_t nearest(float x) const {
+    const auto code = std::lower_bound(above.begin(), above.end(), x) - above.begin();
+    return static_cast<uint8_t>(std::min<std::ptrdiff_t>(code, 255));
+  }
+
+  explicit DynamicCodes(bool is_signed) : value(dynamic_map(is_signed)) {
+    for (size_t i = 0; i + 1 < 256; ++i) above[i] = 0.5F * (value[i] + value[i + 1]);
+    above[255] = std::numeric_limits<float>::infinity();
+    for (int32_t cell = 0; cell < cells; ++cell) {
+      const uint32_t begin = static_cast<uint32_t>(first_cell + cell) << cell_shift;
+      const float smallest = cell == 0 ? 0.0F : std::bit_cast<float>(begin);
+      const float largest = std::bit_cast<float>(begin | ((1U << cell_shift) - 1));
+      lowest[static_cast<size_t>(cell)] = nearest(smallest);
+      lowest[static_cast<size_t>(cells + cell)] = nearest(-largest);
+    }
+  }
+};
+
+inline const DynamicCodes& dynamic_codes(bool is_signed) {
+  static const DynamicCodes with_sign(true), without_sign(false);
+  return is_signed ? with_sign : without_sign;
 }
 
 }  // namespace fettle

@@ -3,9 +3,10 @@
 // double-precision loop that tests compare with. Shapes are [rows, cols]; T tokens, C features, V vocabulary,
 // H query heads, G key/value heads, D features of a head.
 //
-// All tensors lie in the backend's memory, and calls are queued in order on its stream (on the CPU they are done on return).
-// Nothing is allocated but a workspace that the backend keeps and reports. Results do not depend on timing: the same call
-// with the same threads gives the same bits. One caller at a time per backend. Broken shapes are assertions.
+// All tensors lie in the backend's memory, and calls are queued in order on its stream (on the CPU they are
+// done on return). Nothing is allocated but a workspace that the backend keeps and reports. Results do not
+// depend on timing: the same call with the same threads gives the same bits. One caller at a time per
+// backend. Broken shapes are assertions.
 //
 // `+=` in a comment means: the result is added to what stands there.
 #include <cstdint>
@@ -18,8 +19,8 @@
 
 namespace fettle {
 
-/// What a matrix product multiplies in. bf16: operands rounded to bfloat16, sums in f32; only where the machine has it in
-/// hardware (Backend::has_bf16), otherwise f32 is used.
+/// What a matrix product multiplies in. bf16: operands rounded to bfloat16, sums in f32; only where the
+/// machine has it in hardware (Backend::has_bf16), otherwise f32 is used.
 enum class Product : uint8_t { f32, bf16 };
 
 struct MatMul {
@@ -46,9 +47,9 @@ struct KeyRange {
   int32_t begin, end;
 };
 
-/// Queries [q_begin, q_end) are consecutive tokens of one sequence. Their own keys stand in rows k_begin… of the key buffer:
-/// query q_begin+i sees own keys k_begin…k_begin+i. It also sees the whole of ranges[range_begin, range_end): its earlier
-/// tokens, a shared prompt, pages of a cache.
+/// Queries [q_begin, q_end) are consecutive tokens of one sequence. Their own keys stand in rows k_begin… of
+/// the key buffer: query q_begin+i sees own keys k_begin…k_begin+i. It also sees the whole of
+/// ranges[range_begin, range_end): its earlier tokens, a shared prompt, pages of a cache.
 struct Span {
   int32_t q_begin, q_end;
   int32_t k_begin;
@@ -67,15 +68,16 @@ struct SpanTable {
 struct Attention {
   int32_t heads = 0, kv_heads = 0, head_dim = 0;  ///< heads is a multiple of kv_heads
   float scale = 1.0F;
-  int32_t window = 0;                     ///< a key is seen when query_position - key_position < window; 0: no window
-  const float* alibi_slopes = nullptr;    ///< [heads] on the host; score -= slope * (query_position - key_position)
+  int32_t window = 0;  ///< a key is seen when query_position - key_position < window; 0: no window
+  const float* alibi_slopes =
+      nullptr;  ///< [heads] on the host; score -= slope * (query_position - key_position)
 };
 
 /// A training step's update of one parameter.
 struct AdamW {
   float learning_rate, beta1, beta2, eps, weight_decay;  ///< decoupled decay
-  float grad_scale;                                      ///< the gradient is multiplied by it first (clipping)
-  int64_t step;                                          ///< from 1; for the bias correction
+  float grad_scale;  ///< the gradient is multiplied by it first (clipping)
+  int64_t step;      ///< from 1; for the bias correction
 };
 struct RmsProp {
   float learning_rate, alpha, eps, weight_decay, momentum, grad_scale;
@@ -88,8 +90,9 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  virtual std::string_view name() const = 0;  ///< "reference", "cpu avx2", "cpu avx512", "cpu avx512 bf16", "cpu amx"
-  virtual bool has_bf16() const = 0;          ///< bf16 products in hardware
+  virtual std::string_view name()
+      const = 0;                      ///< "reference", "cpu avx2", "cpu avx512", "cpu avx512 bf16", "cpu amx"
+  virtual bool has_bf16() const = 0;  ///< bf16 products in hardware
   virtual Memory& memory() = 0;
   virtual int64_t workspace_bytes() const = 0;
   virtual void synchronize() = 0;
@@ -108,77 +111,88 @@ class Backend {
   // ---- elementwise, f32
   virtual void add(const Tensor& y, const Tensor& x, float alpha = 1.0F) = 0;  ///< y += alpha * x
   virtual void scale(const Tensor& x, float factor) = 0;
-  virtual void add_bias(const Tensor& x, const Tensor& bias) = 0;             ///< every row += bias [1, C]
-  virtual void bias_backward(const Tensor& dbias, const Tensor& dy) = 0;      ///< dbias += column sums
-  virtual void clamp(const Tensor& x, float limit) = 0;                       ///< to [-limit, limit]
-  virtual void clamp_backward(const Tensor& dx, const Tensor& x, float limit) = 0;  ///< dx = 0 where |x| > limit
-  /// x = x * keep / (1 - probability); which element is kept depends on (seed, stream, its index) alone, so the backward
-  /// pass is the same call on the gradient.
+  virtual void add_bias(const Tensor& x, const Tensor& bias) = 0;         ///< every row += bias [1, C]
+  virtual void bias_backward(const Tensor& dbias, const Tensor& dy) = 0;  ///< dbias += column sums
+  virtual void clamp(const Tensor& x, float limit) = 0;                   ///< to [-limit, limit]
+  virtual void clamp_backward(const Tensor& dx, const Tensor& x,
+                              float limit) = 0;  ///< dx = 0 where |x| > limit
+  /// x = x * keep / (1 - probability); which element is kept depends on (seed, stream, its index) alone, so
+  /// the backward pass is the same call on the gradient.
   virtual void dropout(const Tensor& x, float probability, uint64_t seed, uint64_t stream) = 0;
 
   // ---- products
-  /// c = alpha * op(a) op(b) + beta * c, c f32 [m, n]. a f32 or bf16; b f32, f16, bf16 or quantised (then op(b) may be
-  /// transposed or not; b's own rows are the quantised ones).
+  /// c = alpha * op(a) op(b) + beta * c, c f32 [m, n]. a f32 or bf16; b f32, f16, bf16 or quantised (then
+  /// op(b) may be transposed or not; b's own rows are the quantised ones).
   virtual void matmul(const Tensor& c, const Tensor& a, const Tensor& b, const MatMul& options) = 0;
 
   // ---- normalisation
-  /// out = x * rstd * (weight + offset), rstd = 1/sqrt(mean(x²) + eps). rstd: f32 [1, T], kept for the backward; may be empty.
-  virtual void rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, float eps, float offset, const Tensor& rstd) = 0;
+  /// out = x * rstd * (weight + offset), rstd = 1/sqrt(mean(x²) + eps). rstd: f32 [1, T], kept for the
+  /// backward; may be empty.
+  virtual void rms_norm(const Tensor& out, const Tensor& x, const Tensor& weight, float eps, float offset,
+                        const Tensor& rstd) = 0;
   /// dx += …; dweight += … unless empty.
-  virtual void rms_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dy, const Tensor& x, const Tensor& weight,
-                                 float offset, const Tensor& rstd) = 0;
+  virtual void rms_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dy, const Tensor& x,
+                                 const Tensor& weight, float offset, const Tensor& rstd) = 0;
   /// out = (x - mean) * rstd * weight + bias; bias may be empty. mean, rstd: [1, T], may be empty.
-  virtual void layer_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
-                          const Tensor& mean, const Tensor& rstd) = 0;
+  virtual void layer_norm(const Tensor& out, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                          float eps, const Tensor& mean, const Tensor& rstd) = 0;
   /// dx += …; dweight, dbias += … unless empty.
-  virtual void layer_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dbias, const Tensor& dy, const Tensor& x,
-                                   const Tensor& weight, const Tensor& mean, const Tensor& rstd) = 0;
+  virtual void layer_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dbias,
+                                   const Tensor& dy, const Tensor& x, const Tensor& weight,
+                                   const Tensor& mean, const Tensor& rstd) = 0;
 
   // ---- position
-  /// Turns every head of x [T, heads*D] in place by positions[t] * inverse_frequencies[i]. positions i32 [1, T],
-  /// inverse_frequencies f32 [1, rotary_dim/2]; angles in double precision.
-  virtual void rope(const Tensor& x, const Tensor& positions, const Tensor& inverse_frequencies, const Rope& rope) = 0;
+  /// Turns every head of x [T, heads*D] in place by positions[t] * inverse_frequencies[i]. positions i32 [1,
+  /// T], inverse_frequencies f32 [1, rotary_dim/2]; angles in double precision.
+  virtual void rope(const Tensor& x, const Tensor& positions, const Tensor& inverse_frequencies,
+                    const Rope& rope) = 0;
 
   // ---- activations
   virtual void activation(const Tensor& out, const Tensor& x, Activation kind) = 0;
-  virtual void activation_backward(const Tensor& dx, const Tensor& dy, const Tensor& x, Activation kind) = 0;  ///< dx = …
+  virtual void activation_backward(const Tensor& dx, const Tensor& dy, const Tensor& x,
+                                   Activation kind) = 0;  ///< dx = …
   /// out = act(gate) * up
   virtual void gated(const Tensor& out, const Tensor& gate, const Tensor& up, Activation kind) = 0;
   /// dgate, dup = …; dgate may be gate's memory and dup up's.
-  virtual void gated_backward(const Tensor& dgate, const Tensor& dup, const Tensor& dy, const Tensor& gate, const Tensor& up,
-                              Activation kind) = 0;
+  virtual void gated_backward(const Tensor& dgate, const Tensor& dup, const Tensor& dy, const Tensor& gate,
+                              const Tensor& up, Activation kind) = 0;
 
   // ---- attention
-  /// out [T, H*D] = softmax(scale q kᵀ) v over what `table` lets each query see, by an online softmax: no [T, keys] array.
-  /// q [T, H*D] f32; k, v [keys, G*D] f32, f16 or bf16. lse [T, H]: log of the sum of exponentials; may be empty.
-  virtual void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                         const SpanTable& table, const Attention& options) = 0;
+  /// out [T, H*D] = softmax(scale q kᵀ) v over what `table` lets each query see, by an online softmax: no [T,
+  /// keys] array. q [T, H*D] f32; k, v [keys, G*D] f32, f16 or bf16. lse [T, H]: log of the sum of
+  /// exponentials; may be empty.
+  virtual void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k,
+                         const Tensor& v, const SpanTable& table, const Attention& options) = 0;
   /// dq = …; dk, dv += …. k, v f32. delta [T, H] is scratch.
-  virtual void attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta, const Tensor& dout,
-                                  const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                                  const SpanTable& table, const Attention& options) = 0;
+  virtual void attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta,
+                                  const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
+                                  const Tensor& k, const Tensor& v, const SpanTable& table,
+                                  const Attention& options) = 0;
 
   // ---- log-probabilities
   /// logp[r] = logits[r, label[r]] - log sum exp(logits[r]). labels i32 [1, R]; logp f32 [1, R].
   /// best (i32 [1, R], may be empty): the first index of the largest logit.
   /// With dlogp (f32 [1, R], may be empty) logits become their own gradient in place:
   /// dlogits[r, v] = dlogp[r] * ([v == label] - softmax(logits[r])[v]).
-  virtual void log_probabilities(const Tensor& logits, const Tensor& labels, const Tensor& logp, const Tensor& best,
-                                 const Tensor& dlogp) = 0;
+  virtual void log_probabilities(const Tensor& logits, const Tensor& labels, const Tensor& logp,
+                                 const Tensor& best, const Tensor& dlogp) = 0;
 
   // ---- optimisers; param and grad f32, grad is read only
-  virtual void adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v, const AdamW& o) = 0;
-  /// State in 8 bits, block-wise dynamic quantisation (Dettmers et al. 2022): m, v u8 [1, n]; scales f32 [1, ceil(n/256)].
-  virtual void adamw_8bit(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& m_scale,
-                          const Tensor& v_scale, const AdamW& o) = 0;
-  virtual void rmsprop(const Tensor& param, const Tensor& grad, const Tensor& square, const Tensor& momentum, const RmsProp& o) = 0;
+  virtual void adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
+                     const AdamW& o) = 0;
+  /// State in 8 bits, block-wise dynamic quantisation (Dettmers et al. 2022): m, v u8 [1, n]; scales f32 [1,
+  /// ceil(n/256)].
+  virtual void adamw_8bit(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
+                          const Tensor& m_scale, const Tensor& v_scale, const AdamW& o) = 0;
+  virtual void rmsprop(const Tensor& param, const Tensor& grad, const Tensor& square, const Tensor& momentum,
+                       const RmsProp& o) = 0;
   virtual void sgd(const Tensor& param, const Tensor& grad, const Tensor& momentum, const Sgd& o) = 0;
   /// sum (f32 [1, 1]) += Σ x², in double precision within the call and in a fixed order.
   virtual void sum_squares(const Tensor& sum, const Tensor& x) = 0;
 };
 
-/// The widest instruction set that may be used; `best` is what the machine has. $FETTLE_CPU = avx2 | avx512 | bf16 | amx
-/// narrows it for a whole process.
+/// The widest instruction set that may be used; `best` is what the machine has. $FETTLE_CPU = avx2 | avx512 |
+/// bf16 | amx narrows it for a whole process.
 enum class CpuLevel : uint8_t { avx2, avx512, avx512_bf16, amx, best };
 
 std::unique_ptr<Backend> make_cpu_backend(CpuLevel level = CpuLevel::best);

@@ -54,7 +54,7 @@ void ReferenceBackend::adamw(const Tensor& param, const Tensor& grad, const Tens
 
 void ReferenceBackend::adamw_8bit(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
                                   const Tensor& m_scale, const Tensor& v_scale, const AdamW& o) {
-  static const auto signed_map = dynamic_map(true), unsigned_map = dynamic_map(false);
+  const DynamicCodes &signed_codes = dynamic_codes(true), &unsigned_codes = dynamic_codes(false);
   const auto p = param.flat<float>(), g = grad.flat<float>();
   const auto m_codes = m.flat<uint8_t>(), v_codes = v.flat<uint8_t>();
   for (size_t begin = 0, block = 0; begin < p.size(); begin += dynamic_block, ++block) {
@@ -63,8 +63,8 @@ void ReferenceBackend::adamw_8bit(const Tensor& param, const Tensor& grad, const
     std::vector<float> first, second;
     float first_top = 0, second_top = 0;
     for (size_t i = begin; i < end; ++i) {
-      double a = double{signed_map[m_codes[i]]} * double{first_scale};
-      double b = double{unsigned_map[v_codes[i]]} * double{second_scale};
+      double a = double{signed_codes.value[m_codes[i]]} * double{first_scale};
+      double b = double{unsigned_codes.value[v_codes[i]]} * double{second_scale};
       p[i] = static_cast<float>(adamw_step(double{p[i]}, double{g[i]}, a, b, o));
       first.push_back(static_cast<float>(a));
       second.push_back(static_cast<float>(b));
@@ -72,8 +72,8 @@ void ReferenceBackend::adamw_8bit(const Tensor& param, const Tensor& grad, const
       second_top = std::max(second_top, second.back());
     }
     for (size_t i = begin; i < end; ++i) {
-      m_codes[i] = nearest_in_map(signed_map, first_top > 0 ? first[i - begin] / first_top : 0);
-      v_codes[i] = nearest_in_map(unsigned_map, second_top > 0 ? second[i - begin] / second_top : 0);
+      m_codes[i] = signed_codes.nearest(first_top > 0 ? first[i - begin] * (1 / first_top) : 0);
+      v_codes[i] = unsigned_codes.nearest(second_top > 0 ? second[i - begin] * (1 / second_top) : 0);
     }
     first_scale = first_top;
     second_scale = second_top;
