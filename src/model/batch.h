@@ -13,8 +13,8 @@ struct Batch {
   std::vector<int32_t> positions;  ///< [T], from 0 in each sequence
   std::vector<Span> spans;         ///< cover [0, T) in order
   std::vector<KeyRange> ranges;
-  /// Row label_rows[i] should predict labels[i]. A row may appear twice (the last prompt row of a preference pair predicts
-  /// the first token of both answers) or not at all (nothing to score: it costs no head).
+  /// Row label_rows[i] should predict labels[i]. A row may appear twice (the last prompt row of a preference
+  /// pair predicts the first token of both answers) or not at all (nothing to score: it costs no head).
   std::vector<int32_t> label_rows;
   std::vector<int32_t> labels;
 
@@ -22,12 +22,13 @@ struct Batch {
   void clear();
 };
 
-/// Appends a sequence of its own. supervised[t] != 0 makes token t a label (t = 0 never is); pass an empty span for all.
-/// Labels are appended in token order; returns the index of the first.
-int64_t append_sequence(Batch& batch, std::span<const int32_t> tokens, std::span<const uint8_t> supervised = {});
+/// Appends a sequence of its own. supervised[t] != 0 makes token t a label (t = 0 never is); pass an empty
+/// span for all. Labels are appended in token order; returns the index of the first.
+int64_t append_sequence(Batch& batch, std::span<const int32_t> tokens,
+                        std::span<const uint8_t> supervised = {});
 
-/// Appends a prompt once and several continuations that each see it and not each other. Every continuation token is a label,
-/// continuation after continuation; returns the index of the first label.
+/// Appends a prompt once and several continuations that each see it and not each other. Every continuation
+/// token is a label, continuation after continuation; returns the index of the first label.
 int64_t append_shared_prompt(Batch& batch, std::span<const int32_t> prompt,
                              std::span<const std::span<const int32_t>> continuations);
 

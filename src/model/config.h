@@ -1,5 +1,6 @@
 #pragma once
-// What a decoder is made of. A model family (families/) fills this from a published config; nothing else knows families.
+// What a decoder is made of. A model family (families/) fills this from a published config; nothing else
+// knows families.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,8 +12,8 @@ namespace fettle {
 enum class NormKind : uint8_t { rms, layer };
 enum class PositionKind : uint8_t { rope, alibi, learned, none };
 enum class RopeScaling : uint8_t { none, linear, dynamic, llama3, yarn };
-/// sequential: x += attn(norm1(x)); x += mlp(norm2(x)). parallel: x += attn(norm1(x)) + mlp(norm(x)), where norm is norm1
-/// when shared (Phi) and norm2 otherwise (GPT-NeoX).
+/// sequential: x += attn(norm1(x)); x += mlp(norm2(x)). parallel: x += attn(norm1(x)) + mlp(norm(x)), where
+/// norm is norm1 when shared (Phi) and norm2 otherwise (GPT-NeoX).
 enum class BlockKind : uint8_t { sequential, parallel_shared_norm, parallel_two_norms };
 
 struct RopeConfig {
@@ -21,13 +22,15 @@ struct RopeConfig {
   bool interleaved = false;  ///< pairs (2i, 2i+1) instead of (i, i + rotary_dim/2)
   RopeScaling scaling = RopeScaling::none;
   double factor = 1.0;
-  int64_t original_context = 0;  ///< original_max_position_embeddings
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;             // llama3
-  double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 0.0;  // yarn; attention_factor 0: 0.1 ln(factor) + 1
+  int64_t original_context = 0;                          ///< original_max_position_embeddings
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
+  double beta_fast = 32.0, beta_slow = 1.0,
+         attention_factor = 0.0;  // yarn; attention_factor 0: 0.1 ln(factor) + 1
 };
 
 struct ModelConfig {
-  std::string family;  ///< "llama", "mistral", "qwen2", "gemma", "gpt2", "gpt_neox", "gpt_bigcode", "mpt", "phi"
+  std::string
+      family;  ///< "llama", "mistral", "qwen2", "gemma", "gpt2", "gpt_neox", "gpt_bigcode", "mpt", "phi"
   int32_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
   int32_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
   int64_t context_length = 0;  ///< max_position_embeddings
@@ -40,9 +43,9 @@ struct ModelConfig {
   PositionKind position = PositionKind::rope;
   RopeConfig rope;
   float alibi_max_bias = 8.0F;
-  int32_t sliding_window = 0;     ///< 0: none
-  float attention_scale = 0.0F;   ///< 0: 1/sqrt(head_dim)
-  float clip_qkv = 0.0F;          ///< 0: none (MPT)
+  int32_t sliding_window = 0;    ///< 0: none
+  float attention_scale = 0.0F;  ///< 0: 1/sqrt(head_dim)
+  float clip_qkv = 0.0F;         ///< 0: none (MPT)
 
   BlockKind block = BlockKind::sequential;
   bool gated_mlp = true;
@@ -64,8 +67,8 @@ struct ModelConfig {
   int32_t kv_size() const { return kv_heads * head_dim; }
 };
 
-/// The frequencies rope() turns by, [rotary_dim/2], and the factor on cos and sin, for sequences of up to `length` tokens
-/// (dynamic scaling depends on it). Formulas: the published implementations' rope_utils.
+/// The frequencies rope() turns by, [rotary_dim/2], and the factor on cos and sin, for sequences of up to
+/// `length` tokens (dynamic scaling depends on it). Formulas: the published implementations' rope_utils.
 struct RopeTable {
   std::vector<float> inverse_frequencies;
   float magnitude = 1.0F;

@@ -1,6 +1,6 @@
 #pragma once
-// The one decoder: trains, scores and generates with the same weights. The training step is forward() then backward();
-// the token loop calls extend().
+// The one decoder: trains, scores and generates with the same weights. The training step is forward() then
+// backward(); the token loop calls extend().
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -14,7 +14,10 @@
 
 namespace fettle {
 
-enum class Recompute : uint8_t { none, block };  ///< block: keep each block's input, compute the rest again in backward
+enum class Recompute : uint8_t {
+  none,
+  block
+};  ///< block: keep each block's input, compute the rest again in backward
 
 struct DecoderOptions {
   Product product = Product::f32;
@@ -24,7 +27,8 @@ struct DecoderOptions {
 
 /// What a run will hold, in bytes, before it starts.
 struct MemoryPlan {
-  int64_t weights = 0, shadow_weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0, head = 0, workspace = 0;
+  int64_t weights = 0, shadow_weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0,
+          head = 0, workspace = 0;
   int64_t total() const;
   std::string describe() const;  ///< a table for people
 };
@@ -53,27 +57,29 @@ class Decoder {
   };
   void set_adapters(std::vector<ActiveAdapter> adapters);
 
-  /// Bytes of activations and head scratch that forward()+backward() of a batch with `tokens` rows and `labels` labels needs.
+  /// Bytes of activations and head scratch that forward()+backward() of a batch with `tokens` rows and
+  /// `labels` labels needs.
   int64_t training_bytes(int64_t tokens, int64_t labels, Recompute recompute) const;
-  /// Takes that memory. Called before the first step with the largest batch; larger batches later are an assertion.
+  /// Takes that memory. Called before the first step with the largest batch; larger batches later are an
+  /// assertion.
   void reserve_training(int64_t max_tokens, int64_t max_labels);
   void set_recompute(Recompute recompute);
 
   /// Log-probability of every label, nothing kept. best: the greedy token of each labelled row; may be empty.
   void score(const Batch& batch, std::span<float> logp, std::span<int32_t> best = {});
 
-  /// Runs the batch and keeps what backward() needs. logp may be empty: then the head waits for backward(), which computes
-  /// logp and gradient in one pass (for losses whose dlogp is known before).
+  /// Runs the batch and keeps what backward() needs. logp may be empty: then the head waits for backward(),
+  /// which computes logp and gradient in one pass (for losses whose dlogp is known before).
   void forward(const Batch& batch, std::span<float> logp);
-  /// grad += d(loss)/d(parameter) given dlogp = d(loss)/d(logp), for trainable parameters. logp, unless empty, receives the
-  /// log-probabilities.
+  /// grad += d(loss)/d(parameter) given dlogp = d(loss)/d(logp), for trainable parameters. logp, unless
+  /// empty, receives the log-probabilities.
   void backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp = {});
   /// Seed and step of LoRA dropout; 0 step turns dropout off.
   void set_dropout_step(uint64_t seed, uint64_t step);
 
-  /// Generation: writes keys and values of the batch's tokens into rows cache_rows[t] of the cache; spans and ranges of the
-  /// batch speak of cache rows (k_begin, ranges). logits: f32 [label_rows.size(), vocab], one row per batch.label_rows
-  /// (labels are ignored).
+  /// Generation: writes keys and values of the batch's tokens into rows cache_rows[t] of the cache; spans and
+  /// ranges of the batch speak of cache rows (k_begin, ranges). logits: f32 [label_rows.size(), vocab], one
+  /// row per batch.label_rows (labels are ignored).
   void extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache, const Tensor& logits);
   /// The last layer's normalised hidden state of each row in label_rows: f32 [label_rows.size(), hidden].
   void hidden(const Batch& batch, const Tensor& out);

@@ -88,10 +88,7 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
   return shapes;
 }
 
-namespace {
-
-/// One owned block with a tensor for every shape, 64-byte aligned; the parameters keep it alive.
-Parameters allocate(const std::vector<ParameterShape>& shapes) {
+Parameters allocate_parameters(const std::vector<ParameterShape>& shapes) {
   constexpr int64_t alignment = 64;
   const auto bytes_of = [](const ParameterShape& shape) {
     return (row_bytes(DType::f32, shape.rows * shape.cols) + alignment - 1) / alignment * alignment;
@@ -109,6 +106,8 @@ Parameters allocate(const std::vector<ParameterShape>& shapes) {
   return parameters;
 }
 
+namespace {
+
 bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> ends) {
   for (const std::string_view end : ends) {
     if (name.ends_with(end)) return true;
@@ -119,7 +118,7 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
 }  // namespace
 
 Parameters random_parameters(const ModelConfig& config, uint64_t seed) {
-  Parameters parameters = allocate(parameter_shapes(config));
+  Parameters parameters = allocate_parameters(parameter_shapes(config));
   uint64_t stream = 0;
   for (const auto& parameter : parameters.all()) {
     const std::span<float> values = parameter->value.flat<float>();
@@ -148,7 +147,7 @@ Parameters to_f32(const Parameters& source) {
   for (const auto& parameter : source.all()) {
     shapes.push_back({parameter->name, parameter->value.rows, parameter->value.cols});
   }
-  Parameters copy = allocate(shapes);
+  Parameters copy = allocate_parameters(shapes);
   for (const auto& parameter : source.all()) {
     const Tensor& from = parameter->value;
     const Tensor to = copy.find(parameter->name)->value;

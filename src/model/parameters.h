@@ -17,13 +17,14 @@ namespace fettle {
 
 struct Parameter {
   std::string name;
-  Tensor value;            ///< f32 when trainable; f16, bf16 or quantised when frozen is fine
-  Tensor grad;             ///< f32, same shape; empty when frozen
-  Tensor bf16;             ///< a rounded copy for bf16 products, kept fresh by the decoder; empty if unused
+  Tensor value;  ///< f32 when trainable; f16, bf16 or quantised when frozen is fine
+  Tensor grad;   ///< f32, same shape; empty when frozen
+  Tensor bf16;   ///< a rounded copy for bf16 products, kept fresh by the decoder; empty if unused
   bool trainable = false;
 };
 
-/// An ordered set of parameters and whatever owns their memory (buffers, mapped files). Addresses of Parameters are stable.
+/// An ordered set of parameters and whatever owns their memory (buffers, mapped files). Addresses of
+/// Parameters are stable.
 class Parameters {
  public:
   Parameter& add(std::string name, const Tensor& value);
@@ -51,7 +52,11 @@ struct ParameterShape {
 };
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config);
 
-/// Fresh f32 weights: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers), norms one, biases zero.
+/// Zeroed f32 tensors of these names and shapes, owned.
+Parameters allocate_parameters(const std::vector<ParameterShape>& shapes);
+
+/// Fresh f32 weights: normal(0, 0.02), residual projections scaled by 1/sqrt(2 layers), norms one, biases
+/// zero.
 Parameters random_parameters(const ModelConfig& config, uint64_t seed);
 
 /// A deep f32 copy (dequantised), owned.

@@ -1,0 +1,381 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "model/layers/block.h"
+#include "model/layers/embedding.h"
+#include "model/layers/head.h"
+#include "model/measuring.h"
+#include "model/network.h"
+
+namespace fettle {
+namespace {
+
+/// The batch in the backend's memory.
+struct DeviceBatch {
+  Tensor tokens, positions, label_rows, labels, spans, ranges;
+};
+
+Tensor upload(const Context& context, const void* data, int64_t count) {
+  const Tensor tensor = context.arena.take(DType::i32, 1, count);
+  if (count > 0) context.backend.copy_from_host(tensor, data);
+  return tensor;
+}
+
+/// Takes the arrays and points the context at them.
+DeviceBatch upload(Context& context, const Batch& batch) {
+  static_assert(sizeof(Span) == 5 * sizeof(int32_t) && sizeof(KeyRange) == 2 * sizeof(int32_t));
+  const auto count = [](const auto& values) { return static_cast<int64_t>(values.size()); };
+  DeviceBatch out;
+  out.tokens = upload(context, batch.tokens.data(), count(batch.tokens));
+  out.positions = upload(context, batch.positions.data(), count(batch.positions));
+  out.label_rows = upload(context, batch.label_rows.data(), count(batch.label_rows));
+  out.labels = upload(context, batch.labels.data(), count(batch.labels));
+  out.spans = upload(context, batch.spans.data(), 5 * count(batch.spans));
+  out.ranges = upload(context, batch.ranges.data(), 2 * count(batch.ranges));
+  context.tokens = out.tokens;
+  context.positions = out.positions;
+  context.table.spans = static_cast<const Span*>(out.spans.data);
+  context.table.span_count = static_cast<int32_t>(batch.spans.size());
+  context.table.ranges = static_cast<const KeyRange*>(out.ranges.data);
+  context.table.query_positions = context.table.key_positions =
+      static_cast<const int32_t*>(out.positions.data);
+  return out;
+}
+
+/// The largest batch of these sizes, for measuring: every token a span of its own.
+Batch sized_batch(int64_t tokens, int64_t labels) {
+  Batch batch;
+  batch.tokens.resize(static_cast<size_t>(tokens));
+  batch.positions.resize(batch.tokens.size());
+  batch.spans.resize(batch.tokens.size());
+  batch.ranges.resize(batch.tokens.size());
+  batch.labels.resize(static_cast<size_t>(labels));
+  batch.label_rows.resize(batch.labels.size());
+  return batch;
+}
+
+void check_batch(const Batch& batch) {
+  FETTLE_CHECK(!batch.tokens.empty() && batch.positions.size() == batch.tokens.size());
+  FETTLE_CHECK(!batch.spans.empty() && batch.spans.back().q_end == batch.size());
+}
+
+}  // namespace
+
+/// What forward() leaves for backward(), in the training arena.
+struct TrainingPass {
+  DeviceBatch batch;
+  SpanTable table;
+  int64_t tokens = 0, labels = 0;
+  std::vector<Tensor> inputs;   ///< of the layers from first_layer on
+  std::vector<BlockKept> kept;  ///< of the same; empty with recomputation
+  Tensor out;                   ///< of the last layer
+};
+
+struct Decoder::Impl {
+  Impl(const ModelConfig& config, Parameters& parameters, Backend& backend, DecoderOptions options)
+      : network(config, parameters, backend, options),
+        backend(backend),
+        recompute(options.recompute),
+        training(backend.memory()),
+        inference(backend.memory()) {}
+
+  Context context(Backend& on, Arena& arena) {
+    Context context{on, arena, network.config, network.product};
+    context.inverse_frequencies = network.inverse_frequencies;
+    context.rope_magnitude = network.rope_magnitude;
+    context.alibi_slopes = network.alibi.empty() ? nullptr : network.alibi.data();
+    return context;
+  }
+  Context training_context(Backend& on, Arena& arena) {
+    Context out = context(on, arena);
+    out.dropout_seed = dropout_seed;
+    out.dropout_step = dropout_step;
+    return out;
+  }
+
+  TrainingPass run_forward(Context& context, const Batch& batch, Recompute mode);
+  void run_backward(const Context& context, TrainingPass& pass, const Tensor& logp, const Tensor& dlogp);
+  int64_t measure_training(int64_t tokens, int64_t labels, Recompute mode);
+  void ensure_reserved(const Batch& batch);
+  /// Runs body(context) on the inference arena, which grows to what a measuring run of it needs.
+  template <typename Body>
+  void infer(Body body);
+  Tensor run_blocks(const Context& context, const CacheRows* cache_rows, KvCache* cache);
+
+  Network network;
+  Backend& backend;
+  Recompute recompute;
+  Arena training, inference;
+  int64_t max_tokens = 0, max_labels = 0;
+  bool limited = false;   ///< reserve_training() said what comes at most
+  bool reserved = false;  ///< the arena is for those sizes and the present settings
+  std::optional<TrainingPass> pass;
+  uint64_t dropout_seed = 0, dropout_step = 0;
+};
+
+// ---- training
+
+TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Recompute mode) {
+  TrainingPass pass;
+  pass.batch = upload(context, batch);
+  pass.table = context.table;
+  pass.tokens = batch.size();
+  pass.labels = static_cast<int64_t>(batch.labels.size());
+  const auto layers = static_cast<int64_t>(network.blocks.size());
+  const int64_t first = std::max<int64_t>(network.first_trainable_layer(), 0);
+  Tensor x = context.arena.take(pass.tokens, network.config.hidden_size);
+  embedding_forward(context, network.embedding, x);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    const Block& block = network.blocks[static_cast<size_t>(layer)];
+    if (layer < first) {
+      block_infer(context, block, x);
+      continue;
+    }
+    pass.inputs.push_back(x);
+    const Tensor out = context.arena.take(pass.tokens, network.config.hidden_size);
+    if (mode == Recompute::none) {
+      pass.kept.push_back(take_block_kept(context, block, pass.tokens));
+      block_forward(context, block, out, x, pass.kept.back());
+    } else {
+      const ArenaScope scope(context.arena);
+      block_forward(context, block, out, x, take_block_kept(context, block, pass.tokens));
+    }
+    x = out;
+  }
+  pass.out = x;
+  return pass;
+}
+
+void Decoder::Impl::run_backward(const Context& context, TrainingPass& pass, const Tensor& logp,
+                                 const Tensor& dlogp) {
+  const auto layers = static_cast<int64_t>(network.blocks.size());
+  const int64_t first = network.first_trainable_layer();
+  const ArenaScope scope(context.arena);
+  const bool below_head = first < layers;
+  const Tensor dx = below_head ? context.arena.take(pass.tokens, network.config.hidden_size) : Tensor();
+  if (below_head) context.backend.fill(dx, 0.0F);
+  head_backward(context, network.head, below_head ? &dx : nullptr, logp, dlogp, pass.out,
+                pass.batch.label_rows, pass.batch.labels);
+  for (int64_t layer = layers - 1; layer >= std::max<int64_t>(first, 0); --layer) {
+    const ArenaScope layer_scope(context.arena);
+    const Block& block = network.blocks[static_cast<size_t>(layer)];
+    const auto index = static_cast<size_t>(layer - std::max<int64_t>(first, 0));
+    BlockKept kept;
+    if (pass.kept.empty()) {
+      kept = take_block_kept(context, block, pass.tokens);
+      block_recompute(context, block, pass.inputs[index], kept);
+    } else {
+      kept = pass.kept[index];
+    }
+    block_backward(context, block, dx, pass.inputs[index], kept, layer > first);
+  }
+  if (first < 0) embedding_backward(context, network.embedding, dx);
+}
+
+int64_t Decoder::Impl::measure_training(int64_t tokens, int64_t labels, Recompute mode) {
+  MeasuringBackend nothing(backend);
+  Arena arena(backend.memory());
+  Context measuring = training_context(nothing, arena);
+  TrainingPass pass = run_forward(measuring, sized_batch(tokens, labels), mode);
+  const Tensor logp = arena.take(1, labels), dlogp = arena.take(1, labels);
+  head_forward(measuring, network.head, logp, Tensor(), pass.out, pass.batch.label_rows, pass.batch.labels);
+  run_backward(measuring, pass, logp, dlogp);
+  return arena.peak();
+}
+
+void Decoder::Impl::ensure_reserved(const Batch& batch) {
+  const auto labels = static_cast<int64_t>(batch.labels.size());
+  const bool fits = batch.size() <= max_tokens && labels <= max_labels;
+  FETTLE_CHECK(fits || !limited);
+  if (fits && reserved) return;
+  max_tokens = std::max<int64_t>(max_tokens, batch.size());
+  max_labels = std::max(max_labels, labels);
+  training.reserve(measure_training(max_tokens, max_labels, recompute));
+  reserved = true;
+}
+
+// ---- inference
+
+template <typename Body>
+void Decoder::Impl::infer(Body body) {
+  MeasuringBackend nothing(backend);
+  Arena measuring(backend.memory());
+  Context measured = context(nothing, measuring);
+  body(measured);
+  if (measuring.peak() > inference.capacity()) inference.reserve(measuring.peak());
+  inference.release(0);
+  Context real = context(backend, inference);
+  body(real);
+  inference.release(0);
+}
+
+Tensor Decoder::Impl::run_blocks(const Context& context, const CacheRows* cache_rows, KvCache* cache) {
+  const Tensor x = context.arena.take(context.tokens.cols, network.config.hidden_size);
+  embedding_forward(context, network.embedding, x);
+  for (size_t layer = 0; layer < network.blocks.size(); ++layer) {
+    if (cache == nullptr) {
+      block_infer(context, network.blocks[layer], x);
+      continue;
+    }
+    const CacheRows rows{cache->k[layer], cache->v[layer], cache_rows->rows};
+    block_infer(context, network.blocks[layer], x, &rows);
+  }
+  return x;
+}
+
+// ---- the public face
+
+Decoder::Decoder(const ModelConfig& config, Parameters& parameters, Backend& backend, DecoderOptions options)
+    : impl_(std::make_unique<Impl>(config, parameters, backend, options)) {}
+Decoder::~Decoder() = default;
+
+void Decoder::set_adapters(std::vector<ActiveAdapter> adapters) {
+  impl_->network.link_adapters(adapters);
+  impl_->pass.reset();
+  impl_->reserved = false;
+}
+
+int64_t Decoder::training_bytes(int64_t tokens, int64_t labels, Recompute recompute) const {
+  return impl_->measure_training(tokens, labels, recompute);
+}
+
+void Decoder::reserve_training(int64_t max_tokens, int64_t max_labels) {
+  FETTLE_CHECK(max_tokens > 0 && max_labels >= 0);
+  impl_->pass.reset();
+  impl_->limited = true;
+  impl_->max_tokens = max_tokens;
+  impl_->max_labels = max_labels;
+  impl_->training.reserve(impl_->measure_training(max_tokens, max_labels, impl_->recompute));
+  impl_->reserved = true;
+}
+
+void Decoder::set_recompute(Recompute recompute) {
+  if (recompute == impl_->recompute) return;
+  impl_->recompute = recompute;
+  impl_->pass.reset();
+  impl_->reserved = false;
+}
+
+void Decoder::set_dropout_step(uint64_t seed, uint64_t step) {
+  impl_->dropout_seed = seed;
+  impl_->dropout_step = step;
+}
+
+void Decoder::score(const Batch& batch, std::span<float> logp, std::span<int32_t> best) {
+  check_batch(batch);
+  FETTLE_CHECK(logp.size() == batch.labels.size() && (best.empty() || best.size() == logp.size()));
+  const auto labels = static_cast<int64_t>(batch.labels.size());
+  if (labels == 0) return;
+  impl_->infer([&](Context& context) {
+    const DeviceBatch device = upload(context, batch);
+    const Tensor out = context.arena.take(1, labels);
+    const Tensor greedy = context.arena.take(DType::i32, 1, labels);
+    const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
+    head_forward(context, impl_->network.head, out, greedy, x, device.label_rows, device.labels);
+    context.backend.copy_to_host(logp.data(), out);
+    if (!best.empty()) context.backend.copy_to_host(best.data(), greedy);
+  });
+}
+
+void Decoder::forward(const Batch& batch, std::span<float> logp) {
+  check_batch(batch);
+  FETTLE_CHECK(logp.empty() || logp.size() == batch.labels.size());
+  impl_->ensure_reserved(batch);
+  impl_->training.release(0);
+  Context context = impl_->training_context(impl_->backend, impl_->training);
+  impl_->pass = impl_->run_forward(context, batch, impl_->recompute);
+  if (logp.empty()) return;
+  const ArenaScope scope(impl_->training);
+  const Tensor out = impl_->training.take(1, impl_->pass->labels);
+  head_forward(context, impl_->network.head, out, Tensor(), impl_->pass->out, impl_->pass->batch.label_rows,
+               impl_->pass->batch.labels);
+  impl_->backend.copy_to_host(logp.data(), out);
+}
+
+void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp) {
+  FETTLE_CHECK(impl_->pass.has_value() && impl_->pass->tokens == batch.size());
+  FETTLE_CHECK(dlogp.size() == batch.labels.size() && (logp.empty() || logp.size() == dlogp.size()));
+  impl_->network.check_gradients();
+  TrainingPass pass = std::move(*impl_->pass);
+  impl_->pass.reset();
+  if (pass.labels == 0) return;
+  const ArenaScope scope(impl_->training);
+  Context context = impl_->training_context(impl_->backend, impl_->training);
+  context.tokens = pass.batch.tokens;
+  context.positions = pass.batch.positions;
+  context.table = pass.table;
+  const Tensor out = impl_->training.take(1, pass.labels), gradient = impl_->training.take(1, pass.labels);
+  impl_->backend.copy_from_host(gradient, dlogp.data());
+  impl_->run_backward(context, pass, out, gradient);
+  if (!logp.empty()) impl_->backend.copy_to_host(logp.data(), out);
+}
+
+void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache,
+                     const Tensor& logits) {
+  FETTLE_CHECK(!batch.tokens.empty() && cache_rows.size() == batch.tokens.size());
+  FETTLE_CHECK(logits.rows == static_cast<int64_t>(batch.label_rows.size()));
+  for (size_t i = 0; i < cache_rows.size(); ++i) {
+    cache.positions[static_cast<size_t>(cache_rows[i])] = batch.positions[i];
+  }
+  const ModelConfig& config = impl_->network.config;
+  const bool by_position = config.sliding_window > 0 || config.position == PositionKind::alibi;
+  impl_->infer([&](Context& context) {
+    const DeviceBatch device = upload(context, batch);
+    context.table.key_positions = nullptr;
+    if (by_position) {
+      const Tensor positions =
+          upload(context, cache.positions.data(), static_cast<int64_t>(cache.positions.size()));
+      context.table.key_positions = static_cast<const int32_t*>(positions.data);
+    }
+    const CacheRows rows{Tensor(), Tensor(), cache_rows};
+    const Tensor x = impl_->run_blocks(context, &rows, &cache);
+    if (logits.rows == 0) return;
+    const Tensor normed = context.arena.take(logits.rows, config.hidden_size);
+    head_hidden(context, impl_->network.head, normed, x, device.label_rows);
+    head_logits(context, impl_->network.head, logits, normed);
+  });
+}
+
+void Decoder::hidden(const Batch& batch, const Tensor& out) {
+  check_batch(batch);
+  FETTLE_CHECK(out.rows == static_cast<int64_t>(batch.label_rows.size()));
+  impl_->infer([&](Context& context) {
+    const DeviceBatch device = upload(context, batch);
+    const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
+    head_hidden(context, impl_->network.head, out, x, device.label_rows);
+  });
+}
+
+void Decoder::weights_changed() {
+  impl_->network.refresh_shadows();
+}
+const ModelConfig& Decoder::config() const {
+  return impl_->network.config;
+}
+Backend& Decoder::backend() const {
+  return impl_->backend;
+}
+
+// ---- the cache
+
+KvCache KvCache::make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend) {
+  KvCache cache;
+  const int64_t bytes = row_bytes(dtype, rows * config.kv_size());
+  cache.buffer = Buffer(bytes * 2 * config.layers, backend.memory());
+  cache.positions.resize(static_cast<size_t>(rows), 0);
+  auto* cursor = static_cast<std::byte*>(cache.buffer.data());
+  for (int32_t layer = 0; layer < config.layers; ++layer) {
+    cache.k.emplace_back(cursor, dtype, rows, config.kv_size());
+    cache.v.emplace_back(cursor + bytes, dtype, rows, config.kv_size());
+    cursor += 2 * bytes;
+  }
+  return cache;
+}
+
+int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype) {
+  return 2 * config.layers * row_bytes(dtype, config.kv_size());
+}
+
+}  // namespace fettle

@@ -1,0 +1,39 @@
+#pragma once
+// What every layer is given: where to compute, where to put results, and what the batch looks like.
+//
+// Layers are plain functions. A forward writes what its backward needs into a …Kept struct whose tensors the
+// caller took from the arena; scratch is taken and given back inside. Nothing looks at a tensor's data, so
+// the same code runs on an arena that only measures, with a backend that does nothing (measuring.h).
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "model/parameters.h"
+#include "tensor/memory.h"
+
+namespace fettle {
+
+struct Context {
+  Backend& backend;
+  Arena& arena;
+  const ModelConfig& config;
+  Product product = Product::f32;
+  Tensor tokens;     ///< i32 [1, T]
+  Tensor positions;  ///< i32 [1, T]
+  SpanTable table;
+  Tensor inverse_frequencies;  ///< f32 [1, rotary_dim/2]
+  float rope_magnitude = 1.0F;
+  const float* alibi_slopes = nullptr;  ///< [heads], null without ALiBi
+  uint64_t dropout_seed = 0;
+  uint64_t dropout_step = 0;  ///< 0: no dropout
+};
+
+/// A view that also works while measuring, when there is no memory to point into.
+inline Tensor rows_of(const Tensor& x, int64_t begin, int64_t end) {
+  return x.data == nullptr ? Tensor(nullptr, x.dtype, end - begin, x.cols, x.stride)
+                           : x.row_slice(begin, end);
+}
+inline Tensor cols_of(const Tensor& x, int64_t begin, int64_t end) {
+  return x.data == nullptr ? Tensor(nullptr, x.dtype, x.rows, end - begin, x.stride)
+                           : x.col_slice(begin, end);
+}
+
+}  // namespace fettle

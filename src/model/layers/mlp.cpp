@@ -1,0 +1,63 @@
+#include "model/layers/mlp.h"
+
+namespace fettle {
+namespace {
+
+void middle(const Context& context, const Mlp& mlp, const Tensor& out, const MlpKept& kept) {
+  if (mlp.gated) {
+    context.backend.gated(out, kept.gate, kept.up, context.config.activation);
+  } else {
+    context.backend.activation(out, kept.up, context.config.activation);
+  }
+}
+
+}  // namespace
+
+MlpKept take_mlp_kept(const Context& context, const Mlp& mlp, int64_t rows) {
+  MlpKept kept;
+  if (mlp.gated) {
+    kept.gate = context.arena.take(rows, mlp.gate.out());
+    kept.gate_lora = take_linear_kept(context, mlp.gate, rows);
+  }
+  kept.up = context.arena.take(rows, mlp.up.out());
+  kept.up_lora = take_linear_kept(context, mlp.up, rows);
+  kept.down_lora = take_linear_kept(context, mlp.down, rows);
+  return kept;
+}
+
+void mlp_forward(const Context& context, const Mlp& mlp, const Tensor& y, const Tensor& x,
+                 const MlpKept& kept, bool need_output) {
+  if (mlp.gated) linear_forward(context, mlp.gate, kept.gate, x, kept.gate_lora);
+  linear_forward(context, mlp.up, kept.up, x, kept.up_lora);
+  if (!need_output && mlp.down.loras.empty()) return;
+  const ArenaScope scope(context.arena);
+  const Tensor product = context.arena.take(x.rows, mlp.up.out());
+  middle(context, mlp, product, kept);
+  if (need_output) {
+    linear_forward(context, mlp.down, y, product, kept.down_lora, true);
+  } else {
+    lora_project(context, mlp.down, product, kept.down_lora);
+  }
+}
+
+void mlp_backward(const Context& context, const Mlp& mlp, const Tensor* dx, const Tensor& dy, const Tensor& x,
+                  const MlpKept& kept, bool accumulate) {
+  const ArenaScope scope(context.arena);
+  const bool below = dx != nullptr || mlp.up.trainable() || (mlp.gated && mlp.gate.trainable());
+  const Tensor product = context.arena.take(dy.rows, mlp.up.out());
+  middle(context, mlp, product, kept);
+  linear_backward(context, mlp.down, below ? &product : nullptr, dy, product, kept.down_lora);
+  if (!below) return;
+  const Tensor& dproduct = product;
+  if (mlp.gated) {
+    context.backend.gated_backward(kept.gate, kept.up, dproduct, kept.gate, kept.up,
+                                   context.config.activation);
+    linear_backward(context, mlp.gate, dx, kept.gate, x, kept.gate_lora, accumulate);
+    linear_backward(context, mlp.up, dx, kept.up, x, kept.up_lora, true);
+  } else {
+    context.backend.activation_backward(dproduct, dproduct, kept.up, context.config.activation);
+    linear_backward(context, mlp.up, dx, dproduct, x, kept.up_lora, accumulate);
+  }
+}
+
+}  // namespace fettle
