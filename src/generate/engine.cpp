@@ -4,6 +4,7 @@
 
 #include "base/interrupt.h"
 #include "generate/engine_impl.h"
+#include "generate/open_model.h"
 #include "tensor/memory.h"
 
 namespace fettle {
@@ -113,6 +114,12 @@ RequestId Engine::Impl::submit(GenerationRequest request) {
 
 Engine::Engine(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options)
     : impl_(std::make_unique<Impl>(decoder, std::move(tokenizer), std::move(options))) {}
+
+Engine::Engine(OpenModel& model, EngineOptions options) {
+  options.eos.insert(options.eos.end(), model.eos().begin(), model.eos().end());
+  if (model.loaded().adapter) options.base_adapters.push_back({&*model.loaded().adapter, 1.0F});
+  impl_ = std::make_unique<Impl>(model.decoder(), model.tokenizer(), std::move(options));
+}
 
 Engine::~Engine() {
   cancel_all();

@@ -20,6 +20,8 @@
 
 namespace fettle {
 
+class OpenModel;
+
 struct EngineOptions {
   int64_t kv_bytes =
       0;  ///< budget of keys and values; 0: room for `max_running` half contexts, at most 1/4 of free memory
@@ -58,6 +60,8 @@ class Engine {
   /// The decoder and the tokenizer's model must fit each other; the decoder must outlive the engine and is
   /// used by step() alone.
   Engine(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options = {});
+  /// The same for an opened model: with its tokenizer, its end-of-sequence tokens and its adapter.
+  explicit Engine(OpenModel& model, EngineOptions options = {});
   ~Engine();  ///< requests that still run end with FinishReason::cancelled
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -83,7 +87,7 @@ class Engine {
   void cancel_all();
 
   /// Runs `job` on the stepping thread between two steps (embeddings, a weight update). Weights that changed
-  /// need drop_prefix_cache() inside the job.
+  /// need drop_prefix_cache() inside the job. A job leaves the decoder's adapters as they are.
   void call(std::function<void(Decoder&)> job);
   void drop_prefix_cache();
 

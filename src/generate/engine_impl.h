@@ -49,6 +49,7 @@ struct Engine::Impl {
   std::map<uint64_t, std::vector<Piece>> plan();
   int64_t prompt_piece(Sequence& sequence, int64_t tokens, int64_t& logits_left);
   void run(std::vector<Piece>& pieces);
+  void use_adapters_of(const ActiveRequest& request);
   void extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings);
   void start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings);
   void allow_tokens(std::vector<Reading>& readings);
@@ -70,6 +71,9 @@ struct Engine::Impl {
   Buffer logits_memory;
   Tensor logits;
   std::vector<float> host_logits;
+
+  uint64_t decoder_salt = 0;                               ///< whose adapters the decoder has now
+  std::vector<std::shared_ptr<Adapter>> decoder_adapters;  ///< keeps them while it has them
 
   std::map<RequestId, std::shared_ptr<ActiveRequest>> active;
   std::deque<std::unique_ptr<Sequence>> waiting;

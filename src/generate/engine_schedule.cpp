@@ -27,7 +27,6 @@ void Engine::Impl::take_orders() {
       end_request(*it->second, FinishReason::cancelled);
   }
   for (auto& job : todo) {
-    decoder.set_adapters(options.base_adapters);
     job(decoder);
   }
 }

@@ -59,6 +59,18 @@ void Engine::Impl::run(std::vector<Piece>& pieces) {
   take_readings(readings);
 }
 
+/// A decoder that is never asked for adapters keeps those it came with.
+void Engine::Impl::use_adapters_of(const ActiveRequest& request) {
+  if (request.salt == decoder_salt) return;
+  std::vector<Decoder::ActiveAdapter> wanted = options.base_adapters;
+  for (size_t i = 0; i < request.adapters.size(); ++i) {
+    wanted.push_back({request.adapters[i].get(), request.request.adapters[i].factor});
+  }
+  decoder.set_adapters(std::move(wanted));
+  decoder_salt = request.salt;
+  decoder_adapters = request.adapters;
+}
+
 /// Runs the model; afterwards the logits of every reading stand in host memory.
 void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings) {
   StepBatch batch;
@@ -84,12 +96,7 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
       }
     }
   }
-  std::vector<Decoder::ActiveAdapter> active_adapters = options.base_adapters;
-  const ActiveRequest& any = pieces.front().sequence->request();
-  for (size_t i = 0; i < any.adapters.size(); ++i) {
-    active_adapters.push_back({any.adapters[i].get(), any.request.adapters[i].factor});
-  }
-  decoder.set_adapters(std::move(active_adapters));
+  use_adapters_of(pieces.front().sequence->request());
   const auto wanted = static_cast<int64_t>(batch.batch.label_rows.size());
   decoder.extend(batch.batch, batch.cache_rows, cache, logits.row_slice(0, wanted));
   if (!host_logits.empty()) decoder.backend().copy_to_host(host_logits.data(), logits.row_slice(0, wanted));
