@@ -63,7 +63,8 @@ struct TokenizedChat {
   std::vector<int32_t> ids;
   /// Index of the message whose turn wrote the token; -1 before the first. A turn of the assistant is
   /// everything the template writes after the prompt with its generation prefix, end-of-turn token and what
-  /// follows it included (as TRL counts).
+  /// follows it included (as TRL counts). A generation prompt at the very end counts to the last message's
+  /// turn and to no answer.
   std::vector<int32_t> turn;
   /// True where the token belongs to what an assistant turn wrote (after its generation prefix).
   std::vector<uint8_t> assistant;

@@ -17,19 +17,28 @@ int64_t common_prefix(std::string_view left, std::string_view right) {
   return a - left.begin();
 }
 
+// First and last byte of each message's own text; -1 where it has none.
+std::vector<std::pair<int64_t, int64_t>> message_spans(const Rendered& rendered, size_t count) {
+  std::vector<std::pair<int64_t, int64_t>> spans(count, {-1, -1});
+  for (const auto& run : rendered.runs) {
+    if (run.message < 0) continue;
+    auto& span = spans[static_cast<size_t>(run.message)];
+    if (span.first < 0) span.first = run.begin;
+    span.second = run.end;
+  }
+  return spans;
+}
+
 class TurnFinder {
  public:
   TurnFinder(const ChatTemplate& chat, const Messages& messages, const RenderOptions& options,
-             const Rendered& whole)
-      : chat_(chat), messages_(messages), options_(options), whole_(whole) {
-    spans_.assign(messages.size(), {-1, -1});
-    for (const auto& run : whole.runs) {
-      if (run.message < 0) continue;
-      auto& span = spans_[static_cast<size_t>(run.message)];
-      if (span.first < 0) span.first = run.begin;
-      span.second = run.end;
-    }
-  }
+             const Rendered& whole, const std::vector<int64_t>& token_begins)
+      : chat_(chat),
+        messages_(messages),
+        options_(options),
+        whole_(whole),
+        token_begins_(token_begins),
+        spans_(message_spans(whole, messages.size())) {}
 
   std::vector<Turn> find() {
     const auto size = static_cast<int64_t>(whole_.text.size());
@@ -44,19 +53,18 @@ class TurnFinder {
       turns.push_back({begin, written, end});
       begin = end;
     }
+    // A generation prompt at the end belongs to no answer yet; it counts to the last message's turn.
     return turns;
   }
 
  private:
-  // The template may refuse a prefix (no user message, roles that do not alternate): then there is no text.
-  std::optional<std::string> prefix(size_t count, bool generation) const {
+  // The template may refuse a prefix (no user message, roles that do not alternate): then there is none.
+  std::optional<Rendered> prefix(size_t count, bool generation) const {
     RenderOptions options = options_;
     options.add_generation_prompt = generation;
     try {
-      return chat_
-          .render(Messages(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(count)),
-                  options)
-          .text;
+      return chat_.render(Messages(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(count)),
+                          options);
     } catch (const Error&) {
       return std::nullopt;
     }
@@ -72,36 +80,45 @@ class TurnFinder {
   // What stands before any message (a BOS token).
   int64_t start() const {
     const auto empty = prefix(0, false);
-    if (!empty || !whole_.text.starts_with(*empty)) return 0;
-    return std::min(static_cast<int64_t>(empty->size()), next_span(0));
+    if (!empty || !whole_.text.starts_with(empty->text)) return 0;
+    return std::min(static_cast<int64_t>(empty->text.size()), next_span(0));
   }
 
-  // A template may write something behind the last message alone (EOS), so the part that both texts share
-  // counts.
   int64_t turn_end(size_t i, int64_t begin) const {
     const int64_t least = std::max(begin, spans_[i].second);
     const int64_t most = std::max(least, next_span(i + 1));
-    const auto text = prefix(i + 1, false);
-    if (!text) return spans_[i].second < 0 ? begin : least;
-    const int64_t shared = common_prefix(*text, whole_.text);
-    const bool whole = shared == static_cast<int64_t>(text->size());
-    // Text that changes before this message ends says nothing about where it ends.
-    return whole || shared >= least ? std::clamp(shared, least, most) : least;
+    const auto shorter = prefix(i + 1, false);
+    if (!shorter) return least;
+    const auto size = static_cast<int64_t>(shorter->text.size());
+    if (size >= least && size <= most && whole_.text.starts_with(shorter->text)) return size;
+    // The template writes this message otherwise when it is the last one (adds EOS, keeps its reasoning).
+    // What both texts have behind the message ends the turn.
+    const int64_t end = message_spans(*shorter, i + 1)[i].second;
+    if (end < 0 || spans_[i].second < 0) return least;
+    const std::string_view tail = std::string_view(shorter->text).substr(static_cast<size_t>(end));
+    const std::string_view rest = std::string_view(whole_.text).substr(static_cast<size_t>(spans_[i].second));
+    return std::clamp(token_start(spans_[i].second + common_prefix(tail, rest)), least, most);
+  }
+
+  // Two endings may share the first bytes of different tokens.
+  int64_t token_start(int64_t position) const {
+    if (position == static_cast<int64_t>(whole_.text.size())) return position;
+    const auto after = std::upper_bound(token_begins_.begin(), token_begins_.end(), position);
+    return after == token_begins_.begin() ? position : *(after - 1);
   }
 
   int64_t written_from(size_t i, int64_t end) const {
-    const int64_t content = spans_[i].first >= 0 ? spans_[i].first : end;
-    const auto text = prefix(i, true);
-    if (!text || !whole_.text.starts_with(*text)) return content;
-    return static_cast<int64_t>(text->size());
+    const auto prompt = prefix(i, true);
+    if (prompt && whole_.text.starts_with(prompt->text)) return static_cast<int64_t>(prompt->text.size());
+    return spans_[i].first >= 0 ? spans_[i].first : end;
   }
 
   const ChatTemplate& chat_;
   const Messages& messages_;
   const RenderOptions& options_;
   const Rendered& whole_;
-  std::vector<std::pair<int64_t, int64_t>>
-      spans_;  ///< first and last byte of each message's own text, -1: none
+  const std::vector<int64_t>& token_begins_;
+  std::vector<std::pair<int64_t, int64_t>> spans_;
 };
 
 }  // namespace
@@ -117,7 +134,7 @@ TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat
     pieces.push_back({text, run.message == -1 || parse_special_in_content});
   }
   const Tokenizer::Encoding encoding = tokenizer.encode_pieces(pieces, false);
-  const std::vector<Turn> turns = TurnFinder(chat, messages, options, rendered).find();
+  const std::vector<Turn> turns = TurnFinder(chat, messages, options, rendered, encoding.begins).find();
 
   TokenizedChat out;
   out.ids = encoding.ids;

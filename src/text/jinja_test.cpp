@@ -1,0 +1,179 @@
+// The Jinja engine against what Python's jinja2 gives (tests/golden/text/make_templates.py), and its limits.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "text/chat_template.h"
+#include "text/jinja_interpreter.h"
+#include "text/jinja_parser.h"
+
+namespace fettle {
+namespace {
+
+OrderedJson read_golden(const fs::path& path) {
+  const std::string text = read_file(path);
+  return OrderedJson::parse(text);
+}
+
+std::string render(const std::string& source, const OrderedJson& variables = OrderedJson::object()) {
+  RenderOptions options;
+  options.variables = variables;
+  return ChatTemplate(source, Json::object(), "t").render({}, options).text;
+}
+
+std::string error_of(const std::string& source, const OrderedJson& variables = OrderedJson::object()) {
+  try {
+    return "rendered: " + render(source, variables);
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(Jinja, EqualsPythonOnExpressions) {
+  const OrderedJson golden = read_golden("tests/golden/text/expressions.json");
+  ASSERT_GT(golden["expected"].size(), 400U);
+  for (const auto& row : golden["expected"]) {
+    const auto source = row[0].get<std::string>();
+    const std::string got = error_of(source, golden["variables"]);
+    if (row[1].is_null()) {
+      EXPECT_TRUE(got.starts_with("t: ")) << source << " must fail, got: " << got;
+    } else {
+      EXPECT_EQ(got.starts_with("t: ") ? got : render(source, golden["variables"]), row[1].get<std::string>())
+          << source;
+    }
+  }
+}
+
+void compare_templates(const fs::path& file) {
+  const OrderedJson golden = read_golden(file);
+  const fs::path folder = golden["folder"].get<std::string>();
+  size_t rows = 0;
+  for (const auto& [name, conversations] : golden["expected"].items()) {
+    const ChatTemplate chat(read_file(folder / (name + ".jinja")), Json(golden["special_tokens"]), name);
+    for (const auto& [key, expected] : conversations.items()) {
+      RenderOptions options;
+      options.now = golden["now"].get<int64_t>();
+      const bool tools = key.ends_with("+tools");
+      if (tools) options.variables["tools"] = golden["tools"];
+      Messages messages;
+      for (const auto& message : golden["conversations"][tools ? key.substr(0, key.size() - 6) : key]) {
+        messages.push_back(message_from_json(message, key));
+      }
+      std::string without;
+      for (const bool generation : {false, true}) {
+        SCOPED_TRACE(name + " " + key + (generation ? " with generation prompt" : ""));
+        const auto& want = expected[generation ? 1 : 0];
+        options.add_generation_prompt = generation;
+        ++rows;
+        if (want.is_null()) {
+          EXPECT_THROW(chat.render(messages, options), Error);
+          continue;
+        }
+        const Rendered got = chat.render(messages, options);
+        if (!generation) without = got.text;
+        EXPECT_EQ(got.text,
+                  want.is_object() ? without + want["adds"].get<std::string>() : want.get<std::string>());
+        int64_t end = 0;
+        for (const auto& run : got.runs) {
+          EXPECT_EQ(run.begin, end);
+          EXPECT_GT(run.end, run.begin);
+          end = run.end;
+        }
+        EXPECT_EQ(end, static_cast<int64_t>(got.text.size()));
+      }
+    }
+  }
+  EXPECT_GT(rows, 600U);
+}
+
+TEST(Jinja, EqualsTransformersOnWellKnownTemplates) {
+  setenv("TZ", "UTC", 1);
+  compare_templates("tests/golden/text/templates.json");
+}
+
+TEST(Jinja, EqualsTransformersOnAnotherFolder) {
+  const char* file = std::getenv("FETTLE_TEMPLATES");
+  if (file == nullptr) GTEST_SKIP() << "skipped: FETTLE_TEMPLATES names no file";
+  setenv("TZ", "UTC", 1);
+  compare_templates(file);
+}
+
+TEST(Jinja, ErrorsNameThePlace) {
+  EXPECT_EQ(error_of("a\n{% if x %}\n{{ 1 +  }}"), "t: line 3, column 9: unexpected '}}'");
+  EXPECT_EQ(error_of("{{ x | trimm }}"), "t: line 1, column 8: unknown filter 'trimm'; did you mean 'trim'?");
+  EXPECT_EQ(error_of("{{ x is defind }}"),
+            "t: line 1, column 9: unknown test 'defind'; did you mean 'defined'?");
+  EXPECT_EQ(error_of("a\nb\n{{ messages[0].content }}"), "t: line 3: list object has no element 0");
+  EXPECT_EQ(error_of("{% endfor %}").find("t: line 1, column 4: unknown or misplaced statement 'endfor'"),
+            0U);
+  EXPECT_EQ(error_of("{% include 'x' %}"),
+            "t: line 1, column 4: 'include' has no meaning in a chat template");
+  EXPECT_EQ(error_of("x\n{{ raise_exception('No system role') }}"),
+            "t: line 2: the template refuses this conversation: No system role");
+  EXPECT_EQ(error_of("{% if a %}x"),
+            "t: line 1, column 11: the block that begins here is never closed; add '{% endif %}'");
+}
+
+TEST(Jinja, StopsWhatDoesNotEnd) {
+  const auto stops = [](const std::string& source, const std::string& why) {
+    const std::string error = error_of(source);
+    EXPECT_NE(error.find(why), std::string::npos) << source << "\n" << error;
+  };
+  const std::string steps = "step limit";
+  stops("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", steps);
+  stops("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "does a macro call itself");
+  stops("{% set ns = namespace(s='ab') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
+        "more than 64 MiB");
+  stops("{{ 'x' * 9999999999 }}", "more than 64 MiB");
+  stops("{{ [0] * 99999999 }}", "items");
+  stops(
+      "{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ "
+      "ns.l }}",
+      "values");
+  stops("{% set ns = namespace(l=[1]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}",
+        "nested");
+  stops("{{ '%999999999d' % 1 }}", "width");
+  stops("{{ '{:>999999999}'.format('a') }}", "width");
+  stops("{{ 'a' | center(999999999999) }}", "more than 64 MiB");
+  stops("{{ 'a' | indent(999999999999) }}", "more than 64 MiB");
+  stops("{{ 9223372036854775807 + 1 }}", "64 bits");
+  stops("{{ 10 ** 100 }}", "64 bits");
+  stops("{% set ns = namespace(s='x' * 60000000) %}{{ ns.s }}{{ ns.s }}", "more than 64 MiB");
+  stops("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nested");
+  stops("{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}", "nested more than");
+  stops("{{ " + std::string(5000, '-') + "1 }}", "nested more than");
+  std::string nots;
+  for (int i = 0; i < 5000; ++i) nots += "not ";
+  stops("{{ " + nots + "1 }}", "nested more than");
+  std::string ifs;
+  for (int i = 0; i < 5000; ++i) ifs += "{% if 1 %}";
+  stops(ifs, "nested more than");
+}
+
+TEST(Jinja, LongFlatExpressionsAreFine) {
+  std::string sum = "{{ 0";
+  for (int i = 0; i < 5000; ++i) sum += " + 1";
+  EXPECT_EQ(render(sum + " }}"), "5000");
+}
+
+TEST(Jinja, NamespacesMayHoldThemselves) {
+  EXPECT_EQ(
+      render("{% set ns = namespace() %}{% set ns.me = ns %}{% set ns.l = [ns] %}{{ ns.me.me.l | length }}"),
+      "1");
+  EXPECT_EQ(render("{% set ns = namespace() %}{% macro m() %}x{% endmacro %}{% set ns.m = m %}{{ ns.m() }}"),
+            "x");
+  EXPECT_EQ(
+      render("{% set ns = namespace() %}{% for x in [1] %}{% set ns.l = loop %}{% endfor %}{{ ns.l.index }}"),
+      "1");
+}
+
+TEST(Jinja, ClockIsInjectable) {
+  setenv("TZ", "UTC", 1);
+  RenderOptions options;
+  options.now = 1722000000;
+  const ChatTemplate chat("{{ strftime_now('%d %b %Y %H:%M') }}", Json::object());
+  EXPECT_EQ(chat.render({}, options).text, "26 Jul 2024 13:20");
+}
+
+}  // namespace
+}  // namespace fettle
