@@ -51,10 +51,12 @@ struct TrainPlan {
   int64_t parameters = 0, trainable_parameters = 0;
   int64_t rows = 0, eval_rows = 0, steps = 0, steps_per_epoch = 0;
   int64_t tokens_per_epoch = 0;
-  int64_t first_step = 0;        ///< steps that a former run has done already
-  double flops_per_step = 0.0;   ///< matrix products of a mean step, forward and backward
-  std::string data_report;       ///< what was read, kept, truncated and dropped, for people
-  std::string describe() const;  ///< all of it as a page for people
+  int64_t first_step = 0;                 ///< steps that a former run has done already
+  double flops_per_step = 0.0;            ///< matrix products of a mean step, forward and backward
+  double product_flops_per_second = 0.0;  ///< measured just now
+  double seconds_per_step = 0.0;          ///< estimate: half of the measured product speed
+  std::string data_report;                ///< what was read, kept, truncated and dropped, for people
+  std::string describe() const;           ///< all of it as a page for people
 };
 
 struct TrainCallbacks {

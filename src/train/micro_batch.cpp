@@ -1,0 +1,89 @@
+#include "train/micro_batch.h"
+
+#include "base/error.h"
+#include "data/packing.h"
+
+namespace fettle::train {
+namespace {
+
+void append_prompt_labels(MicroBatch& to, int32_t first_row, std::span<const int32_t> prompt,
+                          MicroBatch::Run& run) {
+  run = {to.labels(), static_cast<int64_t>(prompt.size()) - 1};
+  for (size_t t = 1; t < prompt.size(); ++t) {
+    to.batch.label_rows.push_back(first_row + static_cast<int32_t>(t) - 1);
+    to.batch.labels.push_back(prompt[t]);
+  }
+}
+
+void append_answers(MicroBatch& to, const TrainRow& prompt, const TrainRow& answer, bool prompt_labels,
+                    MicroBatch::Item item) {
+  const std::vector<std::span<const int32_t>> answers =
+      answer.rejected.empty() ? std::vector<std::span<const int32_t>>{answer.chosen}
+                              : std::vector<std::span<const int32_t>>{answer.chosen, answer.rejected};
+  const int32_t first_row = to.batch.size();
+  item.chosen = {append_shared_prompt(to.batch, prompt.prompt, answers),
+                 static_cast<int64_t>(answer.chosen.size())};
+  item.rejected = {item.chosen.begin + item.chosen.count, static_cast<int64_t>(answer.rejected.size())};
+  if (prompt_labels) append_prompt_labels(to, first_row, prompt.prompt, item.prompt);
+  to.items.push_back(item);
+}
+
+void append_row(MicroBatch& to, const TrainRow& row, int64_t index, bool prompt_labels) {
+  if (!row.prompt.empty()) {
+    append_answers(to, row, row, prompt_labels, {.row = index});
+    return;
+  }
+  std::vector<uint8_t> supervised(row.weights.size());
+  for (size_t t = 0; t < supervised.size(); ++t) supervised[t] = row.weights[t] != 0.0F;
+  const int64_t begin = append_sequence(to.batch, row.chosen, supervised);
+  to.items.push_back({.row = index, .chosen = {begin, to.labels() - begin}});
+}
+
+template <typename Length, typename Append>
+std::vector<MicroBatch> pack(int64_t count, int64_t capacity, Length length, Append append) {
+  std::vector<int64_t> lengths(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) lengths[static_cast<size_t>(i)] = length(i);
+  std::vector<MicroBatch> result;
+  for (const data::Bin& bin : data::pack_best_fit(lengths, capacity)) {
+    MicroBatch& micro = result.emplace_back();
+    for (const int64_t i : bin) append(micro, i);
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<MicroBatch> pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity,
+                                  bool prompt_labels) {
+  const auto row = [&](int64_t i) -> const TrainRow& {
+    return rows.rows[static_cast<size_t>(indices[static_cast<size_t>(i)])];
+  };
+  return pack(
+      static_cast<int64_t>(indices.size()), capacity, [&](int64_t i) { return row(i).tokens(); },
+      [&](MicroBatch& to, int64_t i) {
+        append_row(to, row(i), indices[static_cast<size_t>(i)], prompt_labels);
+      });
+}
+
+std::vector<MicroBatch> pack_pairings(const TrainRows& rows, std::span<const Pairing> pairings,
+                                      int64_t capacity) {
+  const auto prompt = [&](int64_t i) -> const TrainRow& {
+    return rows.rows[static_cast<size_t>(pairings[static_cast<size_t>(i)].prompt_row)];
+  };
+  const auto answer = [&](int64_t i) -> const TrainRow& {
+    return rows.rows[static_cast<size_t>(pairings[static_cast<size_t>(i)].answer_row)];
+  };
+  return pack(
+      static_cast<int64_t>(pairings.size()), capacity,
+      [&](int64_t i) { return static_cast<int64_t>(prompt(i).prompt.size() + answer(i).chosen.size()); },
+      [&](MicroBatch& to, int64_t i) { append_answers(to, prompt(i), answer(i), false, {.row = i}); });
+}
+
+std::vector<Pairing> rotated(std::span<const int64_t> indices) {
+  std::vector<Pairing> result;
+  for (size_t i = 0; i < indices.size(); ++i)
+    result.push_back({indices[i], indices[(i + indices.size() - 1) % indices.size()]});
+  return result;
+}
+
+}  // namespace fettle::train

@@ -1,0 +1,159 @@
+#include "train/plan.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "train/optimizer.h"
+
+namespace fettle::train {
+namespace {
+
+/// Beyond this many tokens a product on a CPU is no faster, and activations cost memory in proportion.
+constexpr int64_t kFastTokens = 2048;
+/// Below this the products get slow; recomputation costs less.
+constexpr int64_t kSlowTokens = 512;
+/// Share of the available memory that a plan may use: the rest is for the data, the system, and what a plan
+/// cannot know.
+constexpr double kUsable = 0.85;
+
+struct Candidate {
+  int64_t tokens;
+  Recompute recompute;
+};
+
+std::vector<Candidate> candidates(const TrainConfig& config, int64_t longest, int64_t step_tokens) {
+  std::vector<int64_t> sizes;
+  if (config.micro_tokens > 0) {
+    sizes = {std::max(config.micro_tokens, longest)};
+  } else {
+    for (int64_t size = std::max(longest, std::min(step_tokens, kFastTokens));
+         size > std::max(longest, kSlowTokens); size = size * 3 / 4)
+      sizes.push_back(size);
+    sizes.push_back(std::max(longest, std::min(step_tokens, kSlowTokens)));
+  }
+  std::vector<Candidate> result;
+  const bool keep = config.recompute != RecomputeChoice::block,
+             again = config.recompute != RecomputeChoice::none;
+  for (const int64_t size : sizes)
+    if (keep) result.push_back({size, Recompute::none});
+  for (const int64_t size : sizes)
+    if (again) result.push_back({size, Recompute::block});
+  return result;
+}
+
+/// Multiply-adds count two.
+double measured_flops_per_second(Backend& backend, Product product) {
+  constexpr int64_t kRows = 512, kInner = 768, kCols = 1024;
+  const Buffer memory((kRows * kInner + kCols * kInner + kRows * kCols) * static_cast<int64_t>(sizeof(float)),
+                      backend.memory());
+  auto* floats = static_cast<float*>(memory.data());
+  const Tensor a(floats, DType::f32, kRows, kInner), b(floats + kRows * kInner, DType::f32, kCols, kInner);
+  const Tensor c(floats + kRows * kInner + kCols * kInner, DType::f32, kRows, kCols);
+  const MatMul options{.transpose_b = true, .product = product};
+  backend.matmul(c, a, b, options);
+  backend.synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  double seconds = 0.0;
+  int rounds = 0;
+  for (; seconds < 0.1; ++rounds) {
+    backend.matmul(c, a, b, options);
+    backend.synchronize();
+    seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+  return 2.0 * kRows * kInner * kCols * rounds / seconds;
+}
+
+}  // namespace
+
+int64_t longest_item(const TrainRows& rows, const Method& method) {
+  if (!method.mismatched_kl) return rows.longest();
+  size_t prompt = 0, answer = 0;
+  for (const TrainRow& row : rows.rows) {
+    prompt = std::max(prompt, row.prompt.size());
+    answer = std::max(answer, row.chosen.size());
+  }
+  return static_cast<int64_t>(prompt + answer);
+}
+
+void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
+                 TrainPlan& plan) {
+  const Parameters& trained = model.adapter ? model.adapter->parameters : model.loaded.parameters;
+  MemoryPlan& memory = plan.memory;
+  memory.weights = model.loaded.parameters.value_bytes();
+  memory.adapter = model.adapter ? model.adapter->parameters.value_bytes() : 0;
+  memory.shadow_weights = model.product == Product::bf16 ? model.loaded.parameters.count() * 2 : 0;
+  memory.gradients = Optimizer::gradient_bytes(trained);
+  memory.optimizer = Optimizer::state_bytes(config.optimizer, trained);
+  memory.workspace = model.backend->workspace_bytes();
+
+  // The weights stand in memory already, so that what is available is without them.
+  plan.available_bytes = available_bytes();
+  const int64_t fixed = memory.shadow_weights + memory.gradients + memory.optimizer;
+  int64_t room = static_cast<int64_t>(kUsable * static_cast<double>(plan.available_bytes)) - fixed;
+  if (config.memory_limit > 0.0)
+    room = std::min(room, static_cast<int64_t>(config.memory_limit) - fixed - memory.weights -
+                              memory.adapter - memory.workspace);
+
+  const std::vector<Candidate> all = candidates(config, longest, step_tokens);
+  const auto need = [&](const Candidate& c) {
+    return model.decoder->training_bytes(c.tokens, c.tokens, c.recompute);
+  };
+  auto chosen = std::find_if(all.begin(), all.end(), [&](const Candidate& c) { return need(c) <= room; });
+  if (chosen == all.end()) {
+    chosen = std::min_element(all.begin(), all.end(),
+                              [&](const Candidate& a, const Candidate& b) { return need(a) < need(b); });
+    log_warning(
+        "memory: the plan needs {} beside the weights, and {} are left for it; it may not fit (a smaller "
+        "max_length, an adapter "
+        "or optimizer: adamw8bit needs less)",
+        human_bytes(static_cast<double>(need(*chosen) + fixed)),
+        human_bytes(static_cast<double>(std::max<int64_t>(0, room + fixed))));
+  }
+  plan.micro_tokens = chosen->tokens;
+  plan.recompute = chosen->recompute;
+  memory.activations = need(*chosen);
+}
+
+double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens) {
+  const double embedding =
+      config.tied_embeddings ? 0.0 : static_cast<double>(config.vocab_size) * config.hidden_size;
+  const double products = static_cast<double>(config.parameter_count()) - embedding;
+  // Forward 2 per weight and token; backward 2 for the input's gradient and, where the weight is trained, 2
+  // for the weight's.
+  return tokens * products * ((adapter ? 4.0 : 6.0) + (recompute == Recompute::block ? 2.0 : 0.0));
+}
+
+std::string TrainPlan::describe() const {
+  std::string text = data_report;
+  text += fmt::format("\n{} parameters, {} trained; {} rows in {} steps ({} per epoch), {} tokens per epoch",
+                      human_count(static_cast<double>(parameters)),
+                      human_count(static_cast<double>(trainable_parameters)), rows, steps, steps_per_epoch,
+                      human_count(static_cast<double>(tokens_per_epoch)));
+  if (eval_rows > 0) text += fmt::format("; {} held-out rows", eval_rows);
+  text += fmt::format("\n{}, products in {}, micro-batches of {} tokens, activations {}", backend,
+                      product == Product::bf16 ? "bf16" : "f32", micro_tokens,
+                      recompute == Recompute::block ? "computed again" : "kept");
+  text += "\n" + memory.describe();
+  text += fmt::format("\navailable now: {}", human_bytes(static_cast<double>(available_bytes)));
+  if (seconds_per_step > 0.0)
+    text += fmt::format(
+        "\ntime: about {} per step, {} in all (measured product speed {:.0f} GFLOP/s, half of it assumed)",
+        human_seconds(seconds_per_step),
+        human_seconds(seconds_per_step * static_cast<double>(steps - first_step)),
+        product_flops_per_second / 1e9);
+  if (first_step > 0) text += fmt::format("\ngoing on after step {} of {}", first_step, steps);
+  return text;
+}
+
+void plan_time(const TrainConfig& config, const TrainModel& model, TrainPlan& plan) {
+  const double tokens_per_step = static_cast<double>(plan.tokens_per_epoch) /
+                                 static_cast<double>(std::max<int64_t>(1, plan.steps_per_epoch));
+  plan.flops_per_step =
+      step_flops(model.loaded.config, config.adapter.has_value(), plan.recompute, tokens_per_step);
+  plan.product_flops_per_second = measured_flops_per_second(*model.backend, model.product);
+  plan.seconds_per_step = plan.flops_per_step / (0.5 * plan.product_flops_per_second);
+}
+
+}  // namespace fettle::train

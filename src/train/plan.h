@@ -1,0 +1,26 @@
+#pragma once
+// Memory and time before the first step: how many tokens a micro-batch holds, and whether activations are
+// kept or computed again.
+#include "train/rows.h"
+#include "train/setup.h"
+#include "train/trainer.h"
+
+namespace fettle::train {
+
+/// Tokens of the longest thing that must fit into one micro-batch.
+int64_t longest_item(const TrainRows& rows, const Method& method);
+
+/// Fills memory, micro_tokens and recompute of `plan`. Explicit values of the config are taken as they are;
+/// `auto` takes the largest micro-batch that is still fast and fits the memory limit (or what the machine has
+/// available), activations kept if possible. The decoder must exist and hold the trainable parameters.
+void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
+                 TrainPlan& plan);
+
+/// Fills flops_per_step and, after a measurement of a tenth of a second, product_flops_per_second and
+/// seconds_per_step.
+void plan_time(const TrainConfig& config, const TrainModel& model, TrainPlan& plan);
+
+/// Floating-point operations of the matrix products of one training step over `tokens` tokens.
+double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens);
+
+}  // namespace fettle::train

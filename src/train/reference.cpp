@@ -1,0 +1,124 @@
+#include "train/reference.h"
+
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/packing.h"
+
+namespace fettle::train {
+namespace {
+
+constexpr int64_t kGroup = 256;  ///< rows between two writes of the cache
+
+/// The cached file: the key, then as many doubles as have been computed, then a hash of all that.
+class SumsFile {
+ public:
+  explicit SumsFile(std::string key)
+      : key_(std::move(key)), path_(cache_folder() / "reference" / (key_ + ".sums")) {}
+
+  std::vector<double> read() const {
+    if (!fs::exists(path_)) return {};
+    const std::string bytes = read_file(path_);
+    const size_t head = key_.size(), tail = 32;
+    if (bytes.size() < head + tail || bytes.compare(0, head, key_) != 0) return {};
+    const std::string_view body = std::string_view(bytes).substr(0, bytes.size() - tail);
+    if (hash_hex(body) != bytes.substr(bytes.size() - tail)) return {};
+    std::vector<double> values((body.size() - head) / sizeof(double));
+    std::memcpy(values.data(), body.data() + head, values.size() * sizeof(double));
+    return values;
+  }
+
+  void write(const std::vector<double>& values) const {
+    fs::create_directories(path_.parent_path());
+    std::string bytes = key_;
+    bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
+    bytes += hash_hex(bytes);
+    write_file(path_, bytes);
+  }
+
+ private:
+  std::string key_;
+  fs::path path_;
+};
+
+std::string cache_key(const TrainModel& model, const TrainRows& rows, const std::vector<Pairing>& pairings) {
+  Hasher hasher;
+  hasher.add("reference sums 1").add(model.hash).add(rows.hash).add(model.backend->name());
+  const auto product = static_cast<uint8_t>(model.product);
+  hasher.add_raw(&product, sizeof product);
+  // A fresh adapter changes nothing (its B is zero), a given one is part of model.hash.
+  hasher.add_raw(pairings.data(), pairings.size() * sizeof(Pairing));
+  return hasher.hex();
+}
+
+}  // namespace
+
+std::vector<Pairing> mismatched_pairs(const TrainConfig& config, int64_t rows, int64_t steps) {
+  std::vector<Pairing> result;
+  std::unordered_set<uint64_t> seen;
+  for (int64_t step = 0; step < steps; ++step)
+    for (const Pairing& pairing :
+         rotated(data::batch_at(step, rows, config.batch_size, config.seed, config.shuffle).rows))
+      if (seen.insert(pair_key(pairing)).second) result.push_back(pairing);
+  return result;
+}
+
+ReferenceSums reference_sums(const TrainModel& model, Engine& engine, const TrainRows& rows,
+                             const std::vector<Pairing>& pairings, const std::function<bool()>& should_stop,
+                             bool progress) {
+  const int64_t row_count = rows.size(), total = row_count + static_cast<int64_t>(pairings.size());
+  const SumsFile file(cache_key(model, rows, pairings));
+  // Two sums per row, then one per pairing.
+  std::vector<double> values = file.read();
+  const auto stored = static_cast<int64_t>(values.size());
+  int64_t done = stored <= 2 * row_count ? stored / 2 : stored - row_count;
+  if (done > total) {
+    values.clear();
+    done = 0;
+  }
+  ReferenceSums sums;
+  sums.chosen.resize(static_cast<size_t>(row_count));
+  sums.rejected.resize(static_cast<size_t>(row_count));
+  std::unique_ptr<Progress> bar;
+  if (progress && done < total)
+    bar = std::make_unique<Progress>("reference", static_cast<uint64_t>(total - done), "rows");
+  while (done < total) {
+    if (should_stop())
+      throw Error(Error::Kind::interrupted,
+                  "stopped while computing reference log-probabilities; what is done is kept");
+    const bool in_rows = done < row_count;
+    const int64_t end = std::min(done + kGroup, in_rows ? row_count : total);
+    if (in_rows) {
+      std::vector<int64_t> group(static_cast<size_t>(end - done));
+      std::iota(group.begin(), group.end(), done);
+      engine.score_rows(rows, group, sums);
+      for (const int64_t row : group) {
+        values.push_back(sums.chosen[static_cast<size_t>(row)]);
+        values.push_back(sums.rejected[static_cast<size_t>(row)]);
+      }
+    } else {
+      const auto group =
+          std::span(pairings).subspan(static_cast<size_t>(done - row_count), static_cast<size_t>(end - done));
+      const std::vector<double> scored = engine.score_pairings(rows, group);
+      values.insert(values.end(), scored.begin(), scored.end());
+    }
+    file.write(values);
+    if (bar) bar->advance(static_cast<uint64_t>(end - done));
+    done = end;
+  }
+  for (size_t row = 0; row < static_cast<size_t>(row_count); ++row) {
+    sums.chosen[row] = values[2 * row];
+    sums.rejected[row] = values[2 * row + 1];
+  }
+  for (size_t i = 0; i < pairings.size(); ++i)
+    sums.mismatched[pair_key(pairings[i])] = values[static_cast<size_t>(2 * row_count) + i];
+  return sums;
+}
+
+}  // namespace fettle::train

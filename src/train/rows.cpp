@@ -1,0 +1,180 @@
+#include "train/rows.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/progress.h"
+
+namespace fettle::train {
+namespace {
+
+TrainRow make_row(data::Sequence&& from) {
+  TrainRow row{.id = std::move(from.id), .chosen = std::move(from.ids), .weights = std::move(from.weights)};
+  size_t end = row.weights.size();
+  while (end > 1 && row.weights[end - 1] == 0.0F) --end;
+  row.chosen.resize(end);
+  row.weights.resize(end);
+  return row;
+}
+
+TrainRow make_row(data::Pair&& from) {
+  return {.id = std::move(from.id),
+          .prompt = std::move(from.prompt_ids),
+          .chosen = std::move(from.chosen_ids),
+          .rejected = std::move(from.rejected_ids),
+          .weight = static_cast<double>(from.weight)};
+}
+
+TrainRow make_row(data::Judged&& from) {
+  return {.id = std::move(from.id),
+          .prompt = std::move(from.prompt_ids),
+          .chosen = std::move(from.completion_ids),
+          .desirable = from.desirable,
+          .weight = static_cast<double>(from.weight)};
+}
+
+/// Pieces of at most `length` tokens. Each piece but the first starts without context, so its first token is
+/// no label.
+void split_text(data::Sequence&& text, int64_t length, std::vector<TrainRow>& to) {
+  for (int64_t begin = 0; begin < text.length(); begin += length) {
+    const int64_t end = std::min(begin + length, text.length());
+    if (end - begin < 2) break;
+    data::Sequence piece{.id = text.id,
+                         .ids = {text.ids.begin() + begin, text.ids.begin() + end},
+                         .weights = {text.weights.begin() + begin, text.weights.begin() + end}};
+    piece.weights[0] = 0.0F;
+    to.push_back(make_row(std::move(piece)));
+  }
+}
+
+/// weight of a class = rows / rows of the class, on top of class_weights.
+void balance_classes(data::Tokenized<data::Sequence>& tokenized) {
+  std::vector<int64_t> counts(tokenized.classes.size(), 0);
+  for (const auto& row : tokenized.rows)
+    if (row.group >= 0) ++counts[static_cast<size_t>(row.group)];
+  for (auto& row : tokenized.rows) {
+    if (row.group < 0) continue;
+    const double factor = static_cast<double>(tokenized.rows.size()) /
+                          static_cast<double>(counts[static_cast<size_t>(row.group)]);
+    for (float& weight : row.weights) weight = static_cast<float>(weight * factor);
+  }
+}
+
+/// Each sequence weighs the same, however many of its tokens are supervised.
+void weight_per_sequence(data::Tokenized<data::Sequence>& tokenized) {
+  for (auto& row : tokenized.rows) {
+    const auto supervised = static_cast<float>(std::max<int64_t>(1, row.supervised()));
+    for (float& weight : row.weights) weight /= supervised;
+  }
+}
+
+std::string counts_text(const std::map<std::string, int64_t>& counts) {
+  std::string text;
+  for (const auto& [reason, count] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, reason);
+  return text;
+}
+
+template <typename T>
+void describe(const data::Tokenized<T>& from, TrainRows& to) {
+  const data::TokenizeReport& report = from.report;
+  to.summary = fmt::format(
+      "{} rows read from {}: {} kept, {} of them truncated; {} tokens, {} supervised, longest row {}",
+      report.rows, fmt::join(from.read.files, ", "), report.kept, report.truncated,
+      human_count(static_cast<double>(report.tokens)),
+      human_count(static_cast<double>(report.supervised_tokens)), report.longest);
+  if (!report.formats.empty()) to.summary += fmt::format("\nformat: {}", counts_text(report.formats));
+  if (!report.dropped.empty()) to.summary += fmt::format("\ndropped: {}", counts_text(report.dropped));
+  if (from.read.rejected > 0) to.summary += fmt::format("\nbroken rows: {}", from.read.rejected);
+  to.report["files"] = from.read.files;
+  to.report["broken_rows"] = from.read.rejected;
+  to.report["tokenized"] = OrderedJson::parse(data::to_json(report).dump());
+  to.report["hash"] = from.hash;
+}
+
+template <typename T>
+TrainRows convert(data::Tokenized<T>&& tokenized, RowKind kind, int64_t split_length = 0) {
+  TrainRows result{.kind = kind};
+  describe(tokenized, result);
+  result.rows.reserve(tokenized.rows.size());
+  for (T& row : tokenized.rows) {
+    if constexpr (std::is_same_v<T, data::Sequence>) {
+      if (split_length > 0) {
+        split_text(std::move(row), split_length, result.rows);
+        continue;
+      }
+    }
+    result.rows.push_back(make_row(std::move(row)));
+  }
+  Hasher hasher;
+  hasher.add(tokenized.hash).add_raw(&split_length, sizeof split_length);
+  for (const TrainRow& row : result.rows)
+    hasher.add_raw(row.weights.data(), row.weights.size() * sizeof(float));
+  result.hash = hasher.hex();
+  return result;
+}
+
+}  // namespace
+
+int64_t TrainRow::supervised() const {
+  if (weights.empty()) return static_cast<int64_t>(chosen.size() + rejected.size());
+  return static_cast<int64_t>(
+      std::count_if(weights.begin(), weights.end(), [](float w) { return w != 0.0F; }));
+}
+
+int64_t TrainRows::tokens() const {
+  int64_t total = 0;
+  for (const TrainRow& row : rows) total += row.tokens();
+  return total;
+}
+
+int64_t TrainRows::longest() const {
+  int64_t longest = 0;
+  for (const TrainRow& row : rows) longest = std::max(longest, row.tokens());
+  return longest;
+}
+
+TrainRows load_rows(const TrainConfig& config, const Method& method,
+                    const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
+                    const ChatTemplate* chat, data::RejectedRows& rejected) {
+  data::TokenizeOptions options{.train_on = config.train_on,
+                                .truncate = config.truncate,
+                                .max_length = config.max_length,
+                                .raw = config.raw,
+                                .variables = config.template_variables,
+                                .class_weights = config.class_weights};
+  switch (method.rows) {
+    case RowKind::texts: {
+      options.max_length = 0;
+      return convert(data::load_texts(sources, tokenizer, chat, options, config.seed, rejected), method.rows,
+                     config.max_length);
+    }
+    case RowKind::sequences: {
+      auto tokenized = data::load_sequences(sources, tokenizer, chat, options, config.seed, rejected);
+      if (config.balance_classes) balance_classes(tokenized);
+      if (config.per_sequence_loss) weight_per_sequence(tokenized);
+      return convert(std::move(tokenized), method.rows);
+    }
+    case RowKind::pairs:
+      return convert(data::load_pairs(sources, tokenizer, chat, options, config.seed, rejected), method.rows);
+    case RowKind::judged:
+      return convert(data::load_judged(sources, tokenizer, chat, options, config.seed, rejected),
+                     method.rows);
+  }
+  check_failed("a kind of rows", __FILE__, __LINE__);
+}
+
+StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices) {
+  StepTotals totals{.rows = static_cast<int64_t>(indices.size())};
+  for (const int64_t index : indices) {
+    const TrainRow& row = rows.rows[static_cast<size_t>(index)];
+    totals.supervised_tokens += row.supervised();
+    for (const float weight : row.weights) totals.token_weight += weight;
+    totals.chosen_tokens +=
+        static_cast<int64_t>(row.chosen.size() + (row.prompt.empty() ? 0 : row.prompt.size() - 1));
+  }
+  return totals;
+}
+
+}  // namespace fettle::train
