@@ -51,6 +51,8 @@ OrderedJson folder_config(const ModelToSave& model, DType dtype) {
   return ordered;
 }
 
+}  // namespace
+
 void write_tokenizer_files(const fs::path& folder, const ModelToSave& model) {
   bool copied = false;
   for (const char* name : tokenizer_files) {
@@ -66,8 +68,6 @@ void write_tokenizer_files(const fs::path& folder, const ModelToSave& model) {
   if (!model.tokenizer->chat_template().empty())
     write_file(folder / "chat_template.jinja", model.tokenizer->chat_template());
 }
-
-}  // namespace
 
 ModelToSave to_save(const LoadedModel& model) {
   ModelToSave save;

@@ -24,6 +24,9 @@ struct ModelToSave {
 /// A loaded model as it is, without its adapter.
 ModelToSave to_save(const LoadedModel& model);
 
+/// Writes the tokenizer's own files, copied byte for byte where the model came with them, else made anew.
+void write_tokenizer_files(const fs::path& folder, const ModelToSave& model);
+
 /// Writes config.json, generation_config.json, weights (sharded beyond `shard_bytes`) and tokenizer files
 /// into `folder`, which may hold other files. Each file appears whole or not at all, the weights last.
 /// `dtype`: f32, f16 or bf16.
