@@ -1,6 +1,7 @@
 #pragma once
-// Text <-> token ids, equal to the published tokenizers. Facts: the `tokenizer.json` format of the `tokenizers` library,
-// SentencePiece's `sentencepiece_model.proto`, the GGUF keys `tokenizer.ggml.*`, llama2.c's `tokenizer.bin`.
+// Text <-> token ids, equal to the published tokenizers. Facts: the `tokenizer.json` format of the
+// `tokenizers` library, SentencePiece's `sentencepiece_model.proto`, the GGUF keys `tokenizer.ggml.*`,
+// llama2.c's `tokenizer.bin`.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,14 +16,16 @@
 namespace fettle {
 
 struct EncodeOptions {
-  bool add_special = false;    ///< add what the post-processor adds (BOS, EOS)
-  bool parse_special = false;  ///< a special token's string inside the text becomes its id; otherwise it is text
+  bool add_special = false;  ///< add what the post-processor adds (BOS, EOS)
+  bool parse_special =
+      false;  ///< a special token's string inside the text becomes its id; otherwise it is text
 };
 
 /// The tokenizer inside a GGUF, as plain data (checkpoint/ reads and writes it). Keys: `tokenizer.ggml.*`.
 struct GgufVocabulary {
   std::string model;  ///< "gpt2" (byte-level BPE) or "llama" (SentencePiece)
-  std::string pre;    ///< the pre-tokenizer's name: "default", "llama-bpe", "smollm", "qwen2", "gpt-2", "starcoder", …
+  std::string
+      pre;  ///< the pre-tokenizer's name: "default", "llama-bpe", "smollm", "qwen2", "gpt-2", "starcoder", …
   std::vector<std::string> tokens;
   std::vector<float> scores;         ///< empty for BPE
   std::vector<int32_t> token_types;  ///< 1 normal, 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte
@@ -37,8 +40,8 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// A model folder: tokenizer.json, else tokenizer.model; with tokenizer_config.json, special_tokens_map.json and
-  /// chat_template.jinja where they are.
+  /// A model folder: tokenizer.json, else tokenizer.model; with tokenizer_config.json,
+  /// special_tokens_map.json and chat_template.jinja where they are.
   static std::shared_ptr<const Tokenizer> from_folder(const fs::path& folder);
   static std::shared_ptr<const Tokenizer> from_json(std::string_view text, std::string_view where);
   static std::shared_ptr<const Tokenizer> from_sentencepiece(std::string_view bytes, std::string_view where);
@@ -47,7 +50,8 @@ class Tokenizer {
   /// Any of the above by looking at `path` (folder, .json, .model, .bin).
   static std::shared_ptr<const Tokenizer> open(const fs::path& path);
 
-  /// Invalid UTF-8 is never an error: its bytes are encoded as the reference does after lossy decoding (U+FFFD).
+  /// Invalid UTF-8 is never an error: its bytes are encoded as the reference does after lossy decoding
+  /// (U+FFFD).
   virtual std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
   /// Ids that do not exist are skipped. The result may be invalid UTF-8 when `ids` cut a character.
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = true) const = 0;
@@ -56,19 +60,20 @@ class Tokenizer {
     std::vector<int32_t> ids;
     std::vector<int64_t> begins;
   };
-  /// Pieces are encoded as one text; a piece's `parse_special` says whether special-token strings inside it are ids
-  /// (template text) or plain text (what a user wrote). Offsets count bytes over the joined pieces.
+  /// Pieces are encoded as one text; a piece's `parse_special` says whether special-token strings inside it
+  /// are ids (template text) or plain text (what a user wrote). Offsets count bytes over the joined pieces.
   struct Piece {
     std::string_view text;
     bool parse_special;
   };
   virtual Encoding encode_pieces(std::span<const Piece> pieces, bool add_special) const = 0;
 
-  virtual int32_t size() const = 0;                                     ///< ids are in [0, size())
-  virtual std::string token(int32_t id) const = 0;                      ///< as the vocabulary spells it; "" if none
+  virtual int32_t size() const = 0;                 ///< ids are in [0, size())
+  virtual std::string token(int32_t id) const = 0;  ///< as the vocabulary spells it; "" if none
   virtual std::optional<int32_t> id(std::string_view token) const = 0;  ///< exact vocabulary spelling
   virtual bool is_special(int32_t id) const = 0;
-  /// The raw bytes a token stands for inside a text (no clean-up, no stripped leading space); for grammars and streaming.
+  /// The raw bytes a token stands for inside a text (no clean-up, no stripped leading space); for grammars
+  /// and streaming.
   virtual std::string bytes(int32_t id) const = 0;
 
   /// -1 where the model has none.
@@ -78,7 +83,8 @@ class Tokenizer {
   int32_t unk() const { return unk_; }
   const std::string& chat_template() const { return chat_template_; }  ///< Jinja source, empty if none
 
-  /// For export: a tokenizer.json and tokenizer_config.json that the `tokenizers` library opens, and the GGUF vocabulary.
+  /// For export: a tokenizer.json and tokenizer_config.json that the `tokenizers` library opens, and the GGUF
+  /// vocabulary.
   virtual std::string to_json() const = 0;
   Json config_json() const;
   virtual GgufVocabulary to_gguf() const = 0;
@@ -89,7 +95,8 @@ class Tokenizer {
   Json config_ = Json::object();  ///< tokenizer_config.json as loaded
 };
 
-/// Turns ids into text as they come, holding back bytes that are not yet a whole UTF-8 character. One per stream.
+/// Turns ids into text as they come, holding back bytes that are not yet a whole UTF-8 character. One per
+/// stream.
 class StreamDecoder {
  public:
   explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special = true);

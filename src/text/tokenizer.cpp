@@ -1,0 +1,110 @@
+#include "text/tokenizer.h"
+
+#include "text/pipeline.h"
+#include "text/tokenizer_json.h"
+#include "text/unicode.h"
+
+namespace fettle {
+namespace {
+
+/// The chat template of a folder: chat_template.jinja, else the config's, which may be a list of named
+/// templates.
+std::string find_template(const fs::path& folder, const Json& config) {
+  const fs::path file = folder / "chat_template.jinja";
+  if (fs::exists(file)) return read_file(file);
+  const auto found = config.find("chat_template");
+  if (found == config.end()) return "";
+  if (found->is_string()) return found->get<std::string>();
+  if (!found->is_array()) return "";
+  for (const Json& entry : *found) {
+    if (entry.is_object() && entry.value("name", "") == "default") return entry.value("template", "");
+  }
+  return "";
+}
+
+TokenizerConfig read_config(const fs::path& folder) {
+  TokenizerConfig result;
+  const fs::path config = folder / "tokenizer_config.json", map = folder / "special_tokens_map.json";
+  if (fs::exists(config)) result.config = read_json(config);
+  if (!result.config.is_object()) fail(config.string(), "must be a JSON object");
+  if (fs::exists(map)) {
+    const Json names = read_json(map);
+    if (!names.is_object()) fail(map.string(), "must be a JSON object");
+    for (const auto& [key, value] : names.items()) {
+      if (!result.config.contains(key)) result.config[key] = value;
+    }
+  }
+  result.chat_template = find_template(folder, result.config);
+  return result;
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view text, std::string_view where) {
+  return pipeline_from_json(parse_json(text, where), std::string(text), where);
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
+  const fs::path json = folder / "tokenizer.json";
+  const TokenizerConfig config = read_config(folder);
+  if (fs::exists(json)) {
+    std::string text = read_file(json);
+    const Json parsed = parse_json(text, json.string());
+    const auto tokenizer = pipeline_from_json(parsed, std::move(text), json.string());
+    tokenizer->configure(config);
+    return tokenizer;
+  }
+  fail(folder.string(), "holds neither tokenizer.json nor tokenizer.model");
+}
+
+std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
+  if (fs::is_directory(path)) return from_folder(path);
+  const std::string extension = path.extension().string(), where = path.string();
+  const std::string bytes = read_file(path);
+  if (extension == ".json") return from_json(bytes, where);
+  fail(where, "expected a folder, tokenizer.json, tokenizer.model or a llama2.c tokenizer.bin");
+}
+
+Json Tokenizer::config_json() const {
+  Json config = config_;
+  const auto name = [&](const char* key, int32_t id) {
+    if (id >= 0) config[key] = token(id);
+  };
+  name("bos_token", bos_);
+  name("eos_token", eos_);
+  name("pad_token", pad_);
+  name("unk_token", unk_);
+  if (!config.contains("tokenizer_class")) config["tokenizer_class"] = "PreTrainedTokenizerFast";
+  if (!chat_template_.empty()) config["chat_template"] = chat_template_;
+  return config;
+}
+
+StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
+    : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
+
+std::string StreamDecoder::push(int32_t id) {
+  if (skip_special_ && tokenizer_->is_special(id)) return "";
+  ids_.push_back(id);
+  const std::string text = tokenizer_->decode(ids_, skip_special_);
+  const size_t certain = text.size() - unicode::incomplete_tail(text);
+  if (certain <= emitted_) return "";
+  std::string fresh = text.substr(emitted_, certain - emitted_);
+  emitted_ = certain;
+  // Only the start of a text and a cut character depend on earlier ids: once a token ends on a character, it
+  // alone is context enough for the next.
+  if (certain == text.size() && ids_.size() > 1) {
+    ids_.erase(ids_.begin(), ids_.end() - 1);
+    emitted_ = tokenizer_->decode(ids_, skip_special_).size();
+  }
+  return fresh;
+}
+
+std::string StreamDecoder::flush() {
+  const std::string text = tokenizer_->decode(ids_, skip_special_);
+  std::string rest = emitted_ < text.size() ? text.substr(emitted_) : "";
+  ids_.clear();
+  emitted_ = 0;
+  return rest;
+}
+
+}  // namespace fettle
