@@ -64,7 +64,9 @@ MergeTable read_merges(const Json& model, const Vocabulary& vocabulary, const st
   MergeTable table;
   table.reserve(list.size());
   for (size_t i = 0; i < list.size(); ++i) {
-    const auto [left, right] = read_merge(list[i], i, where);
+    const auto merge = read_merge(list[i], i, where);
+    const std::string& left = merge.first;
+    const std::string& right = merge.second;
     const auto find = [&](const std::string& token) {
       const int32_t id = vocabulary.find(token);
       if (id < 0) {
