@@ -15,11 +15,14 @@ void read_row(const Tensor& tensor, int64_t index, std::vector<float>& row) {
     std::fill(row.begin(), row.end(), 0.0F);
     return;
   }
-  const auto* bytes = static_cast<const std::byte*>(tensor.data) + row_bytes(tensor.dtype, index * tensor.stride);
+  const auto* bytes =
+      static_cast<const std::byte*>(tensor.data) + row_bytes(tensor.dtype, index * tensor.stride);
   dequantize_row(tensor.dtype, bytes, row.data(), tensor.cols);
 }
 
-bool is_per_token(const std::string& name) { return name == "embed.weight" || name == "head.weight"; }
+bool is_per_token(const std::string& name) {
+  return name == "embed.weight" || name == "head.weight";
+}
 
 /// The pair of tensors under every name, checked.
 struct Matched {
@@ -30,15 +33,22 @@ struct Matched {
 std::vector<Matched> match(const LoadedModel& a, const LoadedModel& b) {
   std::vector<Matched> matched;
   const std::string where = fmt::format("{} and {}", a.path.string(), b.path.string());
+  if (a.config.rope.interleaved != b.config.rope.interleaved) {
+    fail(where,
+         "one holds its query and key rows in GGUF's order, the other in Hugging Face's; export one to the "
+         "other's format first");
+  }
   for (const auto& parameter : a.parameters.all()) {
-    if (b.parameters.find(parameter->name) == nullptr) fail(where, "the second has no '{}': the architectures differ", parameter->name);
+    if (b.parameters.find(parameter->name) == nullptr)
+      fail(where, "the second has no '{}': the architectures differ", parameter->name);
   }
   for (const auto& parameter : b.parameters.all()) {
     const Parameter* first = a.parameters.find(parameter->name);
     if (first == nullptr) fail(where, "the first has no '{}': the architectures differ", parameter->name);
     const Tensor &x = first->value, &y = parameter->value;
     if (x.cols != y.cols || (x.rows != y.rows && !is_per_token(parameter->name))) {
-      fail(where, "'{}' is [{}, {}] in the first and [{}, {}] in the second", parameter->name, x.rows, x.cols, y.rows, y.cols);
+      fail(where, "'{}' is [{}, {}] in the first and [{}, {}] in the second", parameter->name, x.rows, x.cols,
+           y.rows, y.cols);
     }
     matched.push_back({first, parameter.get(), std::max(x.rows, y.rows)});
   }
@@ -67,7 +77,9 @@ std::vector<TensorDifference> compare_weights(const LoadedModel& a, const Loaded
       }
     }
     difference.norm = std::sqrt(squares);
-    difference.relative = squares == 0 ? 0.0 : base == 0 ? std::numeric_limits<double>::infinity() : std::sqrt(squares / base);
+    difference.relative = squares == 0 ? 0.0
+                          : base == 0  ? std::numeric_limits<double>::infinity()
+                                       : std::sqrt(squares / base);
     result.push_back(std::move(difference));
   }
   return result;
