@@ -24,9 +24,9 @@ void read_logits(Reading& reading, std::span<const float> logits) {
         static_cast<uint64_t>(sequence.sample()), static_cast<uint64_t>(sequence.drawn()));
   }
   if (info.token < 0 || (!request.logprobs && reading.prompt_position < 0)) return;
-  info.logp =
-      static_cast<float>(static_cast<double>(logits[static_cast<size_t>(info.token)]) - log_sum_exp(logits));
-  if (request.top_logprobs > 0) info.top = top_log_probs(logits, request.top_logprobs);
+  const double normaliser = log_sum_exp(logits);
+  info.logp = log_prob(logits, normaliser, info.token);
+  if (request.top_logprobs > 0) info.top = top_log_probs(logits, normaliser, request.top_logprobs);
 }
 
 }  // namespace

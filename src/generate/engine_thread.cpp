@@ -2,6 +2,7 @@
 #include <future>
 #include <thread>
 
+#include "base/threads.h"
 #include "generate/engine.h"
 
 namespace fettle {
@@ -10,6 +11,8 @@ struct EngineThread::Impl {
   explicit Impl(Engine& engine) : engine(engine), thread([this] { run(); }) {}
 
   void run() {
+    // How many threads OpenMP uses is a setting of each thread that starts parallel work.
+    set_threads(threads());
     while (!ending.load()) {
       if (!engine.step()) engine.wait_for_work(std::chrono::milliseconds(50));
     }

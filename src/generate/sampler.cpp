@@ -77,11 +77,13 @@ int32_t arg_max(std::span<const float> logits) {
   return best;
 }
 
-std::vector<TokenLogProb> top_log_probs(std::span<const float> logits, int32_t count) {
+std::vector<TokenLogProb> top_log_probs(std::span<const float> logits, double normaliser, int32_t count) {
   const size_t kept = std::min(static_cast<size_t>(std::max(count, 0)), logits.size());
-  const auto normaliser = static_cast<float>(log_sum_exp(logits));
   std::vector<TokenLogProb> all(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) all[i] = {static_cast<int32_t>(i), logits[i] - normaliser};
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const auto token = static_cast<int32_t>(i);
+    all[i] = {token, log_prob(logits, normaliser, token)};
+  }
   const auto better = [](const TokenLogProb& a, const TokenLogProb& b) {
     return a.logp != b.logp ? a.logp > b.logp : a.token < b.token;
   };

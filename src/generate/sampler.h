@@ -93,8 +93,12 @@ struct TokenLogProb {
   int32_t token;
   float logp;
 };
-/// The `count` most likely tokens, best first, of equal ones the lower id first.
-std::vector<TokenLogProb> top_log_probs(std::span<const float> logits, int32_t count);
+/// The `count` most likely tokens, best first, of equal ones the lower id first. `normaliser` is
+/// log_sum_exp(logits).
+std::vector<TokenLogProb> top_log_probs(std::span<const float> logits, double normaliser, int32_t count);
+inline float log_prob(std::span<const float> logits, double normaliser, int32_t token) {
+  return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(token)]) - normaliser);
+}
 
 /// Scratch for one thread: a Sampler may be used for any number of samples, one call at a time.
 class Sampler {

@@ -191,12 +191,12 @@ TEST(Sampler, LogProbabilities) {
   long double sum = 0.0;
   for (const float x : logits) sum += std::exp(static_cast<long double>(x));
   EXPECT_NEAR(log_sum_exp(logits), static_cast<double>(std::log(sum)), 1e-6);
-  const auto top = top_log_probs(logits, 5);
+  const auto top = top_log_probs(logits, log_sum_exp(logits), 5);
   ASSERT_EQ(top.size(), 5U);
   EXPECT_EQ(top[0].token, arg_max(logits));
   for (size_t i = 1; i < top.size(); ++i) EXPECT_GE(top[i - 1].logp, top[i].logp);
   EXPECT_NEAR(top[0].logp, logits[top[0].token] - std::log(static_cast<double>(sum)), 1e-5);
-  EXPECT_EQ(top_log_probs(logits, 2000).size(), 1000U);
+  EXPECT_EQ(top_log_probs(logits, 0.0, 2000).size(), 1000U);
 }
 
 TEST(Sampler, WrongOptionsAreNamed) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/unicode.h"
+
 namespace fettle {
 
 std::string_view finish_reason_name(FinishReason reason) {
@@ -37,7 +39,7 @@ double ActiveRequest::seconds() const {
 }
 
 Sequence::Sequence(std::shared_ptr<ActiveRequest> request, int32_t sample,
-                   std::shared_ptr<const Tokenizer> tokenizer)
+                   const std::shared_ptr<const Tokenizer>& tokenizer)
     : request_(std::move(request)),
       sample_(sample),
       tokens_(request_->request.prompt),
@@ -45,10 +47,11 @@ Sequence::Sequence(std::shared_ptr<ActiveRequest> request, int32_t sample,
       stops_(request_->request.stop) {
   const GenerationRequest& r = request_->request;
   if (tokenizer != nullptr) {
-    stream_.emplace(std::move(tokenizer), r.skip_special);
+    stream_.emplace(tokenizer, r.skip_special);
     // A SentencePiece text loses the space before its first word. An answer goes on where the prompt ends, so
-    // the stream begins with the prompt's last token, whose own text is dropped.
-    stream_->push(r.prompt.back());
+    // the stream begins with the prompt's last token, whose own text is dropped; unless it is a piece of a
+    // character, which would show in the answer.
+    if (unicode::incomplete_tail(tokenizer->bytes(r.prompt.back())) == 0) stream_->push(r.prompt.back());
   }
   if (r.constraint != nullptr) constraint_ = r.constraint->clone();
 }
@@ -63,7 +66,8 @@ std::optional<FinishReason> Sequence::accept(TokenInfo info, bool ends_sequence)
   ++request_->result.completion_tokens;
   const bool stopped =
       (ends_sequence && !r.ignore_eos) || std::ranges::find(r.stop_tokens, token) != r.stop_tokens.end();
-  const std::string text = stopped || !stream_ ? std::string() : stops_.push(stream_->push(token));
+  const std::string text =
+      stopped || !stream_ ? std::string() : stops_.push(unicode::lossy(stream_->push(token)));
   emit(text, &info);
   if (r.logprobs) out_.infos.push_back(std::move(info));
   if (stopped || stops_.matched()) return FinishReason::stop;
@@ -74,7 +78,7 @@ std::optional<FinishReason> Sequence::accept(TokenInfo info, bool ends_sequence)
 void Sequence::finish(FinishReason reason) {
   std::string rest;
   if (stream_ && !stops_.matched()) {
-    rest = stops_.push(stream_->flush());
+    rest = stops_.push(unicode::lossy(stream_->flush()));
     if (!stops_.matched()) rest += stops_.flush();
   }
   out_.text += rest;

@@ -36,7 +36,7 @@ struct ActiveRequest {
 class Sequence {
  public:
   Sequence(std::shared_ptr<ActiveRequest> request, int32_t sample,
-           std::shared_ptr<const Tokenizer> tokenizer);
+           const std::shared_ptr<const Tokenizer>& tokenizer);
 
   /// Takes a token that was drawn: text goes out through on_delta. The reason when it was the last one.
   /// Throws what on_delta and the constraint throw.
