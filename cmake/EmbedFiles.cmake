@@ -1,7 +1,6 @@
 # fettle_embed(TARGET FUNCTION_FILE FOLDER FILES…): puts files of FOLDER into TARGET as they are, and writes a source file
 # that lists them: `const std::vector<EmbeddedFile>& starter_files()`.
 function(fettle_embed target folder)
-  enable_language(ASM)
   set(assembly ".section .rodata\n")
   set(declarations "")
   set(rows "")

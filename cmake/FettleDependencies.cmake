@@ -1,4 +1,5 @@
 # Every library comes from the distribution; scripts/dependencies.txt lists the packages.
+include(GNUInstallDirs)
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(dnnl REQUIRED)

@@ -13,7 +13,16 @@ bool json_flag = false;
 
 /// Every command, in the order that --help shows them.
 void add_commands(CLI::App& app) {
-  add_doctor_command(app);
+  add_pull_command(app);
+  add_info_command(app);
+  add_run_command(app);
+  add_train_command(app);
+  add_generate_command(app);
+  add_chat_command(app);
+  add_score_command(app);
+  add_tokenize_command(app);
+  add_export_command(app);
+  add_diff_command(app);
 }
 
 int status_of(const Error& error) { return error.kind() == Error::Kind::usage ? 2 : 1; }

@@ -158,12 +158,13 @@ class RunLock {
   int descriptor_;
 };
 
-void link_newest(const fs::path& out, const PlannedStep& planned) {
+void make_current(const fs::path& out, const PlannedStep& planned) {
   const fs::path link = out / planned.step->name, fresh = out / (planned.step->name + ".new");
   std::error_code ignored;
   fs::remove(fresh, ignored);
   fs::create_directory_symlink(fs::relative(planned.folder, out), fresh);
   fs::rename(fresh, link);
+  find_step_kind(planned.step->kind)->publish(planned.outputs, out);
 }
 
 void write_lineage(const Recipe& recipe, const RunOptions& options, const std::vector<PlannedStep>& plan) {
@@ -231,7 +232,7 @@ std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& opti
   for (auto& planned : plan) {
     earlier[planned.step->name] = &planned;
     if (planned.cached) {
-      link_newest(options.out, planned);
+      make_current(options.out, planned);
       continue;
     }
     throw_if_interrupted();
@@ -246,7 +247,7 @@ std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& opti
       throw Error(error.kind(), fmt::format("step '{}': {}", planned.step->name, error.what()));
     }
     finish(planned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    link_newest(options.out, planned);
+    make_current(options.out, planned);
   }
   write_lineage(recipe, options, plan);
   return plan;

@@ -42,6 +42,8 @@ class StepKind {
   virtual std::vector<std::string> irrelevant_params() const { return {}; }
   /// Does the work inside context.folder; returns the outputs. Called again after a kill with what is in the folder.
   virtual Outputs run(const StepContext& context) const = 0;
+  /// Called whenever the step's outputs are the current ones, run or found finished: what is to stand in OUT itself.
+  virtual void publish(const Outputs& outputs, const fs::path& out) const {}
   /// `params` with references replaced; those of steps that have not run are left as they are.
   virtual Estimate estimate(const OrderedJson& params) const { return {}; }
 };

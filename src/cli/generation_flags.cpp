@@ -1,0 +1,103 @@
+#include "cli/generation_flags.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "cli/model_argument.h"
+
+namespace fettle::cli {
+
+void ModelFlags::add_to(CLI::App& command) {
+  command.add_option("--model", model, "The model: a folder, .gguf, .bin, or a name")->required();
+  command.add_option("--adapter", adapter, "A PEFT adapter's folder");
+  command.add_option("--tokenizer", tokenizer,
+                     "A tokenizer instead of the model's own (llama2.c models have none)");
+  command
+      .add_option("--dtype", dtype,
+                  "What products multiply in: f32, or bf16 where the machine has it in hardware")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+}
+
+std::unique_ptr<OpenModel> ModelFlags::open() const {
+  OpenModelOptions options;
+  options.adapter = adapter;
+  options.tokenizer = tokenizer;
+  options.product = dtype == "bf16" ? Product::bf16 : Product::f32;
+  options.resolve = resolve_model;
+  return std::make_unique<OpenModel>(resolve_model(model), options);
+}
+
+void SamplingFlags::add_to(CLI::App& command) {
+  command
+      .add_option("--max-tokens", max_tokens,
+                  "Most tokens of an answer; 0: to the end of the context (default: 512)")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--temperature", sampling.temperature, "0: always the most likely token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command.add_option("--top-p", sampling.top_p, "Draw from the fewest tokens whose probabilities reach this")
+      ->check(CLI::Range(1e-9, 1.0))
+      ->capture_default_str();
+  command.add_option("--top-k", sampling.top_k, "Draw from this many tokens; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      .add_option("--min-p", sampling.min_p,
+                  "Draw from tokens at least this likely, relative to the most likely")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command
+      .add_option("--repetition-penalty", sampling.repetition_penalty,
+                  "Divides the logits of tokens that stand in the text already")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", sampling.presence_penalty,
+                  "Subtracted from tokens that the answer holds")
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", sampling.frequency_penalty,
+                  "Subtracted each time the answer holds the token")
+      ->capture_default_str();
+  command.add_option("--seed", sampling.seed, "Same seed, same request: same answer")->capture_default_str();
+  command.add_option("--stop", stop, "End before this text; may be given several times")
+      ->allow_extra_args(false);
+}
+
+int64_t SamplingFlags::limit(int64_t prompt, int64_t context) const {
+  if (!max_tokens.empty()) return std::stoll(max_tokens);
+  return std::max<int64_t>(1, std::min<int64_t>(512, context - prompt));
+}
+
+void EngineFlags::add_to(CLI::App& command) {
+  command.add_option("--kv-dtype", kv_dtype, "Keys and values are kept as f32, f16 or bf16")
+      ->check(CLI::IsMember({"f32", "f16", "bf16"}))
+      ->capture_default_str();
+  command
+      .add_option("--kv-memory", kv_gigabytes,
+                  "Memory for keys and values, in GB (default: what --parallel answers need)")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--parallel", parallel, "Answers computed at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+}
+
+EngineOptions EngineFlags::options() const {
+  EngineOptions options;
+  options.kv_dtype = *dtype_from_name(kv_dtype);
+  options.kv_bytes = static_cast<int64_t>(kv_gigabytes * 1e9);
+  options.max_running = parallel;
+  options.step_tokens = std::max(options.step_tokens, parallel + options.page_rows);
+  return options;
+}
+
+void print_part(std::string_view text) {
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    fail_io("standard output", "cannot write");
+  }
+}
+
+}  // namespace fettle::cli

@@ -1,0 +1,143 @@
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/command.h"
+#include "cli/generation_flags.h"
+#include "data/example.h"
+#include "data/reader.h"
+#include "data/tokenize.h"
+#include "generate/score.h"
+
+namespace fettle::cli {
+namespace {
+
+struct ScoreState {
+  ModelFlags model;
+  std::string input = "-", output = "-";
+  bool raw = false, per_token = false;
+  int64_t batch_tokens = 2048;
+};
+
+/// As lm-evaluation-harness cuts them: white space at the end of the prompt belongs to the completion, and
+/// the completion's tokens are those of the whole text after the prompt's own.
+ScoreRow encode_raw(const Tokenizer& tokenizer, std::string prompt, std::string completion) {
+  size_t end = prompt.size();
+  while (end > 0 && std::string_view(" \t\n\r\f\v").find(prompt[end - 1]) != std::string_view::npos) --end;
+  completion.insert(0, prompt, end);
+  prompt.resize(end);
+  ScoreRow row;
+  row.prompt = tokenizer.encode(prompt, {.add_special = true, .parse_special = false});
+  const auto whole = tokenizer.encode(prompt + completion, {.add_special = true, .parse_special = false});
+  if (row.prompt.empty()) {
+    const int32_t begin = tokenizer.bos() >= 0 ? tokenizer.bos() : tokenizer.eos();
+    if (begin < 0) fail("prompt", "is empty, and the model has no token to begin a text with");
+    row.prompt = {begin};
+    row.completion = whole;
+  } else {
+    row.completion.assign(
+        whole.begin() + static_cast<std::ptrdiff_t>(std::min(row.prompt.size(), whole.size())), whole.end());
+  }
+  return row;
+}
+
+/// Under the template: what training on completions counts (the end of the turn included).
+ScoreRow encode_chat(OpenModel& model, const data::Example& example) {
+  data::TokenizeOptions options;
+  options.max_length = 0;
+  std::string reason;
+  bool truncated = false;
+  const auto sequence =
+      data::tokenize_sequence(example, *model.tokenizer(), &model.chat(), options, reason, truncated);
+  if (!sequence) fail("row", "{}", reason);
+  const auto first = std::ranges::find_if(sequence->weights, [](float weight) { return weight != 0.0F; });
+  const auto split = sequence->ids.begin() + (first - sequence->weights.begin());
+  return {{sequence->ids.begin(), split}, {split, sequence->ids.end()}};
+}
+
+ScoreRow encode_row(ScoreState& state, OpenModel& model, const OrderedJson& row, const std::string& where) {
+  for (const char* key : {"prompt", "completion"}) {
+    if (!row.contains(key)) fail(where, "needs the keys 'prompt' and 'completion', lacks '{}'", key);
+  }
+  if (!state.raw) return encode_chat(model, data::example_from_row(row, data::Format::completion, {}, where));
+  if (!row["prompt"].is_string() || !row["completion"].is_string())
+    fail(where, "--raw takes prompt and completion as text");
+  return encode_raw(*model.tokenizer(), row["prompt"], row["completion"]);
+}
+
+void run_score(ScoreState& state) {
+  const auto model = state.model.open();
+  if (!state.raw) model->chat();
+  data::RejectedRows rejected;
+  data::RowReader reader({state.input}, rejected);
+  data::RowWriter writer(state.output);
+  Progress progress("score", 0, "rows");
+  ScoreOptions options;
+  options.batch_tokens = state.batch_tokens;
+  options.on_progress = [&](int64_t rows) { progress.advance(static_cast<uint64_t>(rows)); };
+  const int64_t context = model->decoder().config().context_length;
+  int64_t failed = 0;
+  std::vector<data::Row> rows;
+  std::vector<OrderedJson> values;
+  while (reader.next(rows, values)) {
+    std::vector<ScoreRow> inputs(values.size());
+    std::vector<std::string> errors(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      try {
+        inputs[i] = encode_row(state, *model, values[i], rows[i].where());
+        const auto length = static_cast<int64_t>(inputs[i].prompt.size() + inputs[i].completion.size());
+        if (context > 0 && length > context)
+          fail(rows[i].where(), "has {} tokens, the model's context holds {}", length, context);
+      } catch (const Error& error) {
+        errors[i] = error.what();
+        inputs[i] = {{0}, {}};
+        ++failed;
+      }
+    }
+    const auto scores = score(model->decoder(), inputs, options);
+    for (size_t i = 0; i < values.size(); ++i) {
+      OrderedJson out = OrderedJson::object();
+      if (values[i].contains("id")) out["id"] = values[i]["id"];
+      if (errors[i].empty()) {
+        out["logp"] = scores[i].logp;
+        out["tokens"] = scores[i].tokens;
+        out["greedy"] = scores[i].greedy;
+        if (state.per_token) out["logps"] = scores[i].logps;
+      } else {
+        out["error"] = errors[i];
+      }
+      writer.write(out);
+    }
+  }
+  progress.finish();
+  writer.commit();
+  for (const auto& rejection : rejected.first()) {
+    log_warning("{}:{}: {}: {}", rejection.file, rejection.line, rejection.reason, rejection.detail);
+  }
+  if (failed + rejected.count() > 0) {
+    fail(state.input, "{} rows have no score: {} carry the reason under 'error', {} could not be read",
+         failed + rejected.count(), failed, rejected.count());
+  }
+}
+
+}  // namespace
+
+void add_score_command(CLI::App& app) {
+  auto& command =
+      add_command(app, "score", "Log-probabilities of given completions",
+                  "  $ fettle score --model smollm2-135m-instruct --input pairs.jsonl --output scores.jsonl\n"
+                  "  $ echo '{\"prompt\": \"Gravity is\", \"completion\": \" a force\"}' | fettle score "
+                  "--model starter --raw --per-token");
+  auto state = std::make_shared<ScoreState>();
+  state->model.add_to(command);
+  command.add_option("--input", state->input, "Rows of `prompt` and `completion` (text or messages)")
+      ->capture_default_str();
+  command.add_option("--output", state->output, "Rows of `logp` (the sum), `tokens` and `greedy`")
+      ->capture_default_str();
+  command.add_flag("--per-token", state->per_token, "Add `logps`, one per token of the completion");
+  command.add_flag("--raw", state->raw, "Prompt and completion as plain text, without the chat template");
+  command.add_option("--batch-tokens", state->batch_tokens, "Tokens computed at once")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  on_run(command, state, run_score);
+}
+
+}  // namespace fettle::cli

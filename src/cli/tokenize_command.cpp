@@ -1,0 +1,150 @@
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "checkpoint/load.h"
+#include "cli/command.h"
+#include "cli/model_argument.h"
+#include "data/reader.h"
+#include "text/chat_template.h"
+
+namespace fettle::cli {
+namespace {
+
+struct TokenizeState {
+  std::string model, tokenizer, input = "-", output = "-";
+  bool decode = false, parse_special = false, add_special = true, generation_prompt = false,
+       skip_special = false;
+};
+
+class Work {
+ public:
+  explicit Work(const TokenizeState& state) : state_(state) {
+    LoadOptions options;
+    options.tokenizer = state.tokenizer;
+    options.weights = false;
+    options.resolve = resolve_model;
+    tokenizer_ = load_model(resolve_model(state.model), options).tokenizer;
+    if (!tokenizer_) fail(state.model, "has no tokenizer; name one with --tokenizer");
+  }
+
+  /// The line that answers a row. Thread-safe once has_template() was asked for.
+  std::string line(const data::Row& row) const {
+    const OrderedJson value = data::parse_row(row);
+    if (state_.decode) return decode(value, row.where());
+    if (!value.is_object())
+      fail(row.where(), "expected an object with 'text' or 'messages', got {}", value.type_name());
+    if (value.contains("messages")) return chat(value, row.where());
+    if (!value.contains("text") || !value["text"].is_string())
+      fail(row.where(), "needs a key 'text' (text) or 'messages'");
+    return OrderedJson(tokenizer_->encode(value["text"].get_ref<const std::string&>(),
+                                          {state_.add_special, state_.parse_special}))
+        .dump();
+  }
+
+  /// Templates are parsed when the first row of messages comes: a model without one can still encode text.
+  void prepare(const std::vector<data::Row>& rows) {
+    if (template_ || state_.decode) return;
+    for (const data::Row& row : rows) {
+      if (row.text.find("\"messages\"") == std::string::npos) continue;
+      template_.emplace(ChatTemplate::of(*tokenizer_));
+      return;
+    }
+  }
+
+ private:
+  std::string decode(const OrderedJson& value, const std::string& where) const {
+    const OrderedJson& ids = value.is_object() && value.contains("ids") ? value["ids"] : value;
+    if (!ids.is_array()) fail(where, "--decode takes a list of ids, or an object with 'ids'");
+    std::vector<int32_t> numbers;
+    for (const OrderedJson& id : ids) {
+      if (!id.is_number_integer())
+        fail(where, "an id should be a whole number, got {}", id.dump().substr(0, 40));
+      numbers.push_back(id.get<int32_t>());
+    }
+    return dump_json(OrderedJson{{"text", tokenizer_->decode(numbers, state_.skip_special)}});
+  }
+
+  std::string chat(const OrderedJson& value, const std::string& where) const {
+    if (!value["messages"].is_array()) fail(where, "'messages' should be a list");
+    Messages messages;
+    for (const OrderedJson& message : value["messages"])
+      messages.push_back(message_from_json(message, where));
+    RenderOptions render;
+    render.add_generation_prompt = state_.generation_prompt;
+    const TokenizedChat result =
+        tokenize_chat(*tokenizer_, template_.value(), messages, render, state_.parse_special);
+    return dump_json(OrderedJson{{"text", result.text}, {"ids", result.ids}, {"mask", result.assistant}});
+  }
+
+  const TokenizeState& state_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> template_;
+};
+
+void run_tokenize(TokenizeState& state) {
+  Work work(state);
+  data::RejectedRows rejected;
+  data::RowReader reader({state.input}, rejected);
+  data::RowWriter writer(state.output);
+  Progress progress("tokenize", 0, "rows");
+  std::vector<data::Row> rows;
+  int64_t failed = 0;
+  while (reader.next(rows)) {
+    work.prepare(rows);
+    std::vector<std::string> lines(rows.size()), errors(rows.size());
+    parallel_for(static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        try {
+          lines[i] = work.line(rows[i]);
+        } catch (const Error& error) {
+          errors[i] = error.what();
+          lines[i] = "null";
+        }
+      }
+    });
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (!errors[i].empty() && failed++ < 10) log_warning("{}", errors[i]);
+      writer.write_text(lines[i]);
+    }
+    progress.advance(rows.size());
+  }
+  progress.finish();
+  writer.commit();
+  for (const auto& rejection : rejected.first()) {
+    log_warning("{}:{}: {}: {}", rejection.file, rejection.line, rejection.reason, rejection.detail);
+  }
+  if (failed + rejected.count() > 0) {
+    fail(state.input, "{} rows were not tokenised: {} have 'null' in their place, {} could not be read",
+         failed + rejected.count(), failed, rejected.count());
+  }
+}
+
+}  // namespace
+
+void add_tokenize_command(CLI::App& app) {
+  auto& command =
+      add_command(app, "tokenize", "Text to token ids, or back",
+                  "  $ echo '{\"text\": \"Gravity is\"}' | fettle tokenize --model smollm2-135m-instruct\n"
+                  "  $ fettle tokenize --model runs/dpo --input chats.jsonl --output ids.jsonl\n"
+                  "  $ echo '[1, 2, 3]' | fettle tokenize --model starter --decode");
+  auto state = std::make_shared<TokenizeState>();
+  command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
+  command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
+  command.add_option("--input", state->input, "Rows of `text`, or of `messages`")->capture_default_str();
+  command
+      .add_option("--output", state->output,
+                  "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "
+                  "wrote it)")
+      ->capture_default_str();
+  command.add_flag("--decode", state->decode, "The other way: lists of ids to `text`");
+  command.add_flag("--skip-special", state->skip_special, "--decode leaves special tokens out");
+  command.add_flag("--parse-special", state->parse_special,
+                   "A special token's string in a text becomes that token; without this it is text");
+  command.add_flag("!--no-special", state->add_special,
+                   "Leave out what the tokenizer adds around a text (BOS, EOS)");
+  command.add_flag("--generation-prompt", state->generation_prompt,
+                   "End messages with the beginning of the assistant's turn");
+  on_run(command, state, run_tokenize);
+}
+
+}  // namespace fettle::cli
