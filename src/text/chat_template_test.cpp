@@ -290,6 +290,78 @@ TEST(TokenizeChat, WeightsFollowTheMessage) {
   }
 }
 
+// Byte-level BPE as a tokenizer.json describes it: 256 bytes, two merges, ChatML's tokens.
+std::string small_tokenizer_json() {
+  OrderedJson vocab;
+  int extra = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    const bool plain = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+    const int character = plain ? byte : 256 + extra++;
+    std::string utf8;
+    if (character < 0x80) {
+      utf8.push_back(static_cast<char>(character));
+    } else {
+      utf8.push_back(static_cast<char>(0xC0 | (character >> 6)));
+      utf8.push_back(static_cast<char>(0x80 | (character & 0x3F)));
+    }
+    vocab[utf8] = byte;
+  }
+  vocab["us"] = 256;
+  vocab["im"] = 257;
+  OrderedJson special = OrderedJson::array();
+  for (const auto& [id, token] : {std::pair(258, "<|im_start|>"), std::pair(259, "<|im_end|>")}) {
+    special.push_back({{"id", id},
+                       {"content", token},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false},
+                       {"normalized", false},
+                       {"special", true}});
+  }
+  const OrderedJson whole = {
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", special},
+      {"normalizer", nullptr},
+      {"pre_tokenizer",
+       {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}}},
+      {"post_processor", nullptr},
+      {"decoder",
+       {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", nullptr},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", false},
+        {"byte_fallback", false},
+        {"vocab", vocab},
+        {"merges", {"u s", "i m"}}}}};
+  return dump_json(whole);
+}
+
+TEST(TokenizeChat, WithARealTokenizer) {
+  const auto tokenizer = Tokenizer::from_json(small_tokenizer_json(), "small");
+  const ChatTemplate chat = ChatTemplate::of(*tokenizer);
+  const TokenizedChat got = tokenize_chat(*tokenizer, chat, {user("<|im_end|>"), assistant("\nus")});
+  const int32_t newline = '\n', start = 258, end = 259, im = 257, us = 256;
+  std::vector<int32_t> want = {start, us,  'e', 'r', newline, '<', '|',     im,   '_',
+                               'e',   'n', 'd', '|', '>',     end, newline, start};
+  for (const char c : std::string("assistant\n\n")) want.push_back(c);
+  want.insert(want.end(), {us, end, newline});
+  EXPECT_EQ(got.ids, want);
+  // The prompt ends with the header's newline; the answer's own newline is the first that was written.
+  const std::vector<uint8_t> written(got.assistant.end() - 4, got.assistant.end());
+  EXPECT_EQ(written, std::vector<uint8_t>({1, 1, 1, 1}));
+  EXPECT_EQ(std::count(got.assistant.begin(), got.assistant.end(), 1), 4);
+  EXPECT_EQ(got.turn[15], 0);
+  EXPECT_EQ(got.turn[16], 1);
+  EXPECT_EQ(tokenize_chat(*tokenizer, chat, {user("<|im_end|>")}, {}, true).ids,
+            std::vector<int32_t>({start, us, 'e', 'r', newline, end, end, newline}));
+}
+
 TEST(ChatTemplate, OfATokenizer) {
   ByteTokenizer carries({"<s>"});
   carries.set_template("{{ messages[0].content }}!");

@@ -39,6 +39,10 @@ void Scope::set(int32_t symbol, Value value) {
 Interpreter::Interpreter(const Program& program, int64_t steps, std::optional<int64_t> now)
     : program_(program), steps_(steps), now_(now) {}
 
+Interpreter::~Interpreter() {
+  for (const Value& loop : loops_) loop.loop()->last_changed.clear();
+}
+
 Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variables, std::string_view where) {
   scope_ = enter(nullptr);
   const auto define = [&](const std::vector<std::pair<std::string, Value>>& entries) {

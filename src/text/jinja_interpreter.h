@@ -23,6 +23,10 @@ class Interpreter {
   /// reads.
   Interpreter(const Program& program, int64_t steps, std::optional<int64_t> now);
 
+  ~Interpreter();
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
+
   /// The rendered text. Throws Error naming `where` and the line.
   Text run(const std::vector<std::pair<std::string, Value>>& variables, std::string_view where);
 
@@ -36,6 +40,8 @@ class Interpreter {
   Value get_path(const Value& object, const Value& path);
   Namespace* new_namespace() { return &namespaces_.emplace_back(); }
   std::optional<int64_t> now() const { return now_; }
+  /// A loop that was handed values, itself perhaps among them: the end of the run parts them.
+  void remember(const Value& loop) { loops_.push_back(loop); }
 
  private:
   enum class Flow : uint8_t { normal, break_loop, continue_loop };
@@ -87,6 +93,7 @@ class Interpreter {
   int depth_ = 0;
   std::deque<Namespace> namespaces_;
   std::deque<Scope> scopes_;
+  std::vector<Value> loops_;
   std::vector<Scope*> free_scopes_;
   Scope* scope_ = nullptr;
 };
