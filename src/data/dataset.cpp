@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <utility>
 
@@ -9,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
+#include "data/share.h"
 
 namespace fettle::data {
 namespace {
@@ -96,13 +96,6 @@ int32_t class_index(std::vector<std::string>& classes, const std::string& label)
   return static_cast<int32_t>(index);
 }
 
-/// How often a row of a source with this weight comes: its whole part, and once more for a share of the ids.
-int64_t copies(double weight, const std::string& id, uint64_t seed) {
-  const double whole = std::floor(weight);
-  const double place = static_cast<double>(hash64(id, seed) >> 11) * 0x1.0p-53;
-  return static_cast<int64_t>(whole) + (place < weight - whole ? 1 : 0);
-}
-
 template <typename T>
 class Loader {
  public:
@@ -152,7 +145,7 @@ class Loader {
       report.dropped[outcome.reason] += lost;
       rejected_.add({*row.file, row.line, outcome.reason, outcome.detail, outcome.id, std::move(row.text)});
     }
-    const int64_t count = copies(weight, outcome.id, seed_);
+    const int64_t count = copies_of(weight, outcome.id, seed_);
     if (count == 0) {
       if (!outcome.items.empty())
         report.dropped["left out by the source's weight"] += static_cast<int64_t>(outcome.items.size());

@@ -1,0 +1,265 @@
+#include "data/filter.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <unordered_map>
+
+#include "data/utf8.h"
+
+namespace fettle::data {
+namespace {
+
+const PhraseMatcher& refusal_signs() {
+  static const PhraseMatcher matcher(
+      {"i cannot",       "i can't",        "i can not",     "i am unable",    "i'm unable",
+       "i am not able",  "i'm not able",   "i won't",       "i will not",     "i'm afraid",
+       "i'm sorry",      "i am sorry",     "i apologize",   "as an ai",       "as a language model",
+       "language model", "my programming", "my guidelines", "not programmed", "lo siento",
+       "no puedo",       "desculpe",       "não posso"});
+  return matcher;
+}
+
+/// The sentence of `text` (lower-cased) that the bytes [begin, end) stand in.
+std::string_view sentence_around(std::string_view text, int64_t begin, int64_t end) {
+  constexpr std::string_view stops = ".!?\n";
+  const auto before =
+      begin > 0 ? text.find_last_of(stops, static_cast<size_t>(begin - 1)) : std::string_view::npos;
+  const auto after = text.find_first_of(stops, static_cast<size_t>(end));
+  const size_t from = before == std::string_view::npos ? 0 : before + 1;
+  return text.substr(from, (after == std::string_view::npos ? text.size() : after) - from);
+}
+
+/// What the phrases found in one row.
+struct Findings {
+  std::map<int32_t, PhraseUse> uses;  ///< of this row alone; rows is 1 where a searched text holds it
+  std::set<int64_t> texts;            ///< indices of searched texts with a hit
+  std::string detail;                 ///< the first hit and its place
+};
+
+bool is_searched(const TextPart& part, const std::vector<std::string>& wanted) {
+  if (wanted.empty()) return part.role == "assistant" || part.role == "text";
+  return std::any_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
+    return name == "all" || name == part.role || name == part.field;
+  });
+}
+
+void look_at(const TextPart& part, bool searched, const PhraseMatcher& matcher, Findings& findings) {
+  std::set<int32_t> seen;
+  std::string lowered;
+  matcher.find(part.text, [&](const PhraseMatcher::Hit& hit) {
+    if (!seen.insert(hit.phrase).second) return;
+    auto& use = findings.uses[hit.phrase];
+    if (part.role == "user") {
+      ++use.user_texts;
+    } else {
+      if (lowered.empty()) lowered = lower_case(part.text);
+      ++use.assistant_texts;
+      use.refusals += refusal_signs().any(sentence_around(lowered, hit.begin, hit.end));
+    }
+    if (!searched) return;
+    use.rows = 1;
+    findings.texts.insert(part.index);
+    if (findings.detail.empty()) {
+      findings.detail =
+          fmt::format("'{}' in {} {}, at byte {}", matcher.phrases()[static_cast<size_t>(hit.phrase)],
+                      part.field, part.index, hit.begin);
+    }
+  });
+}
+
+/// The row's list of turns, which drop_pair and zero_weight change.
+OrderedJson* turns_of(OrderedJson& row) {
+  for (const char* key : {"messages", "conversations", "items"}) {
+    if (row.contains(key) && row[key].is_array()) return &row[key];
+  }
+  return nullptr;
+}
+
+bool is_user(const OrderedJson& turn) {
+  const std::string role = turn.value("role", turn.value("from", ""));
+  return role == "user" || role == "human";
+}
+
+/// Texts are numbered over the row; `system` may stand before the turns.
+size_t first_turn(const std::vector<TextPart>& texts) {
+  size_t first = 0;
+  while (first < texts.size() && texts[first].field == "system") ++first;
+  return first;
+}
+
+void change_turns(const Row& row, const std::vector<TextPart>& texts, const Findings& findings,
+                  FilterOptions::OnPhrase how, Verdict& verdict) {
+  OrderedJson value = parse_row(row);
+  auto* turns = turns_of(value);
+  if (turns == nullptr || turns->size() != texts.size() - first_turn(texts)) {
+    verdict.drop = true;  // prompt and completion, or a pair: there is one exchange, which goes as a whole
+    return;
+  }
+  std::vector<bool> hit(turns->size(), false);
+  for (const int64_t index : findings.texts) {
+    const auto at = static_cast<size_t>(index) - std::min(static_cast<size_t>(index), first_turn(texts));
+    if (at < hit.size()) hit[at] = true;
+  }
+  OrderedJson left = OrderedJson::array();
+  for (size_t i = 0; i < turns->size(); ++i) {
+    if (how == FilterOptions::OnPhrase::zero_weight) {
+      if (hit[i]) (*turns)[i]["weight"] = 0;
+      continue;
+    }
+    const bool question_of_hit = is_user((*turns)[i]) && i + 1 < hit.size() && hit[i + 1];
+    const bool answer_to_hit = !is_user((*turns)[i]) && i > 0 && hit[i - 1] && is_user((*turns)[i - 1]);
+    if (!hit[i] && !question_of_hit && !answer_to_hit) left.push_back((*turns)[i]);
+  }
+  if (how == FilterOptions::OnPhrase::drop_pair) {
+    verdict.drop =
+        std::none_of(left.begin(), left.end(), [](const OrderedJson& turn) { return is_user(turn); });
+    *turns = std::move(left);
+  }
+  if (verdict.drop) return;
+  value.erase("id");
+  OrderedJson with_id{{"id", verdict.id}};
+  with_id.update(value);
+  verdict.rows = {dump_json(with_id)};
+}
+
+class Filter {
+ public:
+  explicit Filter(const FilterOptions& options) : options_(options) {
+    if (!options.phrases.empty()) matcher_.emplace(options.phrases);
+    if ((options.min_tokens > 0 || options.max_tokens > 0) && options.tokenizer == nullptr) {
+      fail_usage("filter: bounds on tokens need a tokenizer");
+    }
+  }
+
+  void judge(Row& row, RowView& view, Verdict& verdict) {
+    const auto drop = [&](std::string reason, std::string detail = "") {
+      verdict.drop = true;
+      verdict.reason = std::move(reason);
+      verdict.detail = std::move(detail);
+    };
+    for (const auto& rule : options_.fields) {
+      const std::string value = view.field(rule.field);
+      if ((value == rule.value) == rule.negate) {
+        return drop(fmt::format("{} is {}'{}'", rule.field, rule.negate ? "" : "not ", rule.value), value);
+      }
+    }
+    const std::string size = check_size(view);
+    if (!size.empty()) return drop(size);
+    if (matcher_) check_phrases(row, view, verdict);
+  }
+
+  OrderedJson phrase_report(int64_t& doubtful_rows) const;
+
+ private:
+  std::string check_size(const RowView& view) const {
+    int64_t turns = 0, characters = 0, tokens = 0;
+    const bool count_tokens = options_.min_tokens > 0 || options_.max_tokens > 0;
+    for (const auto& part : view.texts()) {
+      turns += part.is_turn;
+      characters += count_characters(part.text);
+      if (count_tokens) tokens += static_cast<int64_t>(options_.tokenizer->encode(part.text).size());
+    }
+    const auto outside = [](int64_t value, int64_t low, int64_t high, const char* what) -> std::string {
+      if (value < low) return fmt::format("fewer than {} {}", low, what);
+      if (high > 0 && value > high) return fmt::format("more than {} {}", high, what);
+      return "";
+    };
+    std::string why = outside(turns, options_.min_turns, options_.max_turns, "turns");
+    if (why.empty())
+      why = outside(characters, options_.min_characters, options_.max_characters, "characters");
+    if (why.empty()) why = outside(tokens, options_.min_tokens, options_.max_tokens, "tokens");
+    return why;
+  }
+
+  void check_phrases(Row& row, RowView& view, Verdict& verdict) {
+    Findings findings;
+    for (const auto& part : view.texts())
+      look_at(part, is_searched(part, options_.phrase_fields), *matcher_, findings);
+    if (findings.uses.empty()) return;
+    remember(findings);
+    if (findings.texts.empty()) return;
+    verdict.reason = "phrase";
+    verdict.detail = findings.detail;
+    if (options_.on_phrase == FilterOptions::OnPhrase::drop_row) {
+      verdict.drop = true;
+    } else {
+      change_turns(row, view.texts(), findings, options_.on_phrase, verdict);
+    }
+  }
+
+  void remember(const Findings& findings) {
+    const auto in_row = std::count_if(findings.uses.begin(), findings.uses.end(),
+                                      [](const auto& use) { return use.second.rows > 0; });
+    std::vector<int32_t> removing;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [phrase, use] : findings.uses) {
+      auto& all = uses_[phrase];
+      all.rows += use.rows;
+      all.alone += use.rows > 0 && in_row == 1;
+      all.user_texts += use.user_texts;
+      all.assistant_texts += use.assistant_texts;
+      all.refusals += use.refusals;
+      if (use.rows > 0) removing.push_back(phrase);
+    }
+    if (!removing.empty()) ++combinations_[removing];
+  }
+
+  const FilterOptions& options_;
+  std::optional<PhraseMatcher> matcher_;
+  std::mutex mutex_;
+  std::map<int32_t, PhraseUse> uses_;
+  std::map<std::vector<int32_t>, int64_t> combinations_;  ///< phrases that hit together → rows
+};
+
+OrderedJson Filter::phrase_report(int64_t& doubtful_rows) const {
+  std::vector<std::pair<int32_t, PhraseUse>> sorted(uses_.begin(), uses_.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second.rows > b.second.rows; });
+  OrderedJson list = OrderedJson::array();
+  for (const auto& [phrase, use] : sorted) {
+    list.push_back({{"phrase", options_.phrases[static_cast<size_t>(phrase)]},
+                    {"rows", use.rows},
+                    {"alone", use.alone},
+                    {"user_texts", use.user_texts},
+                    {"assistant_texts", use.assistant_texts},
+                    {"refusals", use.refusals},
+                    {"doubtful", use.doubtful()}});
+  }
+  for (const auto& [phrases, rows] : combinations_) {
+    const bool all_doubtful = std::all_of(phrases.begin(), phrases.end(),
+                                          [&](int32_t phrase) { return uses_.at(phrase).doubtful(); });
+    if (all_doubtful) doubtful_rows += rows;
+  }
+  return list;
+}
+
+}  // namespace
+
+FieldRule FieldRule::parse(const std::string& text) {
+  const size_t equal = text.find('=');
+  if (equal == std::string::npos || equal == 0)
+    fail_usage("'{}' should be FIELD=VALUE or FIELD!=VALUE", text);
+  const bool negate = text[equal - 1] == '!';
+  return {text.substr(0, negate ? equal - 1 : equal), text.substr(equal + 1), negate};
+}
+
+bool PhraseUse::doubtful() const {
+  return 2 * user_texts > user_texts + assistant_texts || 2 * refusals < assistant_texts;
+}
+
+PassReport filter_rows(const PassFiles& files, const FilterOptions& options) {
+  Filter filter(options);
+  auto report = run_pass(
+      "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); });
+  if (!options.phrases.empty()) {
+    int64_t doubtful_rows = 0;
+    report.more["phrases"] = filter.phrase_report(doubtful_rows);
+    report.more["doubtful_rows"] = doubtful_rows;
+  }
+  return report;
+}
+
+}  // namespace fettle::data

@@ -1,0 +1,125 @@
+#include "data/pass.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "data/example.h"
+
+namespace fettle::data {
+namespace {
+
+void judge_row(Row& row, RowView& view, const Judge& judge, Verdict& verdict) {
+  try {
+    view.open(row);
+  } catch (const Error& error) {
+    verdict.drop = true;
+    verdict.reason = "not valid JSON";
+    verdict.detail = error.what();
+    return;
+  }
+  try {
+    verdict.id = view.id();
+    const bool has_id = !verdict.id.empty();
+    if (!has_id) verdict.id = row_id(row, view);
+    judge(row, view, verdict);
+    if (!verdict.drop && verdict.rows.empty()) verdict.rows.push_back(with_id(row, has_id, verdict.id));
+  } catch (const Error& error) {
+    if (error.kind() == Error::Kind::usage) throw;
+    verdict.drop = true;
+    verdict.reason = "does not fit its format";
+    verdict.detail = error.what();
+  }
+}
+
+}  // namespace
+
+std::string row_id(const Row& row, const RowView& view) {
+  std::string own = view.id();
+  if (!own.empty()) return own;
+  try {
+    return example_from_row(parse_row(row), Format::automatic, {}, row.where()).id;
+  } catch (const Error&) {
+    return hash_hex(row.text).substr(0, 16);
+  }
+}
+
+OrderedJson to_json(const PassReport& report) {
+  OrderedJson json{{"verb", report.verb},
+                   {"in", report.in},
+                   {"out", report.out},
+                   {"reasons", report.reasons},
+                   {"repaired", report.repaired},
+                   {"bytes", report.read.bytes},
+                   {"formats", report.read.formats},
+                   {"inputs", report.read.files},
+                   {"output", report.files.output.string()}};
+  if (!report.files.rejected.empty()) json["rejected"] = report.files.rejected.string();
+  json.update(report.more);
+  return json;
+}
+
+std::string to_text(const PassReport& report) {
+  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out,
+                                 report.in - report.out);
+  std::vector<std::pair<int64_t, std::string>> reasons;
+  for (const auto& [reason, count] : report.reasons) reasons.emplace_back(-count, reason);
+  std::sort(reasons.begin(), reasons.end());
+  for (const auto& [count, reason] : reasons) text += fmt::format("{:>10}  {}\n", -count, reason);
+  if (report.repaired > 0)
+    text += fmt::format("{:>10}  rows repaired (invalid UTF-8 or JSON that only Python writes)\n",
+                        report.repaired);
+  return text;
+}
+
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
+                    const Settle& settle) {
+  PassReport report;
+  report.verb = verb;
+  report.files = files;
+  auto rejected = files.rejected.empty() ? std::make_unique<RejectedRows>()
+                                         : std::make_unique<RejectedRows>(files.rejected);
+  RowReader reader(files.inputs, *rejected);
+  RowWriter writer(files.output);
+  Progress progress(verb, 0, "rows");
+  std::vector<Row> batch;
+  while (reader.next(batch)) {
+    throw_if_interrupted();
+    std::vector<Verdict> verdicts(batch.size());
+    std::vector<uint8_t> repaired(batch.size(), 0);
+    parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
+      RowView view;
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        judge_row(batch[i], view, judge, verdicts[i]);
+        repaired[i] = view.repaired();
+      }
+    });
+    for (size_t i = 0; i < batch.size(); ++i) {
+      auto& verdict = verdicts[i];
+      if (settle && !verdict.drop) settle(batch[i], verdict);
+      report.repaired += repaired[i];
+      if (verdict.drop) {
+        rejected->add({*batch[i].file, batch[i].line, verdict.reason, verdict.detail, verdict.id,
+                       std::move(batch[i].text)});
+        continue;
+      }
+      ++report.out;
+      if (verdict.elsewhere) continue;
+      for (const auto& row : verdict.rows) writer.write_text(row);
+    }
+    report.in += static_cast<int64_t>(batch.size());
+    progress.advance(batch.size());
+  }
+  writer.commit();
+  rejected->commit();
+  report.read = reader.report();
+  report.in += report.read.rejected;
+  report.repaired += report.read.repaired;
+  report.reasons = rejected->by_reason();
+  return report;
+}
+
+}  // namespace fettle::data

@@ -1,0 +1,54 @@
+#pragma once
+// What every verb of `fettle data` shares: rows in, rows out, and a record of everything that was dropped.
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/reader.h"
+#include "data/row_view.h"
+
+namespace fettle::data {
+
+struct PassFiles {
+  std::vector<std::string> inputs;
+  fs::path output;    ///< "-" is standard output
+  fs::path rejected;  ///< empty: rejected rows are counted only
+};
+
+/// in = out + the sum of reasons, broken rows included.
+struct PassReport {
+  std::string verb;
+  int64_t in = 0, out = 0, repaired = 0;
+  std::map<std::string, int64_t> reasons;
+  PassFiles files;
+  ReadReport read;
+  OrderedJson more = OrderedJson::object();  ///< the verb's own figures
+};
+OrderedJson to_json(const PassReport& report);
+/// A few lines for a person: counts, reasons by size.
+std::string to_text(const PassReport& report);
+
+/// What a verb makes of one row. `rows` are the JSON texts to write instead of it; empty with an empty
+/// reason: the row as it is, with its id.
+struct Verdict {
+  std::string reason, detail, id;
+  std::vector<std::string> rows;
+  bool drop = false;
+  bool elsewhere = false;  ///< kept, but the verb has written it itself
+  double place = 0;        ///< for the second look of a verb that draws
+};
+
+/// Judges rows in parallel (`judge` must be thread-safe; its RowView holds the row, parsed), then, in the
+/// rows' order, takes a second look that may keep state (`settle` may be empty). The output is the same for
+/// any number of threads. A row without an id gets the one that example_from_row makes, or a hash of its text
+/// when it is of no known format.
+using Judge = std::function<void(Row& row, RowView& view, Verdict& verdict)>;
+using Settle = std::function<void(const Row& row, Verdict& verdict)>;
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
+                    const Settle& settle = {});
+
+/// The id of a row by the rule above.
+std::string row_id(const Row& row, const RowView& view);
+
+}  // namespace fettle::data

@@ -1,0 +1,110 @@
+#include "data/show.h"
+
+#include "data/utf8.h"
+
+namespace fettle::data {
+namespace {
+
+constexpr const char* bold = "\x1b[1m";
+constexpr const char* plain = "\x1b[0m";
+
+const char* colour_of(const std::string& role) {
+  if (role == "user") return "\x1b[36m";
+  if (role == "assistant") return "\x1b[32m";
+  if (role == "system") return "\x1b[35m";
+  return "\x1b[33m";
+}
+
+/// Data may hold escape sequences; a terminal must not obey them.
+std::string harmless(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<uint8_t>(c);
+    if ((byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7F) {
+      shown += fmt::format("\\x{:02x}", byte);
+    } else {
+      shown += c;
+    }
+  }
+  return shown;
+}
+
+std::string turn(const std::string& role, const std::string& content, const std::string& note, bool colour) {
+  const std::string head = role + (note.empty() ? "" : " " + note);
+  if (!colour) return fmt::format("[{}]\n{}\n", head, harmless(content));
+  return fmt::format("{}{}{}{}\n{}\n", bold, colour_of(role), head, plain, harmless(content));
+}
+
+std::string show_content(const Content& content, const char* role, const std::string& note, bool colour) {
+  if (!content.is_chat) return content.text.empty() ? "" : turn(role, content.text, note, colour);
+  std::string text;
+  for (const auto& message : content.messages) {
+    std::string more = note;
+    if (message.weight != 1.0) more += fmt::format("{}weight {}", more.empty() ? "" : ", ", message.weight);
+    text += turn(message.role, message.content, more, colour);
+  }
+  return text;
+}
+
+const char* kind_name(Example::Kind kind) {
+  switch (kind) {
+    case Example::Kind::text:
+      return "text";
+    case Example::Kind::conversation:
+      return "conversation";
+    case Example::Kind::completion:
+      return "prompt and completion";
+    case Example::Kind::pair:
+      return "preference pair";
+    case Example::Kind::judged:
+      return "judged answer";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string show_example(const Example& example, bool colour) {
+  std::string head = fmt::format("id {} · {}", harmless(example.id), kind_name(example.kind));
+  if (example.weight != 1.0) head += fmt::format(" · weight {}", example.weight);
+  if (!example.class_label.empty()) head += " · class " + harmless(example.class_label);
+  std::string text = (colour ? bold + head + plain : head) + "\n";
+  text += show_content(example.prompt, "user", "", colour);
+  const bool pair = example.kind == Example::Kind::pair, judged = example.kind == Example::Kind::judged;
+  const std::string note = pair     ? "(chosen)"
+                           : judged ? (example.desirable ? "(desirable)" : "(undesirable)")
+                                    : "";
+  text += show_content(example.completion, example.kind == Example::Kind::text ? "text" : "assistant", note,
+                       colour);
+  if (pair) text += show_content(example.rejected, "assistant", "(rejected)", colour);
+  return text;
+}
+
+std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
+  std::string text, run;
+  float weight = 0;
+  // Tokens may cut a character, so neighbours with one weight are decoded together.
+  const auto flush = [&] {
+    if (run.empty()) return;
+    std::string shown = harmless(replace_invalid_utf8(run));
+    for (size_t at = 0; (at = shown.find('\n', at)) != std::string::npos; at += 4)
+      shown.insert(at, "\xE2\x8F\x8E");
+    const std::string note = weight == 0 || weight == 1 ? "" : fmt::format("{{{}}}", weight);
+    if (weight == 0) {
+      text += colour ? "\x1b[2m" + shown + plain : shown;
+    } else {
+      text += colour ? "\x1b[4;32m" + shown + plain + note : "«" + shown + "»" + note;
+    }
+    run.clear();
+  };
+  for (size_t t = 0; t < sequence.ids.size(); ++t) {
+    if (sequence.weights[t] != weight) flush();
+    weight = sequence.weights[t];
+    run += tokenizer.is_special(sequence.ids[t]) ? tokenizer.token(sequence.ids[t])
+                                                 : tokenizer.bytes(sequence.ids[t]);
+  }
+  flush();
+  return text + fmt::format("\n{} tokens, {} learnt from\n", sequence.length(), sequence.supervised());
+}
+
+}  // namespace fettle::data

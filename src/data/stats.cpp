@@ -1,0 +1,194 @@
+#include "data/stats.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <unordered_set>
+
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "data/example.h"
+#include "data/utf8.h"
+
+namespace fettle::data {
+namespace {
+
+struct Look {
+  std::string format;
+  int64_t turns = 0, characters = 0, tokens = 0;
+  uint64_t text_hash = 0;
+  bool has_id = false, readable = false, repaired = false;
+  std::vector<std::pair<std::string, int64_t>> roles;  ///< role and characters of each text
+  std::vector<std::string> groups;
+};
+
+Look look_at(Row& row, RowView& view, const StatsOptions& options) {
+  Look look;
+  try {
+    view.open(row);
+    look.readable = true;
+  } catch (const Error&) {
+    return look;
+  }
+  look.repaired = view.repaired();
+  look.has_id = !view.id().empty();
+  try {
+    look.format = format_name(detect_format(parse_row(row), {}, row.where()));
+  } catch (const Error&) {
+    look.format = "unknown";
+  }
+  Hasher hasher;
+  for (const auto& part : view.texts()) {
+    const int64_t characters = count_characters(part.text);
+    look.turns += part.is_turn;
+    look.characters += characters;
+    look.roles.emplace_back(part.role, characters);
+    if (options.tokenizer != nullptr)
+      look.tokens += static_cast<int64_t>(options.tokenizer->encode(part.text).size());
+    hasher.add(part.text);
+  }
+  look.text_hash = std::stoull(hasher.hex().substr(0, 16), nullptr, 16);
+  for (const auto& field : options.group_by) look.groups.push_back(view.field(field));
+  return look;
+}
+
+/// Values of a field beyond this many different ones are counted together.
+constexpr size_t most_groups = 1000;
+
+OrderedJson distribution_json(const Distribution& d) {
+  return {{"count", d.count}, {"total", d.total}, {"mean", d.mean},     {"least", d.least},
+          {"p5", d.p5},       {"p25", d.p25},     {"median", d.median}, {"p75", d.p75},
+          {"p95", d.p95},     {"p99", d.p99},     {"most", d.most},     {"histogram", d.histogram}};
+}
+
+std::string line_of(const std::string& name, const Distribution& d) {
+  return fmt::format("{:<24}{:>12}{:>10.1f}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}\n", name, d.total, d.mean, d.least,
+                     d.p5, d.median, d.p95, d.p99, d.most);
+}
+
+}  // namespace
+
+Distribution Distribution::of(std::vector<int64_t> values) {
+  Distribution d;
+  if (values.empty()) return d;
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) {
+    const auto rank =
+        static_cast<size_t>(std::max(1.0, std::ceil(share * static_cast<double>(values.size()))));
+    return values[std::min(rank, values.size()) - 1];
+  };
+  d.count = static_cast<int64_t>(values.size());
+  std::map<int64_t, int64_t> bins;
+  for (const int64_t value : values) {
+    d.total += value;
+    ++bins[value <= 0 ? 0 : static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(value)))];
+  }
+  d.histogram.assign(bins.begin(), bins.end());
+  d.mean = static_cast<double>(d.total) / static_cast<double>(d.count);
+  d.least = values.front();
+  d.most = values.back();
+  d.p5 = at(0.05);
+  d.p25 = at(0.25);
+  d.median = at(0.5);
+  d.p75 = at(0.75);
+  d.p95 = at(0.95);
+  d.p99 = at(0.99);
+  return d;
+}
+
+StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOptions& options) {
+  StatsReport report;
+  RejectedRows rejected;
+  RowReader reader(inputs, rejected);
+  Progress progress("stats", 0, "rows");
+  std::vector<int64_t> turns, characters, tokens;
+  std::map<std::string, std::vector<int64_t>> role_characters;
+  std::unordered_set<uint64_t> seen;
+  std::vector<Row> batch;
+  while (reader.next(batch)) {
+    throw_if_interrupted();
+    std::vector<Look> looks(batch.size());
+    parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
+      RowView view;
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+        looks[i] = look_at(batch[i], view, options);
+    });
+    for (auto& look : looks) {
+      if (!look.readable) {
+        ++report.rejected;
+        continue;
+      }
+      ++report.rows;
+      report.repaired += look.repaired;
+      report.without_id += !look.has_id;
+      report.equal_texts += !look.roles.empty() && !seen.insert(look.text_hash).second;
+      ++report.formats[look.format];
+      turns.push_back(look.turns);
+      characters.push_back(look.characters);
+      if (options.tokenizer != nullptr) tokens.push_back(look.tokens);
+      for (const auto& [role, length] : look.roles) {
+        ++report.roles[role];
+        role_characters[role].push_back(length);
+      }
+      for (size_t i = 0; i < look.groups.size(); ++i) {
+        if (look.groups[i].empty()) continue;
+        auto& counts = report.groups[options.group_by[i]];
+        ++counts[counts.size() < most_groups || counts.contains(look.groups[i]) ? look.groups[i]
+                                                                                : "(others)"];
+      }
+    }
+    progress.advance(batch.size());
+  }
+  report.turns = Distribution::of(std::move(turns));
+  report.characters = Distribution::of(std::move(characters));
+  report.tokens = Distribution::of(std::move(tokens));
+  for (auto& [role, lengths] : role_characters)
+    report.role_characters[role] = Distribution::of(std::move(lengths));
+  report.read = reader.report();
+  report.rejected += report.read.rejected;
+  report.repaired += report.read.repaired;
+  return report;
+}
+
+OrderedJson to_json(const StatsReport& report) {
+  OrderedJson json{{"rows", report.rows},
+                   {"rejected", report.rejected},
+                   {"repaired", report.repaired},
+                   {"without_id", report.without_id},
+                   {"equal_texts", report.equal_texts},
+                   {"bytes", report.read.bytes},
+                   {"files", report.read.files},
+                   {"formats", report.formats},
+                   {"roles", report.roles},
+                   {"groups", report.groups},
+                   {"turns", distribution_json(report.turns)},
+                   {"characters", distribution_json(report.characters)}};
+  if (report.tokens.count > 0) json["tokens"] = distribution_json(report.tokens);
+  for (const auto& [role, d] : report.role_characters) json["role_characters"][role] = distribution_json(d);
+  return json;
+}
+
+std::string to_text(const StatsReport& report) {
+  std::string text = fmt::format("{} rows, {} rejected, {} repaired, {} repeat the texts of another\n",
+                                 report.rows, report.rejected, report.repaired, report.equal_texts);
+  for (const auto& [format, count] : report.formats)
+    text += fmt::format("  format {:<17}{:>12}\n", format, count);
+  text += fmt::format("\n{:<24}{:>12}{:>10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}\n", "per row", "total", "mean",
+                      "least", "5 %", "median", "95 %", "99 %", "most");
+  text += line_of("turns", report.turns) + line_of("characters", report.characters);
+  if (report.tokens.count > 0) text += line_of("tokens", report.tokens);
+  for (const auto& [role, d] : report.role_characters) text += line_of("characters of " + role, d);
+  for (const auto& [field, counts] : report.groups) {
+    text += fmt::format("\n{}\n", field);
+    std::vector<std::pair<int64_t, std::string>> sorted;
+    for (const auto& [value, count] : counts) sorted.emplace_back(-count, value);
+    std::sort(sorted.begin(), sorted.end());
+    for (size_t i = 0; i < sorted.size() && i < 20; ++i)
+      text += fmt::format("{:>10}  {}\n", -sorted[i].first, sorted[i].second);
+  }
+  return text;
+}
+
+}  // namespace fettle::data
