@@ -79,6 +79,14 @@ Safetensors open_folder_weights(const fs::path& folder) {
   fail(folder.string(), "has no {} and no {}; {}", weights_name, index_name, weights_hint(folder));
 }
 
+/// A lying number of layers must not make the list of what to look for longer than any file.
+void check_layers(const ModelConfig& config, const TensorSet& tensors, std::string_view where) {
+  if (static_cast<size_t>(config.layers) > tensors.all().size()) {
+    fail(where, "has {} tensors, too few for the {} layers of its config", tensors.all().size(),
+         config.layers);
+  }
+}
+
 LoadedModel load_hf(const fs::path& folder, const LoadOptions& options) {
   LoadedModel model;
   model.format = ModelFormat::hf;
@@ -91,11 +99,14 @@ LoadedModel load_hf(const fs::path& folder, const LoadOptions& options) {
   }
   if (options.weights) {
     const Safetensors weights = open_folder_weights(folder);
+    check_layers(model.config, weights.tensors, weights.where);
     model.parameters = read_weights(hf_weights(model.config), weights.tensors, weights.where);
   }
   if (options.tokenizer.empty() && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
   return model;
 }
+
+}  // namespace
 
 ModelConfig gguf_config(const Gguf& gguf) {
   const Json metadata = gguf.scalars();
@@ -112,8 +123,11 @@ ModelConfig gguf_config(const Gguf& gguf) {
     apply_gguf_rope_factors(config, {static_cast<const float*>(view.data), static_cast<size_t>(view.size())},
                             gguf.where);
   }
+  check_layers(config, gguf.tensors, gguf.where);
   return config;
 }
+
+namespace {
 
 LoadedModel load_gguf(const fs::path& file, const LoadOptions& options) {
   LoadedModel model;

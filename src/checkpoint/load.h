@@ -17,6 +17,8 @@
 
 namespace fettle {
 
+struct Gguf;
+
 enum class ModelFormat : uint8_t { hf, gguf, llama2c };
 std::string_view format_name(ModelFormat format);
 
@@ -54,6 +56,9 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options = {});
 
 /// What `path` looks like, without opening more than it must; none when it is no model.
 std::optional<ModelFormat> detect_format(const fs::path& path);
+
+/// The config that a GGUF's metadata and tensors describe. Throws Error as load_model does.
+ModelConfig gguf_config(const Gguf& gguf);
 
 /// Whether `path` is a PEFT adapter's folder.
 bool is_adapter_folder(const fs::path& path);

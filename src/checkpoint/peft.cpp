@@ -41,7 +41,8 @@ void check_supported(const Json& config, std::string_view where) {
   if (bias != "none")
     fail(where, "bias is '{}': trained biases are not supported; merge the adapter with peft first", bias);
   for (const char* key : {"modules_to_save", "use_dora", "lora_bias", "layer_replication", "use_qalora",
-                          "trainable_token_indices", "target_parameters", "alora_invocation_tokens"}) {
+                          "trainable_token_indices", "target_parameters", "alora_invocation_tokens",
+                          "use_bdlora", "kasa_config", "arrow_config", "monteclora_config"}) {
     if (!is_off(config, key)) {
       fail(where, "key '{}' is set ({}): fettle has no arithmetic for it; merge the adapter with peft first",
            key, config[key].dump().substr(0, 60));
@@ -289,14 +290,19 @@ Adapter read_adapter(const fs::path& folder, const ModelConfig& model) {
   if (!fs::exists(folder / config_name))
     fail(folder.string(), "has no {}: it is no PEFT adapter", config_name);
   const std::string where = (folder / config_name).string();
-  const PeftSettings settings = read_settings(read_json(folder / config_name), where);
+  const Json config = read_json(folder / config_name);
   if (!fs::exists(folder / weights_name)) {
     fail(folder.string(), "has no {}{}", weights_name,
          fs::exists(folder / "adapter_model.bin")
              ? "; adapter_model.bin is a Python pickle, save it as safetensors with peft"
              : "");
   }
-  const Safetensors file = open_safetensors(folder / weights_name);
+  return parse_adapter(config, open_safetensors(folder / weights_name), model, where);
+}
+
+Adapter parse_adapter(const Json& json, const Safetensors& file, const ModelConfig& model,
+                      std::string_view where) {
+  const PeftSettings settings = read_settings(json, where);
   AdapterConfig everything;
   everything.targets = {"all-linear"};
   const std::vector<AdapterEntry> entries = adapter_entries(model, everything);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/safetensors.h"
 #include "model/adapter.h"
 #include "model/config.h"
 #include "tensor/dtype.h"
@@ -16,6 +17,10 @@ namespace fettle {
 /// arithmetic for (other PEFT types, DoRA, modules_to_save, trained biases, …), for tensors that are missing,
 /// of the wrong shape or match no module of the model.
 Adapter read_adapter(const fs::path& folder, const ModelConfig& model);
+
+/// The same from the parsed adapter_config.json (`where` names it) and the weights.
+Adapter parse_adapter(const Json& config, const Safetensors& weights, const ModelConfig& model,
+                      std::string_view where);
 
 /// base_model_name_or_path of an adapter's folder, empty when it names none.
 std::string adapter_base_model(const fs::path& folder);

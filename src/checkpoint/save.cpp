@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "checkpoint/llama2c.h"
 #include "checkpoint/safetensors.h"
@@ -39,6 +40,21 @@ std::string_view torch_name(DType dtype) {
   }
 }
 
+/// 1e-05 rather than 9.999999747378752e-06: the shortest number that is the same float.
+Json tidy(const Json& value) {
+  if (value.is_structured()) {
+    Json result = value;
+    for (Json& item : result) item = tidy(item);
+    return result;
+  }
+  if (!value.is_number_float()) return value;
+  const auto number = value.get<double>();
+  const auto rounded = static_cast<float>(number);
+  return static_cast<double>(rounded) == number && std::isfinite(number)
+             ? Json(std::stod(fmt::format("{}", rounded)))
+             : value;
+}
+
 OrderedJson folder_config(const ModelToSave& model, DType dtype) {
   Json config = config_to_hf(*model.config);
   config["dtype"] = config["torch_dtype"] = torch_name(dtype);
@@ -47,7 +63,7 @@ OrderedJson folder_config(const ModelToSave& model, DType dtype) {
     if (!dropped && !config.contains(key)) config[key] = value;
   }
   OrderedJson ordered = {{"architectures", config["architectures"]}, {"model_type", config["model_type"]}};
-  for (const auto& [key, value] : config.items()) ordered[key] = value;
+  for (const auto& [key, value] : config.items()) ordered[key] = tidy(value);
   return ordered;
 }
 
