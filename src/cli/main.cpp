@@ -21,6 +21,7 @@ void add_commands(CLI::App& app) {
   add_chat_command(app);
   add_score_command(app);
   add_tokenize_command(app);
+  add_data_command(app);
   add_export_command(app);
   add_diff_command(app);
 }
