@@ -2,7 +2,11 @@
 include(GNUInstallDirs)
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
-find_package(dnnl REQUIRED)
+# Debian's dnnl-config.cmake asks for the OpenCL headers, which its package does not bring and the processor engine does not use.
+find_path(dnnl_include dnnl.hpp REQUIRED)
+find_library(dnnl_library dnnl REQUIRED)
+add_library(DNNL::dnnl SHARED IMPORTED)
+set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${dnnl_library} INTERFACE_INCLUDE_DIRECTORIES ${dnnl_include})
 find_package(hwy REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
+#include "base/log.h"
 #include "checkpoint/llama2c.h"
 #include "checkpoint/safetensors.h"
 #include "model/families/families.h"
@@ -130,11 +132,21 @@ void save_hf(const fs::path& folder, const ModelToSave& model, DType dtype, int6
 }
 
 void save_llama2c(const fs::path& file, const ModelToSave& model) {
+  std::optional<GgufVocabulary> vocabulary;
+  try {
+    if (model.tokenizer != nullptr) vocabulary = model.tokenizer->to_gguf();
+  } catch (const Error& error) {
+    log_warning("no tokenizer.bin is written: {}", error.what());
+  }
   write_llama2c(file, *model.config, model.weights);
-  if (model.tokenizer == nullptr) return;
-  const GgufVocabulary vocabulary = model.tokenizer->to_gguf();
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
-  if (vocabulary.model == "llama") write_llama2c_tokenizer(folder / "tokenizer.bin", vocabulary);
+  if (vocabulary && vocabulary->model == "llama") {
+    write_llama2c_tokenizer(folder / "tokenizer.bin", *vocabulary);
+  } else if (vocabulary) {
+    log_warning(
+        "no tokenizer.bin is written: llama2.c reads SentencePiece tokenizers alone, this one is '{}'",
+        vocabulary->model);
+  }
 }
 
 }  // namespace fettle

@@ -1,6 +1,5 @@
 // Writing GGUF: which tensor gets which type, and the metadata that llama.cpp asks for.
-#include <cmath>
-
+#include "base/log.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/save.h"
 #include "kernels/quant.h"
@@ -123,6 +122,13 @@ GgufVocabulary padded_vocabulary(const ModelToSave& model) {
 
 void save_gguf(const fs::path& file, const ModelToSave& model, DType dtype) {
   GgufMetadata metadata = metadata_of(model, dtype);
+  if (model.config->sliding_window > 0 && model.config->sliding_window < model.config->context_length) {
+    log_warning(
+        "{}: llama.cpp attends over the whole context where this model has a window of {} tokens; longer "
+        "texts come out "
+        "differently there",
+        file.string(), model.config->sliding_window);
+  }
   if (model.tokenizer == nullptr)
     fail(file.string(), "the model has no tokenizer, which a GGUF must hold; give one with --tokenizer");
   add_vocabulary(metadata, padded_vocabulary(model));

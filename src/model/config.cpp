@@ -98,7 +98,12 @@ void ModelConfig::validate(std::string_view where) const {
          heads, kv_heads);
   }
   constexpr int64_t limit = std::numeric_limits<int32_t>::max();
-  if (int64_t{heads} * head_dim > limit) fail(where, "{} heads of {} columns are too many", heads, head_dim);
+  // So that no product of sizes below overflows 64 bits, whatever a file claims.
+  constexpr int64_t widest = int64_t{1} << 22;
+  for (const int64_t width : {int64_t{hidden_size}, int64_t{intermediate_size}, int64_t{heads} * head_dim}) {
+    if (width > widest)
+      fail(where, "a layer of {} columns is too wide; at most {} are supported", width, widest);
+  }
   if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
   if (layers > 10000) fail(where, "{} layers are too many", layers);
   require_finite(where, "the norm's epsilon", norm_eps, true);
@@ -109,6 +114,8 @@ void ModelConfig::validate(std::string_view where) const {
   if (sliding_window < 0) fail(where, "sliding_window must not be negative, got {}", sliding_window);
   if (position == PositionKind::rope) validate_rope(*this, where);
   if (position == PositionKind::alibi) require_finite(where, "alibi_bias_max", alibi_max_bias, false);
+  if (clip_qkv > 0.0F && position == PositionKind::rope)
+    fail(where, "clip_qkv together with RoPE is not supported");
   if (tied_embeddings && head_bias) fail(where, "a head tied to the embeddings cannot have a bias");
 }
 

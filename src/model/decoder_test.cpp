@@ -352,6 +352,110 @@ TEST(Decoder, ThePlanIsWhatARunTakes) {
   decoder.backward(batch, test::random_weights(batch.labels.size(), 3));
 }
 
+TEST(Decoder, CpuEqualsReferenceAndRecomputationChangesNoBit) {
+  const auto reference = make_reference_backend();
+  const auto cpu = make_cpu_backend();
+  for (const Variant& variant : variants()) {
+    SCOPED_TRACE(variant.name);
+    Model model(config_of(variant));
+    const Batch batch = test::mixed_batch(model.config.vocab_size);
+    const std::vector<float> dlogp = test::random_weights(batch.labels.size(), 3);
+    const auto run = [&](Backend& backend, DecoderOptions options) {
+      Decoder decoder(model.config, model.parameters, backend, options);
+      test::zero_gradients(model.parameters);
+      std::vector<float> result(batch.labels.size());
+      decoder.forward(batch, {});
+      decoder.backward(batch, dlogp, result);
+      const std::vector<float> gradients = all_gradients(model.parameters);
+      result.insert(result.end(), gradients.begin(), gradients.end());
+      return result;
+    };
+    const std::vector<float> expected = run(*reference, {});
+    const std::vector<float> found = run(*cpu, {});
+    for (size_t i = 0; i < found.size(); ++i) {
+      ASSERT_NEAR(found[i], expected[i], 2e-4F * std::abs(expected[i]) + 5e-4F) << i;
+    }
+    EXPECT_EQ(found, run(*cpu, {.recompute = Recompute::block}));
+  }
+}
+
+TEST(Decoder, Bf16ProductsReadFreshRoundedWeights) {
+  const auto cpu = make_cpu_backend();
+  if (!cpu->has_bf16()) GTEST_SKIP() << "skipped: no bf16 products on this machine";
+  ModelConfig config = test::tiny_config();
+  config.hidden_size = config.intermediate_size = 64;
+  config.head_dim = 32;
+  Model model(config);
+  for (const auto& parameter : model.parameters.all()) {
+    if (parameter->value.rows == 1) continue;
+    for (float& value : parameter->value.flat<float>()) value *= 0.4F;
+  }
+  const Batch batch = test::mixed_batch(config.vocab_size);
+  const std::vector<float> dlogp = test::random_weights(batch.labels.size(), 3);
+  std::vector<float> exact(batch.labels.size()), rounded(exact.size()), changed(exact.size()),
+      fresh(exact.size());
+  {
+    Decoder decoder(config, model.parameters, *cpu);
+    decoder.score(batch, exact);
+  }
+  {
+    Decoder decoder(config, model.parameters, *cpu, {.product = Product::bf16});
+    EXPECT_FALSE(model.parameters.find("layers.0.q.weight")->bf16.empty());
+    EXPECT_TRUE(model.parameters.find("norm.weight")->bf16.empty());
+    decoder.forward(batch, rounded);
+    test::zero_gradients(model.parameters);
+    decoder.backward(batch, dlogp);
+    for (float& value : model.parameters.find("layers.1.up.weight")->value.flat<float>()) value *= 1.5F;
+    decoder.weights_changed();
+    decoder.score(batch, changed);
+  }
+  EXPECT_TRUE(model.parameters.find("layers.0.q.weight")->bf16.empty());
+  Decoder decoder(config, model.parameters, *cpu, {.product = Product::bf16});
+  decoder.score(batch, fresh);
+  EXPECT_EQ(changed, fresh);
+  EXPECT_NE(rounded, exact);
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 0.1F);
+}
+
+TEST(Decoder, FrozenWeightsOfAnyStoredType) {
+  const auto backend = make_reference_backend();
+  ModelConfig config = test::tiny_config();
+  config.hidden_size = config.intermediate_size = 32;
+  config.head_dim = 16;
+  const Batch batch = test::mixed_batch(config.vocab_size);
+  for (const DType dtype : {DType::f16, DType::bf16, DType::q8_0, DType::q4_1}) {
+    SCOPED_TRACE(dtype_name(dtype));
+    Model model(config);
+    Model::freeze(model.parameters);
+    std::vector<std::unique_ptr<Buffer>> buffers;
+    for (const auto& parameter : model.parameters.all()) {
+      // Files keep norms in f32 beside quantised matrices, and in the same type beside f16 ones.
+      if (parameter->value.rows == 1 && is_quantized(dtype)) continue;
+      const Tensor from = parameter->value;
+      buffers.push_back(std::make_unique<Buffer>(from.rows * row_bytes(dtype, from.cols)));
+      parameter->value = Tensor(buffers.back()->data(), dtype, from.rows, from.cols);
+      backend->copy(parameter->value, from);
+    }
+    Adapter adapter = make_adapter(config, {.rank = 2}, 3);
+    test::randomise(adapter.parameters, 4);
+    Parameters gradients;
+    Model::attach(adapter.parameters, gradients);
+    const auto run = [&](Parameters& weights) {
+      Decoder decoder(config, weights, *backend);
+      decoder.set_adapters({{&adapter}});
+      test::zero_gradients(adapter.parameters);
+      std::vector<float> logp(batch.labels.size());
+      decoder.forward(batch, logp);
+      decoder.backward(batch, test::random_weights(logp.size(), 3));
+      const std::vector<float> all = all_gradients(adapter.parameters);
+      logp.insert(logp.end(), all.begin(), all.end());
+      return logp;
+    };
+    Parameters unpacked = to_f32(model.parameters);
+    EXPECT_EQ(run(model.parameters), run(unpacked));
+  }
+}
+
 TEST(Decoder, MissingAndMisshapenWeightsAreNamed) {
   const auto backend = make_reference_backend();
   Model model(test::tiny_config());

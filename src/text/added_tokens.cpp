@@ -104,15 +104,11 @@ std::vector<Fragment> TokenFinder::find(std::string_view text, const SpecialRule
   return fragments;
 }
 
-void AddedTokens::add(const AddedToken& token,
-                      const std::function<std::string(const std::string&)>& normalize) {
-  by_id_[token.id] = token;
+void AddedTokens::add(AddedToken token, const std::function<std::string(const std::string&)>& normalize) {
+  token.spelled = token.normalized && normalize ? normalize(token.content) : token.content;
   by_content_[token.content] = token.id;
-  if (token.normalized) {
-    normalized_.add(normalize ? normalize(token.content) : token.content, token);
-  } else {
-    raw_.add(token.content, token);
-  }
+  (token.normalized ? normalized_ : raw_).add(token.spelled, token);
+  by_id_[token.id] = std::move(token);
 }
 
 const AddedToken* AddedTokens::by_id(int32_t id) const {

@@ -14,6 +14,7 @@ namespace fettle {
 struct AddedToken {
   int32_t id = -1;
   std::string content;
+  std::string spelled;       ///< what decoding writes: the content, normalized when `normalized`
   bool special = false;      ///< written by templates; inside a user's text it is text unless asked for
   bool normalized = false;   ///< searched for after normalization, else before
   bool lstrip = false;       ///< swallows the whitespace before it
@@ -56,7 +57,7 @@ class TokenFinder {
 class AddedTokens {
  public:
   /// `normalize` gives the spelling to search for when the token is `normalized`.
-  void add(const AddedToken& token, const std::function<std::string(const std::string&)>& normalize);
+  void add(AddedToken token, const std::function<std::string(const std::string&)>& normalize);
   const TokenFinder& raw() const { return raw_; }
   const TokenFinder& normalized() const { return normalized_; }
   const AddedToken* by_id(int32_t id) const;

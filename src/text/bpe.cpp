@@ -37,6 +37,11 @@ Bpe::Bpe(Vocabulary vocabulary, MergeTable merges, BpeOptions options)
   }
   for (size_t code = 0; code < 128; ++code)
     ascii_[code] = vocabulary_.find(std::string(1, static_cast<char>(code)));
+  for (const int32_t id : options_.frozen) {
+    AddedToken token;
+    token.id = id;
+    frozen_.add(vocabulary_.token(id), token);
+  }
   find_cuts();
 }
 
@@ -188,6 +193,18 @@ void Bpe::encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) 
 }
 
 void Bpe::encode(std::string_view word, uint32_t begin, TokenSink& sink) const {
+  if (frozen_.empty()) return encode_unfrozen(word, begin, sink);
+  for (const Fragment& fragment : frozen_.find(word, {})) {
+    if (fragment.id >= 0) {
+      sink.put(fragment.id, begin + fragment.begin);
+    } else {
+      encode_unfrozen(word.substr(fragment.begin, fragment.end - fragment.begin), begin + fragment.begin,
+                      sink);
+    }
+  }
+}
+
+void Bpe::encode_unfrozen(std::string_view word, uint32_t begin, TokenSink& sink) const {
   if (!can_cut_) {
     if (!word.empty()) encode_cached(word, begin, sink);
     return;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "text/added_tokens.h"
 #include "text/bpe_merge.h"
 #include "text/token_model.h"
 #include "text/word_cache.h"
@@ -22,6 +23,9 @@ struct BpeOptions {
   /// Cut a word before each "▁" that no token has inside after that character. The ids stay the same, since
   /// no merge could cross the cut; it makes words short where a whole text is one word, as in Llama 2.
   bool cut_at_spaces = false;
+  /// Tokens that are found in a word first and never merge with their neighbours (SentencePiece's
+  /// user-defined pieces).
+  std::vector<int32_t> frozen;
 };
 
 class Bpe final : public TokenModel {
@@ -36,11 +40,13 @@ class Bpe final : public TokenModel {
   bool start_bytes(std::string_view word, std::vector<Symbol>& symbols) const;
   bool start_characters(std::string_view word, std::vector<Symbol>& symbols) const;
   int32_t find_character(std::string_view character, bool first, bool last) const;
+  void encode_unfrozen(std::string_view word, uint32_t begin, TokenSink& sink) const;
   void encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) const;
   void find_cuts();
 
   MergeTable merges_;
   BpeOptions options_;
+  TokenFinder frozen_;
   uint32_t serial_;
   std::array<int32_t, 256> bytes_{};  ///< byte-level: the token of a byte; else of <0xXX> when byte_fallback
   std::array<int32_t, 128> ascii_{};  ///< the token of a plain ASCII character

@@ -129,7 +129,8 @@ std::string PipelineTokenizer::decode(std::span<const int32_t> ids, bool skip_sp
   tokens.reserve(ids.size());
   for (const int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    std::string spelled = token(id);
+    const AddedToken* added = parts_.added.by_id(id);
+    std::string spelled = added != nullptr ? added->spelled : parts_.model->vocabulary().token(id);
     if (!spelled.empty()) tokens.push_back(std::move(spelled));
   }
   std::string text;

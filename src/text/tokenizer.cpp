@@ -1,6 +1,9 @@
 #include "text/tokenizer.h"
 
+#include <charconv>
+
 #include "text/pipeline.h"
+#include "text/sentencepiece.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
 
@@ -38,6 +41,35 @@ TokenizerConfig read_config(const fs::path& folder) {
   return result;
 }
 
+/// What tokenizer_config.json says of a tokenizer.model: which ids surround a text, and tokens added behind
+/// its pieces.
+std::shared_ptr<const Tokenizer> with_config(SentencePieceModel model, const TokenizerConfig& config,
+                                             const std::string& where) {
+  ScoredVocabulary& vocabulary = model.vocabulary;
+  vocabulary.add_bos = json_get_or(config.config, "add_bos_token", true, where);
+  vocabulary.add_eos = json_get_or(config.config, "add_eos_token", false, where);
+  std::vector<AddedToken> added;
+  const Json listed = json_get_or(config.config, "added_tokens_decoder", Json::object(), where);
+  for (const auto& [key, entry] : listed.items()) {
+    AddedToken token;
+    token.content = json_get<std::string>(entry, "content", where);
+    token.special = json_get_or(entry, "special", false, where);
+    token.lstrip = json_get_or(entry, "lstrip", false, where);
+    token.rstrip = json_get_or(entry, "rstrip", false, where);
+    token.single_word = json_get_or(entry, "single_word", false, where);
+    const char* end = key.data() + key.size();
+    const auto parsed = std::from_chars(key.data(), end, token.id);
+    const auto limit = static_cast<int64_t>(vocabulary.tokens.size() + listed.size()) * 4;
+    if (parsed.ec != std::errc() || parsed.ptr != end || token.id < 0 || token.id >= limit) {
+      fail(where, "added_tokens_decoder: '{}' is not an id from 0 to {}", key, limit - 1);
+    }
+    added.push_back(std::move(token));
+  }
+  const auto tokenizer = sentencepiece_tokenizer(std::move(model), where, added);
+  tokenizer->configure(config);
+  return tokenizer;
+}
+
 }  // namespace
 
 std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view text, std::string_view where) {
@@ -54,7 +86,9 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_folder(const fs::path& folder) 
     tokenizer->configure(config);
     return tokenizer;
   }
-  fail(folder.string(), "holds neither tokenizer.json nor tokenizer.model");
+  const fs::path model = folder / "tokenizer.model";
+  if (!fs::exists(model)) fail(folder.string(), "holds neither tokenizer.json nor tokenizer.model");
+  return with_config(read_sentencepiece(read_file(model), model.string()), config, model.string());
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
@@ -62,6 +96,10 @@ std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
   const std::string extension = path.extension().string(), where = path.string();
   const std::string bytes = read_file(path);
   if (extension == ".json") return from_json(bytes, where);
+  if (extension == ".model" || path.filename().string().find(".model.") != std::string::npos) {
+    return from_sentencepiece(bytes, where);
+  }
+  if (extension == ".bin") return from_llama2c(bytes, where);
   fail(where, "expected a folder, tokenizer.json, tokenizer.model or a llama2.c tokenizer.bin");
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "text/gguf_pre_tokenizers.h"
+#include "text/scored_vocabulary.h"
 #include "text/tokenizer_json.h"
 
 namespace fettle {
@@ -30,31 +31,6 @@ void check_shape(const GgufVocabulary& vocabulary, std::string_view where) {
   check_id(vocabulary.eos, "tokenizer.ggml.eos_token_id");
   check_id(vocabulary.unk, "tokenizer.ggml.unknown_token_id");
   check_id(vocabulary.pad, "tokenizer.ggml.padding_token_id");
-}
-
-OrderedJson template_item(const std::string& token) {
-  return {{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
-}
-
-/// The post-processor that puts BOS before and EOS behind.
-OrderedJson surround(const GgufVocabulary& vocabulary, bool add_bos, bool add_eos) {
-  OrderedJson single = OrderedJson::array(), special = OrderedJson::object();
-  const auto put = [&](int32_t id) {
-    const std::string& token = vocabulary.tokens[static_cast<size_t>(id)];
-    single.push_back(template_item(token));
-    special[token] = {{"id", token}, {"ids", {id}}, {"tokens", {token}}};
-  };
-  if (add_bos && vocabulary.bos >= 0) put(vocabulary.bos);
-  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
-  if (add_eos && vocabulary.eos >= 0) put(vocabulary.eos);
-  OrderedJson pair = single;
-  for (OrderedJson item : single) {
-    auto& inner = item.begin().value();
-    inner["type_id"] = 1;
-    if (item.contains("Sequence")) inner["id"] = "B";
-    pair.push_back(item);
-  }
-  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
 /// tokenizer.json of a byte-level BPE.
@@ -91,16 +67,44 @@ OrderedJson describe_bpe(const GgufVocabulary& vocabulary, std::string_view wher
                        {"ignore_merges", pre.ignore_merges}};
   model["vocab"] = std::move(vocab);
   model["merges"] = std::move(merges);
+  const auto name = [&](int32_t id) {
+    return id < 0 ? std::string() : vocabulary.tokens[static_cast<size_t>(id)];
+  };
   OrderedJson json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
   json["added_tokens"] = std::move(added);
   json["normalizer"] = nullptr;
   json["pre_tokenizer"] = OrderedJson::parse(pre.description.dump());
   json["post_processor"] =
-      surround(vocabulary, vocabulary.add_bos.value_or(pre.add_bos), vocabulary.add_eos.value_or(false));
+      template_json({name(vocabulary.bos), vocabulary.bos}, {name(vocabulary.eos), vocabulary.eos},
+                    vocabulary.add_bos.value_or(pre.add_bos), vocabulary.add_eos.value_or(false));
   json["decoder"] = {
       {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   json["model"] = std::move(model);
   return json;
+}
+
+/// A SentencePiece vocabulary as llama.cpp understands it.
+ScoredVocabulary read_scored(const GgufVocabulary& vocabulary, std::string_view where) {
+  if (vocabulary.scores.empty()) fail(where, "tokenizer.ggml.scores is missing; the model 'llama' needs it");
+  ScoredVocabulary out;
+  out.scores = vocabulary.scores;
+  Vocabulary seen;
+  for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
+    const int32_t type = vocabulary.token_types.empty() ? int32_t{kNormal} : vocabulary.token_types[i];
+    // A token that repeats an earlier one cannot come out of a text.
+    const bool fresh = seen.add(vocabulary.tokens[i], static_cast<int32_t>(i));
+    out.tokens.push_back(fresh ? vocabulary.tokens[i] : std::string());
+    out.types.push_back(type >= kNormal && type <= kByte ? static_cast<PieceType>(type) : PieceType::normal);
+    out.byte_fallback = out.byte_fallback || type == kByte;
+  }
+  out.bos = vocabulary.bos;
+  out.eos = vocabulary.eos;
+  out.unk = vocabulary.unk;
+  out.pad = vocabulary.pad;
+  out.add_bos = vocabulary.add_bos.value_or(true);
+  out.add_eos = vocabulary.add_eos.value_or(false);
+  out.add_space_prefix = vocabulary.add_space_prefix.value_or(true);
+  return out;
 }
 
 bool is_byte_level(const Json& json) {
@@ -165,9 +169,11 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(const GgufVocabulary& voca
   std::shared_ptr<PipelineTokenizer> tokenizer;
   if (vocabulary.model == "gpt2") {
     const std::string text = dump_json(describe_bpe(vocabulary, where));
-    auto made = pipeline_from_json(parse_json(text, where), text, where);
-    made->keep_gguf(vocabulary);
-    tokenizer = made;
+    tokenizer = pipeline_from_json(parse_json(text, where), text, where);
+    tokenizer->keep_gguf(vocabulary);
+  } else if (vocabulary.model == "llama") {
+    tokenizer = make_scored_tokenizer(read_scored(vocabulary, where), where);
+    tokenizer->keep_gguf(vocabulary);
   } else {
     fail(where, "tokenizer.ggml.model '{}' is not supported; expected gpt2 or llama", vocabulary.model);
   }

@@ -1,6 +1,8 @@
 #include "text/tokenizer_json.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 
 #include "text/bpe.h"
 #include "text/unigram.h"
@@ -103,6 +105,29 @@ std::unique_ptr<TokenModel> read_bpe(const Json& model, const Json& pre_tokenize
   return std::make_unique<Bpe>(std::move(vocabulary), std::move(merges), std::move(options));
 }
 
+/// A decimal as the reference reads it: its JSON parser multiplies the digits by a power of ten instead of rounding
+/// correctly, and where two segmentations have the same score the last bit decides.
+double reference_double(double value) {
+  const std::string text = fmt::format("{}", value);
+  uint64_t digits = 0;
+  int exponent = 0;
+  bool fraction = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == 'e') {
+      exponent += std::atoi(text.c_str() + i + 1);
+      break;
+    }
+    if (c == '.') fraction = true;
+    if (c < '0' || c > '9') continue;
+    digits = digits * 10 + static_cast<uint64_t>(c - '0');
+    if (fraction) --exponent;
+  }
+  const double power = std::pow(10.0, std::abs(exponent));
+  const double size = exponent < 0 ? static_cast<double>(digits) / power : static_cast<double>(digits) * power;
+  return value < 0 ? -size : size;
+}
+
 std::unique_ptr<TokenModel> read_unigram(const Json& model, std::string_view where) {
   const Json& entries = member(model, "vocab", where);
   if (!entries.is_array())
@@ -119,7 +144,9 @@ std::unique_ptr<TokenModel> read_unigram(const Json& model, std::string_view whe
     if (!vocabulary.add(token, static_cast<int32_t>(i))) {
       fail(where, "model.vocab has '{}' twice, at {} and {}", token, vocabulary.find(token), i);
     }
-    options.scores.push_back(entry[1].get<double>());
+    const auto score = entry[1].get<double>();
+    if (!(std::abs(score) < 1e30)) fail(where, "model.vocab[{}] has the score {}", i, score);
+    options.scores.push_back(std::abs(score) < 1e-30 ? score : reference_double(score));
   }
   if (vocabulary.size() == 0) fail(where, "model.vocab is empty");
   options.unk = json_get_or<int32_t>(model, "unk_id", -1, where);
@@ -236,6 +263,24 @@ OrderedJson added_token_json(const AddedToken& token) {
   return {{"id", token.id},          {"content", token.content}, {"single_word", token.single_word},
           {"lstrip", token.lstrip},  {"rstrip", token.rstrip},   {"normalized", token.normalized},
           {"special", token.special}};
+}
+
+OrderedJson template_json(const NamedToken& bos, const NamedToken& eos, bool add_bos, bool add_eos) {
+  OrderedJson single = OrderedJson::array(), pair = OrderedJson::array(), special = OrderedJson::object();
+  for (int type = 0; type < 2; ++type) {
+    const auto put = [&](OrderedJson item) {
+      if (type == 0) single.push_back(item);
+      pair.push_back(std::move(item));
+    };
+    const auto put_token = [&](const NamedToken& token) {
+      put({{"SpecialToken", {{"id", token.token}, {"type_id", type}}}});
+      special[token.token] = {{"id", token.token}, {"ids", {token.id}}, {"tokens", {token.token}}};
+    };
+    if (add_bos && bos.id >= 0) put_token(bos);
+    put({{"Sequence", {{"id", type == 0 ? "A" : "B"}, {"type_id", type}}}});
+    if (add_eos && eos.id >= 0) put_token(eos);
+  }
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", special}};
 }
 
 }  // namespace fettle

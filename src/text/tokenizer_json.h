@@ -20,4 +20,11 @@ GgufVocabulary gguf_from_json(const PipelineTokenizer& tokenizer, const Json& js
 /// One entry of the list "added_tokens".
 OrderedJson added_token_json(const AddedToken& token);
 
+/// A TemplateProcessing that puts BOS before a text and EOS behind it where asked for (and the id is not -1).
+struct NamedToken {
+  std::string token;
+  int32_t id;
+};
+OrderedJson template_json(const NamedToken& bos, const NamedToken& eos, bool add_bos, bool add_eos);
+
 }  // namespace fettle

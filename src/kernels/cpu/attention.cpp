@@ -116,8 +116,7 @@ struct ForwardScratch {
   RowState* state;
   static int64_t floats(int64_t rows, int64_t dim) {
     const int64_t width = padded(dim);
-    return 2 * rows * width + 3 * key_tile * width + std::min(rows, query_tile) * key_tile + 2 * rows +
-           widest_vector;
+    return 2 * rows * width + 3 * key_tile * width + query_tile * key_tile + 2 * rows + widest_vector;
   }
   ForwardScratch(float* p, int64_t rows, int64_t dim) {
     const int64_t width = padded(dim);
@@ -131,17 +130,18 @@ struct ForwardScratch {
     keys = take(key_tile * width);
     key_columns = take(key_tile * width);
     values = take(key_tile * width);
-    scores = take(std::min(rows, query_tile) * key_tile);
+    scores = take(query_tile * key_tile);
     state = reinterpret_cast<RowState*>(take(2 * rows));
   }
 };
 
-/// Turns the scores of one row into probabilities relative to its highest so far, and scales what it has
-/// summed to match.
-HWY_INLINE void online_softmax(const AttentionInput& in, const KeyTile& tile, float* scores, int64_t seen,
-                               int64_t query, int64_t head, RowState& state, float* out, int64_t width) {
+/// Turns the first `n` scores of one row (whole vectors) into probabilities relative to its highest so far,
+/// and scales what it has summed to match.
+HWY_INLINE void online_softmax(const AttentionInput& in, const KeyTile& tile, float* scores, int64_t n,
+                               int64_t seen, int64_t query, int64_t head, RowState& state, float* out,
+                               int64_t width) {
   Vec top = set(state.highest);
-  for (int64_t j = 0; j < key_tile; j += lanes()) {
+  for (int64_t j = 0; j < n; j += lanes()) {
     const Vec s = j < seen ? masked_score(in, tile, hn::LoadU(df, scores + j), j, seen, query, head)
                            : set(minus_infinity);
     hn::StoreU(s, df, scores + j);
@@ -149,22 +149,20 @@ HWY_INLINE void online_softmax(const AttentionInput& in, const KeyTile& tile, fl
   }
   const float highest = max_of(top);
   if (highest == minus_infinity) {
-    std::memset(scores, 0, key_tile * sizeof(float));
+    std::memset(scores, 0, static_cast<size_t>(n) * sizeof(float));
     return;
   }
   Vec sum = zero();
-  for (int64_t j = 0; j < key_tile; j += lanes()) {
-    const Vec s = hn::LoadU(df, scores + j);
-    const Vec p = hn::IfThenZeroElse(hn::Eq(s, set(minus_infinity)), exp_of(hn::Sub(s, set(highest))));
+  for (int64_t j = 0; j < n; j += lanes()) {
+    const Vec p = exp_of_negative(hn::Sub(hn::LoadU(df, scores + j), set(highest)));
     hn::StoreU(p, df, scores + j);
     sum = hn::Add(sum, p);
   }
   if (highest > state.highest) {
-    const float factor = hn::GetLane(exp_of(set(state.highest - highest)));
-    state.sum *= state.highest == minus_infinity ? 0.0F : factor;
+    const float factor = hn::GetLane(exp_of_negative(set(state.highest - highest)));
+    state.sum *= factor;
     for (int64_t d = 0; d < width; d += lanes()) {
-      hn::StoreU(hn::Mul(hn::LoadU(df, out + d), set(state.highest == minus_infinity ? 0.0F : factor)), df,
-                 out + d);
+      hn::StoreU(hn::Mul(hn::LoadU(df, out + d), set(factor)), df, out + d);
     }
     state.highest = highest;
   }
@@ -201,6 +199,43 @@ HWY_INLINE void few_query_sums(const AttentionInput& in, const KeyTile& tile, co
   }
 }
 
+/// One head's queries of a task against a tile whose keys are transposed.
+HWY_INLINE void forward_tile(const AttentionInput& in, const ForwardTask& task, const KeyTile& tile,
+                             int64_t h, const ForwardScratch& s) {
+  const int64_t dim = in.options.head_dim, width = padded(dim), queries = task.end - task.begin;
+  const int64_t first = in.table.spans[task.span].q_begin + task.begin, head = task.kv_head * in.group() + h;
+  for (int64_t begin = 0; begin < queries; begin += query_tile) {
+    const int64_t count = std::min(query_tile, queries - begin), row = h * queries + begin;
+    const int64_t most = tile.seen_by(task.begin + begin + count - 1), n = padded(most);
+    if (most == 0 || outside_window(in, tile, first + begin, first + begin + count)) continue;
+    tile_product(count, n, dim, {s.q + row * width, width, 1}, {s.key_columns, key_tile},
+                 {s.scores, key_tile, false});
+    for (int64_t i = 0; i < count; ++i) {
+      online_softmax(in, tile, s.scores + i * key_tile, n, tile.seen_by(task.begin + begin + i),
+                     first + begin + i, head, s.state[row + i], s.out + (row + i) * width, width);
+    }
+    tile_product(count, width, most, {s.scores, key_tile, 1}, {s.values, width},
+                 {s.out + row * width, width, true});
+  }
+}
+
+/// A few rows against a tile.
+HWY_INLINE void forward_few(const AttentionInput& in, const ForwardTask& task, const KeyTile& tile,
+                            const ForwardScratch& s) {
+  const int64_t width = padded(in.options.head_dim), queries = task.end - task.begin,
+                rows = queries * in.group();
+  const int64_t first = in.table.spans[task.span].q_begin + task.begin,
+                kv_col = task.kv_head * in.options.head_dim;
+  if (outside_window(in, tile, first, first + queries)) return;
+  few_query_scores(in, tile, s.q, rows, kv_col, s.scores);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t query = r % queries, head = task.kv_head * in.group() + r / queries;
+    online_softmax(in, tile, s.scores + r * key_tile, key_tile, tile.seen_by(task.begin + query),
+                   first + query, head, s.state[r], s.out + r * width, width);
+  }
+  few_query_sums(in, tile, s.scores, rows, kv_col, s.out);
+}
+
 void attention_task(const AttentionInput& in, const ForwardTask& task, const Tensor& out, const Tensor& lse,
                     float* memory) {
   const Attention& o = in.options;
@@ -218,32 +253,11 @@ void attention_task(const AttentionInput& in, const ForwardTask& task, const Ten
   std::fill_n(s.state, rows, RowState{minus_infinity, 0.0F});
 
   for_key_tiles(in.table, span, task.end, [&](const KeyTile& tile) HWY_ATTR {
-    if (outside_window(in, tile, first, first + queries)) return;
-    if (rows > few) {
-      copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
-      transpose_tile(s.keys, tile.count, dim, s.key_columns);
-      copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.values);
-    }
-    for (int64_t r = 0; r < rows; r += query_tile) {
-      const int64_t count = std::min(query_tile, rows - r);
-      if (rows > few) {
-        tile_product(count, key_tile, dim, {s.q + r * width, width, 1}, {s.key_columns, key_tile},
-                     {s.scores, key_tile, false});
-      } else {
-        few_query_scores(in, tile, s.q, rows, kv_col, s.scores);
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t query = (r + i) % queries, head = first_head + (r + i) / queries;
-        online_softmax(in, tile, s.scores + i * key_tile, tile.seen_by(task.begin + query), first + query,
-                       head, s.state[r + i], s.out + (r + i) * width, width);
-      }
-      if (rows > few) {
-        tile_product(count, width, tile.count, {s.scores, key_tile, 1}, {s.values, width},
-                     {s.out + r * width, width, true});
-      } else {
-        few_query_sums(in, tile, s.scores, rows, kv_col, s.out);
-      }
-    }
+    if (rows <= few) return forward_few(in, task, tile, s);
+    copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
+    transpose_tile(s.keys, tile.count, dim, s.key_columns);
+    copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.values);
+    for (int64_t h = 0; h < in.group(); ++h) forward_tile(in, task, tile, h, s);
   });
 
   for (int64_t r = 0; r < rows; ++r) {
@@ -290,17 +304,18 @@ HWY_INLINE void add_head(const Tensor& to, int64_t row, int64_t rows, int64_t co
   }
 }
 
-/// scores become probabilities, dscores the gradient of the scores.
-HWY_INLINE void score_gradient(const AttentionInput& in, const KeyTile& tile, int64_t seen, int64_t query,
-                               int64_t head, float lse, float delta, float* scores, float* dscores) {
-  for (int64_t j = 0; j < key_tile; j += lanes()) {
+/// The first `n` scores become probabilities, dscores the gradient of the scores.
+HWY_INLINE void score_gradient(const AttentionInput& in, const KeyTile& tile, int64_t n, int64_t seen,
+                               int64_t query, int64_t head, float lse, float delta, float* scores,
+                               float* dscores) {
+  for (int64_t j = 0; j < n; j += lanes()) {
     if (j >= seen) {
       hn::StoreU(zero(), df, scores + j);
       hn::StoreU(zero(), df, dscores + j);
       continue;
     }
     const Vec s = masked_score(in, tile, hn::LoadU(df, scores + j), j, seen, query, head);
-    const Vec p = hn::IfThenZeroElse(hn::Eq(s, set(minus_infinity)), exp_of(hn::Sub(s, set(lse))));
+    const Vec p = exp_of_negative(hn::Sub(s, set(lse)));
     hn::StoreU(p, df, scores + j);
     hn::StoreU(hn::Mul(p, hn::Sub(hn::LoadU(df, dscores + j), set(delta))), df, dscores + j);
   }
@@ -313,19 +328,19 @@ HWY_INLINE void backward_tile(const AttentionInput& in, const BackwardOutput& to
   const Attention& o = in.options;
   const int64_t dim = o.head_dim, width = padded(dim), queries = end - begin, first = span.q_begin + begin,
                 col = head * dim;
+  const int64_t most = tile.seen_by(end - 1), n = padded(most);
   copy_head(in.q, first, queries, col, dim, o.scale, s.q);
   copy_head(to.dout, first, queries, col, dim, 1.0F, s.dout);
-  tile_product(queries, key_tile, dim, {s.q, width, 1}, {s.key_columns, key_tile},
-               {s.scores, key_tile, false});
-  tile_product(queries, key_tile, dim, {s.dout, width, 1}, {s.value_columns, key_tile},
+  tile_product(queries, n, dim, {s.q, width, 1}, {s.key_columns, key_tile}, {s.scores, key_tile, false});
+  tile_product(queries, n, dim, {s.dout, width, 1}, {s.value_columns, key_tile},
                {s.dscores, key_tile, false});
   for (int64_t i = 0; i < queries; ++i) {
-    score_gradient(in, tile, tile.seen_by(begin + i), first + i, head, to.lse.row<float>(first + i)[head],
+    score_gradient(in, tile, n, tile.seen_by(begin + i), first + i, head, to.lse.row<float>(first + i)[head],
                    to.delta.row<float>(first + i)[head], s.scores + i * key_tile, s.dscores + i * key_tile);
   }
-  tile_product(tile.count, width, queries, {s.scores, 1, key_tile}, {s.dout, width}, {s.dv, width, true});
-  tile_product(tile.count, width, queries, {s.dscores, 1, key_tile}, {s.q, width}, {s.dk, width, true});
-  tile_product(queries, width, tile.count, {s.dscores, key_tile, 1}, {s.keys, width}, {s.dq, width, false});
+  tile_product(most, width, queries, {s.scores, 1, key_tile}, {s.dout, width}, {s.dv, width, true});
+  tile_product(most, width, queries, {s.dscores, 1, key_tile}, {s.q, width}, {s.dk, width, true});
+  tile_product(queries, width, most, {s.dscores, key_tile, 1}, {s.keys, width}, {s.dq, width, false});
   add_head(to.dq, first, queries, col, dim, o.scale, s.dq);
 }
 

@@ -78,11 +78,34 @@ HWY_INLINE hn::Vec<I32> load_signed(const uint8_t* p) {
 HWY_INLINE hn::Vec<I32> low_nibble(hn::Vec<I32> v) {
   return hn::And(v, hn::Set(di, 15));
 }
-HWY_INLINE float half_at(const uint8_t* p) {
+HWY_INLINE uint16_t half_bits(const uint8_t* p) {
   uint16_t bits;
   std::memcpy(&bits, p, sizeof bits);
-  return f16_to_float(bits);
+  return bits;
 }
+HWY_INLINE float half_at(const uint8_t* p) {
+  return f16_to_float(half_bits(p));
+}
+/// The same in every lane.
+HWY_INLINE Vec halves_at(const uint8_t* p) {
+  const hn::Rebind<hwy::float16_t, F32> dh;
+  return hn::PromoteTo(df, hn::BitCast(dh, hn::Set(U16(), half_bits(p))));
+}
+
+/// The 16 values that a nibble may stand for, and their choice by index: one permutation where a vector holds
+/// all of them.
+struct NibbleValues {
+  Vec scale, offset, table;
+  HWY_INLINE NibbleValues(Vec scale, Vec offset)
+      : scale(scale), offset(offset), table(hn::Add(hn::Mul(hn::Iota(df, 0.0F), scale), offset)) {}
+  HWY_INLINE Vec operator()(hn::Vec<I32> index) const {
+#if HWY_TARGET == HWY_AVX3
+    return hn::TableLookupLanes(table, hn::IndicesFromVec(df, index));
+#else
+    return hn::Add(hn::Mul(hn::ConvertTo(df, index), scale), offset);
+#endif
+  }
+};
 /// Bit `at + lane` of the word, as 16 or 0 in each lane.
 HWY_INLINE hn::Vec<I32> fifth_bit(uint32_t word, int64_t at) {
   const U32 du;
@@ -96,7 +119,7 @@ struct DecodeQ8_0 {
   static constexpr int64_t elements = 32, bytes = 34;
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
-    const Vec d = set(half_at(block));
+    const Vec d = halves_at(block);
     for (int64_t j = 0; j < 32; j += lanes()) f(j, hn::Mul(hn::ConvertTo(df, load_signed(block + 2 + j)), d));
   }
 };
@@ -113,18 +136,21 @@ struct DecodeNibbles {
   }
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
-    const Vec d = set(half_at(block)), m = minimum ? set(half_at(block + 2)) : zero();
+    const Vec d = halves_at(block), m = minimum ? halves_at(block + 2) : hn::Mul(d, set(-8.0F));
+    // Centred on zero: q * d - 8 * d has the bits of (q - 8) * d, since both products are exact.
+    const NibbleValues values(d, m);
     uint32_t high = 0;
     if constexpr (bits == 5) std::memcpy(&high, block + high_at, sizeof high);
     for (int64_t j = 0; j < 16; j += lanes()) {
       const auto both = load_bytes(block + low_at + j);
-      auto first = low_nibble(both), second = hn::ShiftRight<4>(both);
+      const auto first = low_nibble(both), second = hn::ShiftRight<4>(both);
       if constexpr (bits == 5) {
-        first = hn::Or(first, fifth_bit(high, j));
-        second = hn::Or(second, fifth_bit(high, j + 16));
+        f(j, value(hn::Or(first, fifth_bit(high, j)), d, m));
+        f(j + 16, value(hn::Or(second, fifth_bit(high, j + 16)), d, m));
+      } else {
+        f(j, values(first));
+        f(j + 16, values(second));
       }
-      f(j, value(first, d, m));
-      f(j + 16, value(second, d, m));
     }
   }
 };
@@ -177,23 +203,37 @@ template <int bits>
 struct DecodeGrouped {
   static constexpr int64_t low_at = bits == 5 ? 48 : 16;
   static constexpr int64_t elements = 256, bytes = low_at + 128;
+
+  struct Factors {
+    Vec scale, offset;
+  };
+  /// Of group 0 to 7.
+  static HWY_INLINE Factors factors(const uint8_t* p, int group, float d, float dmin) {
+    const int j = group & 3;
+    const int s = group < 4 ? p[j] & 63 : (p[j + 8] & 15) | (p[j] >> 6) << 4;
+    const int m = group < 4 ? p[j + 4] & 63 : p[j + 8] >> 4 | (p[j + 4] >> 6) << 4;
+    return {set(d * static_cast<float>(s)), set(-(dmin * static_cast<float>(m)))};
+  }
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
     const float d = half_at(block), dmin = half_at(block + 2);
-    const uint8_t* p = block + 4;
-    for (int group = 0; group < 8; ++group) {
-      const int j4 = group & 3;
-      const int s = group < 4 ? p[j4] & 63 : (p[j4 + 8] & 15) | (p[j4] >> 6) << 4;
-      const int m = group < 4 ? p[j4 + 4] & 63 : p[j4 + 8] >> 4 | (p[j4 + 4] >> 6) << 4;
-      const Vec scale = set(d * static_cast<float>(s)), offset = set(dmin * static_cast<float>(m));
-      const uint8_t* low = block + low_at + group / 2 * 32;
+    for (int pair = 0; pair < 4; ++pair) {
+      const Factors a = factors(block + 4, 2 * pair, d, dmin), b = factors(block + 4, 2 * pair + 1, d, dmin);
+      const NibbleValues first(a.scale, a.offset), second(b.scale, b.offset);
+      const uint8_t* low = block + low_at + pair * 32;
       for (int64_t j = 0; j < 32; j += lanes()) {
-        auto q = low_nibble(shifted(load_bytes(low + j), group % 2 * 4));
+        const auto both = load_bytes(low + j);
+        auto q0 = low_nibble(both), q1 = hn::ShiftRight<4>(both);
         if constexpr (bits == 5) {
-          const auto fifth = hn::And(shifted(load_bytes(block + 16 + j), group), hn::Set(di, 1));
-          q = hn::Or(q, hn::ShiftLeft<4>(fifth));
+          const auto fifth = shifted(load_bytes(block + 16 + j), 2 * pair);
+          q0 = hn::Or(q0, hn::ShiftLeft<4>(hn::And(fifth, hn::Set(di, 1))));
+          q1 = hn::Or(q1, hn::ShiftLeft<3>(hn::And(fifth, hn::Set(di, 2))));
+          f(pair * 64 + j, hn::Add(hn::Mul(hn::ConvertTo(df, q0), a.scale), a.offset));
+          f(pair * 64 + 32 + j, hn::Add(hn::Mul(hn::ConvertTo(df, q1), b.scale), b.offset));
+        } else {
+          f(pair * 64 + j, first(q0));
+          f(pair * 64 + 32 + j, second(q1));
         }
-        f(group * 32 + j, hn::Sub(hn::Mul(scale, hn::ConvertTo(df, q)), offset));
       }
     }
   }
@@ -204,15 +244,20 @@ struct DecodeQ6K {
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
     const float d = half_at(block + 208);
-    for (int part = 0; part < 8; ++part) {
-      const int half = part / 4, quarter = part % 4;
-      const uint8_t *low = block + half * 64 + quarter % 2 * 32, *high = block + 128 + half * 32;
+    for (int half = 0; half < 2; ++half) {
+      const uint8_t *low = block + half * 64, *high = block + 128 + half * 32;
       for (int64_t j = 0; j < 32; j += lanes()) {
-        const auto scale = static_cast<int8_t>(block[192 + half * 8 + quarter * 2 + j / 16]);
-        const auto four = low_nibble(shifted(load_bytes(low + j), quarter / 2 * 4));
-        const auto two = hn::And(shifted(load_bytes(high + j), quarter * 2), hn::Set(di, 3));
-        const auto q = hn::Sub(hn::Or(four, hn::ShiftLeft<4>(two)), hn::Set(di, 32));
-        f(part * 32 + j, hn::Mul(set(d * static_cast<float>(scale)), hn::ConvertTo(df, q)));
+        const auto a = load_bytes(low + j), b = load_bytes(low + 32 + j), top = load_bytes(high + j);
+        const auto two = hn::Set(di, 48);  // the two upper bits of six
+        const auto emit = [&](int quarter, hn::Vec<I32> four, hn::Vec<I32> upper) HWY_ATTR {
+          const auto scale = static_cast<int8_t>(block[192 + half * 8 + quarter * 2 + j / 16]);
+          const auto q = hn::Sub(hn::Or(four, hn::And(upper, two)), hn::Set(di, 32));
+          f(half * 128 + quarter * 32 + j, hn::Mul(set(d * static_cast<float>(scale)), hn::ConvertTo(df, q)));
+        };
+        emit(0, low_nibble(a), hn::ShiftLeft<4>(top));
+        emit(1, low_nibble(b), hn::ShiftLeft<2>(top));
+        emit(2, hn::ShiftRight<4>(a), top);
+        emit(3, hn::ShiftRight<4>(b), hn::ShiftRight<2>(top));
       }
     }
   }

@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "base/random.h"
 #include "kernels/cpu/runs.h"
 #include "kernels/cpu/targets.h"
 
@@ -34,36 +35,61 @@ void clamp_backward_run(float* dx, const float* x, float limit, int64_t n) {
   }
 }
 
-/// Elements [first, first + n) of the tensor. The rounds of philox run over arrays, which the compiler turns
-/// into vectors.
-void dropout_run(float* x, int64_t first, int64_t n, float probability, uint64_t seed, uint64_t stream) {
-  constexpr int64_t width = 32;  // counters at a time
-  const auto threshold = static_cast<uint64_t>(double{probability} * 0x1.0p32);
-  const float kept = 1.0F / (1.0F - probability);
-  for (int64_t counter = first / 4; counter * 4 < first + n; counter += width) {
-    uint32_t word[4][width];
-    for (int64_t i = 0; i < width; ++i) {
-      const auto c = static_cast<uint64_t>(counter + i);
-      word[0][i] = static_cast<uint32_t>(c);
-      word[1][i] = static_cast<uint32_t>(c >> 32);
-      word[2][i] = static_cast<uint32_t>(stream);
-      word[3][i] = static_cast<uint32_t>(stream >> 32);
-    }
+/// Words of philox for the counters first … first + 15, word by word: bits[16 * word + counter].
+HWY_INLINE void philox_words(uint64_t seed, uint64_t stream, uint64_t first, uint32_t* bits) {
+#if HWY_TARGET == HWY_SCALAR
+  for (uint64_t i = 0; i < 16; ++i) {
+    const auto words = philox(seed, stream, first + i);
+    for (uint64_t w = 0; w < 4; ++w) bits[16 * w + i] = words[w];
+  }
+#else
+  const hn::ScalableTag<uint32_t> d;
+  const hn::Repartition<uint64_t, decltype(d)> wide;
+  const auto odd = hn::Eq(hn::And(hn::Iota(d, 0), hn::Set(d, 1)), hn::Set(d, 1));
+  // Both halves of the 64-bit products of all lanes.
+  const auto multiply = [&](auto a, uint32_t factor, auto& low, auto& high) HWY_ATTR {
+    const auto b = hn::Set(d, factor);
+    const auto even_product = hn::MulEven(a, b);
+    const auto odd_product = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(wide, a))), b);
+    low = hn::IfThenElse(odd, hn::BitCast(d, hn::ShiftLeft<32>(odd_product)), hn::BitCast(d, even_product));
+    high = hn::IfThenElse(odd, hn::BitCast(d, odd_product), hn::BitCast(d, hn::ShiftRight<32>(even_product)));
+  };
+  for (int64_t i = 0; i < 16; i += lanes()) {
+    // `first` is a multiple of 16, so that the sum does not carry into the upper word.
+    auto c0 = hn::Add(hn::Set(d, static_cast<uint32_t>(first)), hn::Iota(d, static_cast<uint32_t>(i)));
+    auto c1 = hn::Set(d, static_cast<uint32_t>(first >> 32)), c2 = hn::Set(d, static_cast<uint32_t>(stream));
+    auto c3 = hn::Set(d, static_cast<uint32_t>(stream >> 32)), low0 = c0, high0 = c0, low1 = c0, high1 = c0;
     auto k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
     for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
-      for (int64_t i = 0; i < width; ++i) {
-        const uint64_t p0 = uint64_t{0xD2511F53} * word[0][i], p1 = uint64_t{0xCD9E8D57} * word[2][i];
-        word[0][i] = static_cast<uint32_t>(p1 >> 32) ^ word[1][i] ^ k0;
-        word[1][i] = static_cast<uint32_t>(p1);
-        word[2][i] = static_cast<uint32_t>(p0 >> 32) ^ word[3][i] ^ k1;
-        word[3][i] = static_cast<uint32_t>(p0);
-      }
+      multiply(c0, 0xD2511F53, low0, high0);
+      multiply(c2, 0xCD9E8D57, low1, high1);
+      c0 = hn::Xor(hn::Xor(high1, c1), hn::Set(d, k0));
+      c2 = hn::Xor(hn::Xor(high0, c3), hn::Set(d, k1));
+      c1 = low1;
+      c3 = low0;
     }
-    const int64_t begin = std::max(first, counter * 4), end = std::min(first + n, (counter + width) * 4);
-    for (int64_t i = begin; i < end; ++i) {
-      float& value = x[i - first];
-      value = word[i % 4][i / 4 - counter] >= threshold ? value * kept : 0.0F;
+    hn::StoreU(c0, d, bits + i);
+    hn::StoreU(c1, d, bits + 16 + i);
+    hn::StoreU(c2, d, bits + 32 + i);
+    hn::StoreU(c3, d, bits + 48 + i);
+  }
+#endif
+}
+
+/// Elements [first, first + n) of the tensor: 16 random bits each, of counter i/128*16 + i%16 the i/16%8th 16
+/// bits.
+void dropout_run(float* x, int64_t first, int64_t n, float probability, uint64_t seed, uint64_t stream) {
+  const auto threshold = static_cast<uint32_t>(double{probability} * 65536.0 + 0.5);
+  const float kept = 1.0F / (1.0F - probability);
+  for (int64_t block = first / 128; block * 128 < first + n; ++block) {
+    uint32_t bits[64];
+    float factor[128];
+    philox_words(seed, stream, static_cast<uint64_t>(block) * 16, bits);
+    for (int64_t i = 0; i < 128; ++i) {
+      factor[i] = (bits[i / 32 * 16 + i % 16] >> (i / 16 % 2 * 16) & 0xFFFF) >= threshold ? kept : 0.0F;
     }
+    const int64_t begin = std::max(first, block * 128), end = std::min(first + n, block * 128 + 128);
+    for (int64_t i = begin; i < end; ++i) x[i - first] *= factor[i - block * 128];
   }
 }
 

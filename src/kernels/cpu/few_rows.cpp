@@ -62,6 +62,21 @@ HWY_INLINE void decode_part(const uint8_t* blocks, int64_t n, float* out) {
   }
 }
 
+/// Blocks of 32: their values go from the decoder straight into the sums.
+template <typename Decoder, int rows>
+HWY_INLINE void dot_blocks(const float* a, int64_t a_stride, const uint8_t* blocks, int64_t n, float* sums) {
+  Vec acc[rows][2];
+  for (int r = 0; r < rows; ++r) acc[r][0] = acc[r][1] = zero();
+  for (int64_t i = 0; i < n; i += Decoder::elements, blocks += Decoder::bytes) {
+    Decoder::decode(blocks, [&](int64_t offset, Vec v) HWY_ATTR {
+      const int way = offset < 16 ? 0 : 1;
+      for (int r = 0; r < rows; ++r)
+        acc[r][way] = hn::MulAdd(hn::LoadU(df, a + r * a_stride + i + offset), v, acc[r][way]);
+    });
+  }
+  for (int r = 0; r < rows; ++r) sums[r] += sum_of(hn::Add(acc[r][0], acc[r][1]));
+}
+
 /// sums[r] += row `index` of b times each row of a.
 template <int rows>
 HWY_INLINE void dot_row(const Tensor& a, const Tensor& b, int64_t index, float* sums) {
@@ -73,12 +88,16 @@ HWY_INLINE void dot_row(const Tensor& a, const Tensor& b, int64_t index, float* 
   if (b.dtype == DType::bf16) return dot_rows<rows>(x, a.stride, LoadBf16{half}, b.cols, sums);
   if (b.dtype == DType::f16) return dot_rows<rows>(x, a.stride, LoadF16{half}, b.cols, sums);
   with_decoder(b.dtype, [&]<typename Decoder>() HWY_ATTR {
-    HWY_ALIGN float part[part_elements];
     const auto* blocks = reinterpret_cast<const uint8_t*>(row);
-    for (int64_t i = 0; i < b.cols; i += part_elements) {
-      const int64_t n = std::min(part_elements, b.cols - i);
-      decode_part<Decoder>(blocks + i / Decoder::elements * Decoder::bytes, n, part);
-      dot_rows<rows>(x + i, a.stride, LoadFloat{part}, n, sums);
+    if constexpr (Decoder::elements == 32) {
+      dot_blocks<Decoder, rows>(x, a.stride, blocks, b.cols, sums);
+    } else {
+      HWY_ALIGN float part[part_elements];
+      for (int64_t i = 0; i < b.cols; i += part_elements) {
+        const int64_t n = std::min(part_elements, b.cols - i);
+        decode_part<Decoder>(blocks + i / Decoder::elements * Decoder::bytes, n, part);
+        dot_rows<rows>(x + i, a.stride, LoadFloat{part}, n, sums);
+      }
     }
   });
 }

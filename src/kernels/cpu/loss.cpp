@@ -22,8 +22,10 @@ float highest_of(const float* row, int64_t n) {
   return highest;
 }
 
-/// Σ exp(row - highest); floats are summed over short parts, the parts in double precision.
-double sum_of_exponentials(const float* row, int64_t n, float highest) {
+/// Σ exp(row - highest); floats are summed over short parts, the parts in double precision. With `keep` the
+/// exponentials replace the row.
+template <bool keep>
+HWY_INLINE double sum_of_exponentials(float* row, int64_t n, float highest) {
   constexpr int64_t part = 2048;
   double total = 0;
   for (int64_t begin = 0; begin < n; begin += part) {
@@ -31,13 +33,19 @@ double sum_of_exponentials(const float* row, int64_t n, float highest) {
     Vec first = zero(), second = zero();
     int64_t i = begin;
     for (; i + 2 * lanes() <= end; i += 2 * lanes()) {
-      first = hn::Add(first, exp_of(hn::Sub(hn::LoadU(df, row + i), set(highest))));
-      second = hn::Add(second, exp_of(hn::Sub(hn::LoadU(df, row + i + lanes()), set(highest))));
+      const Vec a = exp_of_negative(hn::Sub(hn::LoadU(df, row + i), set(highest)));
+      const Vec b = exp_of_negative(hn::Sub(hn::LoadU(df, row + i + lanes()), set(highest)));
+      if (keep) hn::StoreU(a, df, row + i);
+      if (keep) hn::StoreU(b, df, row + i + lanes());
+      first = hn::Add(first, a);
+      second = hn::Add(second, b);
     }
     total += wide_sum(hn::Add(first, second));
     for (; i < end; i += lanes()) {
       HWY_ALIGN float last[HWY_MAX_BYTES / 4];
-      hn::Store(exp_of(hn::Sub(load(row + i, end - i), set(highest))), df, last);
+      const Vec a = exp_of_negative(hn::Sub(load(row + i, end - i), set(highest)));
+      hn::Store(a, df, last);
+      if (keep) store(a, row + i, end - i);
       for (int64_t j = 0; j < lanes() && i + j < end; ++j) total += double{last[j]};
     }
   }
@@ -51,27 +59,26 @@ void log_probability_rows(const Tensor& logits, const int32_t* labels, float* lo
     float* row = logits.row<float>(r);
     const int64_t label = labels[r];
     FETTLE_CHECK(label >= 0 && label < n);
-    const float highest = highest_of(row, n);
-    const double lse = double{highest} + std::log(sum_of_exponentials(row, n, highest));
-    logp[r] = static_cast<float>(double{row[label]} - lse);
+    const float highest = highest_of(row, n), value = row[label];
     if (best != nullptr) {
       int64_t index = 0;
       while (index + 1 < n && !(row[index] == highest)) ++index;
       best[r] = static_cast<int32_t>(index);
     }
-    if (dlogp == nullptr) continue;
-    if (dlogp[r] == 0.0F) {
+    const bool gradient = dlogp != nullptr && dlogp[r] != 0.0F;
+    const double sum =
+        gradient ? sum_of_exponentials<true>(row, n, highest) : sum_of_exponentials<false>(row, n, highest);
+    logp[r] = static_cast<float>(double{value} - double{highest} - std::log(sum));
+    if (gradient) {
+      const Vec factor = set(static_cast<float>(-double{dlogp[r]} / sum));
+      for (int64_t i = 0; i < n; i += lanes()) store(hn::Mul(factor, load(row + i, n - i)), row + i, n - i);
+      // Not by adding to what stands there: where the label is nearly sure, the difference would lose its
+      // digits.
+      const double probability = std::exp(double{value} - double{highest}) / sum;
+      row[label] = static_cast<float>(double{dlogp[r]} * (1.0 - probability));
+    } else if (dlogp != nullptr) {
       std::memset(row, 0, static_cast<size_t>(n) * sizeof(float));
-      continue;
     }
-    // Both parts of lse are taken off one after the other: their sum would lose digits of a small one.
-    const Vec rest = set(static_cast<float>(lse - double{highest})), top = set(highest),
-              factor = set(-dlogp[r]);
-    for (int64_t i = 0; i < n; i += lanes()) {
-      const Vec x = hn::Sub(hn::Sub(load(row + i, n - i), top), rest);
-      store(hn::Mul(factor, exp_of(x)), row + i, n - i);
-    }
-    row[label] += dlogp[r];
   }
 }
 

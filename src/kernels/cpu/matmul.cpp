@@ -78,7 +78,12 @@ void CpuBackend::matmul(const Tensor& c, const Tensor& a, const Tensor& b, const
     return;
   }
 
-  plan.type = o.product == Product::bf16 && has_bf16() ? DType::bf16 : DType::f32;
+  // A narrow product reads more than it multiplies: rounding its operands first would cost more than it
+  // saves.
+  constexpr int64_t narrow = 32;
+  const bool worth_rounding =
+      std::min({plan.m, plan.n, plan.k}) > narrow || a.dtype == DType::bf16 || b.dtype == DType::bf16;
+  plan.type = o.product == Product::bf16 && has_bf16() && worth_rounding ? DType::bf16 : DType::f32;
   plan.convert_a = a.dtype != plan.type;
   plan.convert_b = b.dtype != plan.type;
   slice(plan);

@@ -57,7 +57,6 @@ HWY_INLINE float encode_block(const DynamicCodes& codes, const float* values, in
   for (int64_t i = 0; i < n; i += lanes()) top = hn::Max(top, hn::Abs(load(values + i, n - i)));
   const float scale = max_of(top), inverse = scale > 0.0F ? 1.0F / scale : 0.0F;
   for (int64_t i = 0; i < n; i += lanes()) {
-    HWY_ALIGN int32_t code[HWY_MAX_BYTES / 4];
     const Vec x = hn::Mul(load(values + i, n - i), set(inverse));
     const auto cell = hn::ShiftRight<DynamicCodes::cell_shift>(hn::BitCast(di, hn::Abs(x)));
     // Clamped above too: a gradient that is not finite must not index beyond the table.
@@ -68,8 +67,8 @@ HWY_INLINE float encode_block(const DynamicCodes& codes, const float* values, in
     const auto lowest = hn::GatherIndex(di, codes.lowest.data(), index);
     const Vec limit = hn::GatherIndex(df, codes.above.data(), lowest);
     const auto next = hn::RebindMask(di, hn::Gt(x, limit));
-    hn::Store(hn::Add(lowest, hn::IfThenElseZero(next, hn::Set(di, 1))), di, code);
-    for (int64_t j = 0; j < lanes() && i + j < n; ++j) out[i + j] = static_cast<uint8_t>(code[j]);
+    const auto code = hn::Add(lowest, hn::IfThenElseZero(next, hn::Set(di, 1)));
+    store_part(hn::DemoteTo(U8(), code), U8(), out + i, n - i);
   }
   return scale;
 }

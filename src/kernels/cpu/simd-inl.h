@@ -69,12 +69,8 @@ HWY_INLINE double wide_sum(Vec v) {
   return sum;
 }
 
-/// Cody–Waite reduction and the polynomial of Cephes' expf. Subnormal results come out right; above 88.72
-/// infinity.
-HWY_INLINE Vec exp_of(Vec x) {
-  x = hn::Min(set(89.0F), hn::Max(set(-104.0F), x));
-  const auto whole = hn::NearestInt(hn::Mul(x, set(1.44269504088896341F)));
-  const Vec n = hn::ConvertTo(df, whole);
+/// exp(x) / 2^n where n is x/log(2) rounded: Cody–Waite reduction and the polynomial of Cephes' expf.
+HWY_INLINE Vec exp_of_reduced(Vec x, Vec n) {
   const Vec r = hn::NegMulAdd(n, set(-2.12194440e-4F), hn::NegMulAdd(n, set(0.693359375F), x));
   Vec p = set(1.9875691500e-4F);
   p = hn::MulAdd(p, r, set(1.3981999507e-3F));
@@ -82,13 +78,29 @@ HWY_INLINE Vec exp_of(Vec x) {
   p = hn::MulAdd(p, r, set(4.1665795894e-2F));
   p = hn::MulAdd(p, r, set(1.6666665459e-1F));
   p = hn::MulAdd(p, r, set(5.0000001201e-1F));
-  p = hn::Add(hn::MulAdd(hn::Mul(p, r), r, r), set(1.0F));
+  return hn::Add(hn::MulAdd(hn::Mul(p, r), r, r), set(1.0F));
+}
+
+/// Subnormal results come out right; above 88.72 infinity.
+HWY_INLINE Vec exp_of(Vec x) {
+  x = hn::Min(set(89.0F), hn::Max(set(-104.0F), x));
+  const auto whole = hn::NearestInt(hn::Mul(x, set(1.44269504088896341F)));
+  const Vec p = exp_of_reduced(x, hn::ConvertTo(df, whole));
   // Two factors, since 2^n alone leaves the range of normal numbers at both ends.
   const auto half = hn::ShiftRight<1>(whole);
   const auto bias = hn::Set(di, 127);
   const Vec first = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const Vec second = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(hn::Sub(whole, half), bias)));
   return hn::Mul(hn::Mul(p, first), second);
+}
+
+/// For x <= 0, as softmax has it: below -87 zero. Cheaper, since the power of two stays a normal number.
+HWY_INLINE Vec exp_of_negative(Vec x) {
+  const Vec bounded = hn::Max(set(-87.0F), x);
+  const auto whole = hn::NearestInt(hn::Mul(bounded, set(1.44269504088896341F)));
+  const Vec p = exp_of_reduced(bounded, hn::ConvertTo(df, whole));
+  const Vec power = hn::BitCast(df, hn::ShiftLeft<23>(hn::Add(whole, hn::Set(di, 127))));
+  return hn::IfThenZeroElse(hn::Lt(x, set(-87.0F)), hn::Mul(p, power));
 }
 
 HWY_INLINE Vec sigmoid_of(Vec x) {

@@ -68,6 +68,9 @@ HWY_NOINLINE void tile_product(int64_t m, int64_t n, int64_t k, TileA a, TileB b
   for (; j + widest * lanes() <= n; j += widest * lanes()) {
     tile_columns<widest>(m, k, a, {b.data + j, b.row}, {c.data + j, c.row, c.add});
   }
+  for (; j + 2 * lanes() <= n; j += 2 * lanes()) {
+    tile_columns<2>(m, k, a, {b.data + j, b.row}, {c.data + j, c.row, c.add});
+  }
   for (; j < n; j += lanes()) tile_columns<1>(m, k, a, {b.data + j, b.row}, {c.data + j, c.row, c.add});
 }
 

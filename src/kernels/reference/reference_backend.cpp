@@ -192,12 +192,16 @@ void ReferenceBackend::clamp_backward(const Tensor& dx, const Tensor& x, float l
 }
 
 void ReferenceBackend::dropout(const Tensor& x, float probability, uint64_t seed, uint64_t stream) {
-  const auto threshold = static_cast<uint64_t>(double{probability} * 0x1.0p32);
+  const auto threshold = static_cast<uint32_t>(double{probability} * 65536.0 + 0.5);
   for (int64_t i = 0; i < x.rows; ++i) {
     for (int64_t j = 0; j < x.cols; ++j) {
+      // 16 random bits an element; the order lets a vector of 16 consecutive ones take one half of one word
+      // each.
       const auto index = static_cast<uint64_t>(i * x.cols + j);
-      const bool keep = philox(seed, stream, index / 4)[index % 4] >= threshold;
-      x.row<float>(i)[j] = keep ? x.row<float>(i)[j] * (1.0F / (1.0F - probability)) : 0.0F;
+      const auto words = philox(seed, stream, index / 128 * 16 + index % 16);
+      const uint64_t half = index / 16 % 8;
+      const bool keep = (words[half / 2] >> (half % 2 * 16) & 0xFFFF) >= threshold;
+      x.row<float>(i)[j] *= keep ? 1.0F / (1.0F - probability) : 0.0F;
     }
   }
 }

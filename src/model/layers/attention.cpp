@@ -92,10 +92,9 @@ void attention_backward(const Context& context, const AttentionLayer& layer, con
   linear_backward(context, layer.o, below ? &dout : nullptr, dy, kept.out, kept.o_lora);
   if (!below) return;
 
-  const Tensor dq = arena.take(rows, layer.q.out()), dk = arena.take(rows, layer.k.out()),
-               dv = arena.take(rows, layer.v.out());
-  backend.fill(dk, 0.0F);
-  backend.fill(dv, 0.0F);
+  const Tensor dq = arena.take(rows, layer.q.out()), dkv = arena.take(2 * rows, layer.k.out());
+  const Tensor dk = rows_of(dkv, 0, rows), dv = rows_of(dkv, rows, 2 * rows);
+  backend.fill(dkv, 0.0F);
   {
     const ArenaScope delta_scope(arena);
     const Tensor delta = arena.take(rows, context.config.heads);

@@ -1,0 +1,361 @@
+#include "train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "data/packing.h"
+#include "tensor/memory.h"
+#include "train/engine.h"
+#include "train/metrics.h"
+#include "train/output.h"
+#include "train/plan.h"
+#include "train/reference.h"
+#include "train/run_state.h"
+#include "train/schedule.h"
+
+namespace fettle::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The config without what changes no number, with contents in the place of names.
+OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, const TrainRows& rows,
+                           const TrainRows& eval) {
+  OrderedJson json = to_json(config);
+  for (const char* key : {"out", "save_every", "keep", "memory_limit", "micro_tokens", "recompute", "dtype"})
+    json.erase(key);
+  for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
+  if (json.contains("adapter")) json["adapter"].erase("init");
+  json["model_hash"] = model.hash;
+  json["data_hash"] = rows.hash;
+  if (eval.size() > 0) json["eval_hash"] = eval.hash;
+  return json;
+}
+
+LossOptions loss_options(const TrainConfig& config, const Method& method) {
+  return {.beta = config.beta.value_or(method.beta),
+          .gamma = config.gamma,
+          .label_smoothing = config.label_smoothing,
+          .desirable_weight = config.desirable_weight,
+          .undesirable_weight = config.undesirable_weight};
+}
+
+class Run {
+ public:
+  Run(const TrainConfig& config, const TrainCallbacks& callbacks)
+      : config_(config),
+        callbacks_(callbacks),
+        method_(method_from_name(config.method)),
+        states_(config.out, config.keep) {
+    if (!callbacks_.should_stop) callbacks_.should_stop = [] { return interrupted(); };
+  }
+
+  /// Model, rows and plan. Nothing is written but rejected.jsonl, and that only where `write` says so.
+  void prepare(bool write) {
+    validate(config_);
+    model_ = open_train_model(config_);
+    load_data(write);
+    position_.fingerprint = fingerprint_of(config_, *model_, rows_, eval_);
+    if (const auto saved = states_.newest()) go_on_from(*saved);
+    make_decoder();
+    plan();
+  }
+
+  TrainResult train() {
+    result_.plan = plan_;
+    if (callbacks_.on_plan) callbacks_.on_plan(plan_);
+    if (plan_.first_step == plan_.steps && is_finished(config_.out, position_.fingerprint)) {
+      read_logs();
+      result_.finished_before = true;
+      return std::move(result_);
+    }
+    model_->decoder->reserve_training(plan_.micro_tokens, plan_.micro_tokens);
+    engine_ = std::make_unique<Engine>(*model_->decoder, method_, loss_options(config_, method_),
+                                       plan_.micro_tokens);
+    if (method_.reference) compute_references();
+    if (plan_.first_step > 0) restore();
+    open_logs();
+    loop();
+    finish();
+    return std::move(result_);
+  }
+
+  const TrainPlan& plan_made() const { return plan_; }
+
+ private:
+  void load_data(bool write) {
+    std::unique_ptr<data::RejectedRows> rejected =
+        write ? std::make_unique<data::RejectedRows>(config_.out / "rejected.jsonl")
+              : std::make_unique<data::RejectedRows>();
+    const Tokenizer& tokenizer = *model_->loaded.tokenizer;
+    const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
+    rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
+    eval_.kind = method_.rows;
+    if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
+    if (write) rejected->commit();
+  }
+
+  void go_on_from(const RunPosition& saved) {
+    check_fingerprint(saved.fingerprint, position_.fingerprint, config_.out);
+    position_ = saved;
+    // What was chosen for the machine at the first start holds: other micro-batches add up in another order.
+    config_.micro_tokens = saved.arithmetic.at("micro_tokens").get<int64_t>();
+    config_.recompute = saved.arithmetic.at("recompute").get<std::string>() == "block"
+                            ? RecomputeChoice::block
+                            : RecomputeChoice::none;
+  }
+
+  void make_decoder() {
+    // Nothing is computed beyond max_length positions.
+    DecoderOptions options{.product = model_->product, .context_length = config_.max_length};
+    model_->decoder = std::make_unique<Decoder>(model_->loaded.config, model_->loaded.parameters,
+                                                *model_->backend, options);
+    if (model_->adapter) model_->decoder->set_adapters({{&*model_->adapter, 1.0F}});
+  }
+
+  void plan() {
+    plan_.backend = std::string(model_->backend->name());
+    plan_.product = model_->product;
+    plan_.parameters = model_->loaded.parameters.count();
+    plan_.trainable_parameters = model_->trained().count(true);
+    plan_.rows = rows_.size();
+    plan_.eval_rows = eval_.size();
+    plan_.steps_per_epoch = data::steps_per_epoch(plan_.rows, config_.batch_size);
+    plan_.steps = config_.steps > 0
+                      ? config_.steps
+                      : static_cast<int64_t>(
+                            std::ceil(config_.epochs * static_cast<double>(plan_.steps_per_epoch) - 1e-9));
+    plan_.tokens_per_epoch = rows_.tokens();
+    plan_.first_step = position_.step;
+    plan_.data_report = rows_.summary;
+    if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
+    const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
+    plan_memory(config_, *model_, longest, config_.batch_size * longest, plan_);
+    model_->decoder->set_recompute(plan_.recompute);
+    plan_time(config_, *model_, plan_);
+    const OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},
+                                 {"recompute", plan_.recompute == Recompute::block ? "block" : "none"},
+                                 {"product", plan_.product == Product::bf16 ? "bf16" : "f32"},
+                                 {"backend", plan_.backend},
+                                 {"threads", threads()}};
+    if (position_.step > 0 && Json::parse(position_.arithmetic.dump()) != Json::parse(arithmetic.dump()))
+      log_warning(
+          "this run began with {}, and goes on with {}: its numbers will differ in their last bits from an "
+          "undisturbed run",
+          position_.arithmetic.dump(), arithmetic.dump());
+    position_.arithmetic = arithmetic;
+  }
+
+  void compute_references() {
+    const auto pairings =
+        method_.mismatched_kl ? mismatched_pairs(config_, rows_.size(), plan_.steps) : std::vector<Pairing>{};
+    reference_ =
+        reference_sums(*model_, *engine_, rows_, pairings, callbacks_.should_stop, callbacks_.progress);
+    if (eval_.size() == 0) return;
+    std::vector<Pairing> eval_pairings;
+    if (method_.mismatched_kl) {
+      std::vector<int64_t> all(static_cast<size_t>(eval_.size()));
+      for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
+      eval_pairings = rotated(all);
+    }
+    eval_reference_ =
+        reference_sums(*model_, *engine_, eval_, eval_pairings, callbacks_.should_stop, callbacks_.progress);
+  }
+
+  Optimizer& optimizer() {
+    if (!optimizer_)
+      optimizer_ = std::make_unique<Optimizer>(config_.optimizer, model_->trained(), *model_->backend);
+    return *optimizer_;
+  }
+
+  void restore() {
+    states_.restore(position_.step, *model_, optimizer());
+    model_->decoder->weights_changed();
+    log_info("going on after step {} of {}", position_.step, plan_.steps);
+  }
+
+  void read_logs() {
+    const int64_t last = plan_.first_step > 0 ? plan_.first_step : -1;
+    open_logs_at(last);
+  }
+
+  void open_logs() {
+    open_logs_at(plan_.first_step > 0 ? plan_.first_step : -1);
+    if (eval_.size() > 0 && plan_.first_step == 0) evaluate(0);
+  }
+
+  void open_logs_at(int64_t last_step) {
+    const fs::path metrics = config_.out / "metrics.jsonl", evals = config_.out / "eval.jsonl";
+    metrics_ = std::make_unique<StepLog>(metrics, last_step);
+    for (const Json& row : metrics_->kept())
+      result_.steps.push_back(step_metrics_from_json(row, metrics.string()));
+    if (eval_.size() == 0) return;
+    evals_ = std::make_unique<StepLog>(evals, last_step);
+    for (const Json& row : evals_->kept())
+      result_.evals.push_back(eval_metrics_from_json(row, evals.string()));
+  }
+
+  void loop() {
+    const Clock::time_point start = Clock::now();
+    std::unique_ptr<Progress> bar;
+    if (callbacks_.progress)
+      bar = std::make_unique<Progress>(config_.method, static_cast<uint64_t>(plan_.steps - position_.step),
+                                       "steps");
+    while (position_.step < plan_.steps) {
+      if (!step()) stop();
+      if (bar) {
+        const StepMetrics& last = result_.steps.back();
+        bar->note(last.preference ? fmt::format("loss {:.4f} accuracy {:.2f}", last.loss,
+                                                last.preference->reward_accuracy)
+                                  : fmt::format("loss {:.4f}", last.loss));
+        bar->advance();
+      }
+      if (eval_due()) evaluate(position_.step);
+      const bool last = position_.step == plan_.steps;
+      if (last || (config_.save_every > 0 && position_.step % config_.save_every == 0)) save();
+    }
+    result_.seconds = seconds_since(start);
+  }
+
+  /// One optimiser step; false when it was stopped half-way, in which case nothing has changed.
+  bool step() {
+    const Clock::time_point start = Clock::now();
+    const int64_t number = position_.step + 1;
+    const data::Batch batch =
+        data::batch_at(position_.step, rows_.size(), config_.batch_size, config_.seed, config_.shuffle);
+    optimizer().zero_gradients();
+    if (model_->adapter && model_->adapter->config.dropout > 0.0F)
+      model_->decoder->set_dropout_step(config_.seed, static_cast<uint64_t>(number));
+    const auto pass = engine_->accumulate(rows_, batch.rows, reference_, number, callbacks_.should_stop);
+    model_->decoder->set_dropout_step(config_.seed, 0);
+    if (!pass) return false;
+    const double norm = optimizer().gradient_norm();
+    if (!std::isfinite(norm)) fail_gradient(number, norm, batch.rows);
+    const double rate =
+        config_.learning_rate * schedule_factor(config_.schedule, position_.step, plan_.steps);
+    optimizer().update(number, rate, clip_factor(norm, config_.max_grad_norm));
+    model_->decoder->weights_changed();
+    position_.step = number;
+
+    StepMetrics metrics{.step = number,
+                        .loss = pass->loss,
+                        .tokens = pass->tokens,
+                        .supervised_tokens = pass->supervised_tokens,
+                        .seconds = seconds_since(start),
+                        .learning_rate = rate,
+                        .grad_norm = norm,
+                        .peak_memory_bytes = peak_resident_bytes(),
+                        .preference = pass->preference};
+    metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
+    metrics_->append(to_json(metrics));
+    result_.steps.push_back(metrics);
+    if (callbacks_.on_step) callbacks_.on_step(metrics);
+    return true;
+  }
+
+  [[noreturn]] void fail_gradient(int64_t step, double norm, const std::vector<int64_t>& rows) const {
+    std::string ids;
+    for (const int64_t row : rows) ids += (ids.empty() ? "" : ", ") + rows_.rows[static_cast<size_t>(row)].id;
+    fail(fmt::format("step {}", step),
+         "the gradient norm is {}, rows {}; the last saved state is unharmed: lower the learning rate, or "
+         "take these rows out",
+         norm, ids);
+  }
+
+  bool eval_due() const {
+    if (eval_.size() == 0) return false;
+    const int64_t every = config_.eval_every > 0 ? config_.eval_every : plan_.steps_per_epoch;
+    return position_.step % every == 0 || position_.step == plan_.steps;
+  }
+
+  void evaluate(int64_t step) {
+    const PassResult pass = engine_->evaluate(eval_, eval_reference_);
+    const EvalMetrics metrics{.step = step,
+                              .rows = eval_.size(),
+                              .loss = pass.loss,
+                              .preference = pass.preference,
+                              .reward_accuracy_error = pass.accuracy_error};
+    evals_->append(to_json(metrics));
+    result_.evals.push_back(metrics);
+    if (callbacks_.on_eval) callbacks_.on_eval(metrics);
+    if (!config_.keep_best.empty() && step > 0) keep_if_best(metrics);
+  }
+
+  void keep_if_best(const EvalMetrics& metrics) {
+    double value = -metrics.loss;
+    if (config_.keep_best == "reward_accuracy") value = metrics.preference->reward_accuracy;
+    if (config_.keep_best == "reward_margin") value = metrics.preference->reward_margin;
+    if (position_.best && value <= *position_.best) return;
+    position_.best = value;
+    position_.best_step = metrics.step;
+    replace_model_folder(config_.out / "best", config_, *model_);
+  }
+
+  void save() {
+    metrics_->flush();
+    if (evals_) evals_->flush();
+    states_.save(position_, *model_, optimizer());
+    saved_step_ = position_.step;
+  }
+
+  [[noreturn]] void stop() {
+    if (position_.step > plan_.first_step && saved_step_ != position_.step) save();
+    throw Error(
+        Error::Kind::interrupted,
+        fmt::format(
+            "stopped after step {} of {}; the state is saved in {}: the same command goes on from there",
+            position_.step, plan_.steps, (config_.out / "state").string()));
+  }
+
+  void finish() {
+    save_model_files(config_.out, config_, *model_);
+    save_descriptions({config_, rows_, eval_, result_, position_.fingerprint}, *model_);
+  }
+
+  TrainConfig config_;
+  TrainCallbacks callbacks_;
+  const Method& method_;
+  RunStates states_;
+  std::unique_ptr<TrainModel> model_;
+  TrainRows rows_, eval_;
+  TrainPlan plan_;
+  RunPosition position_;
+  int64_t saved_step_ = -1;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Engine> engine_;
+  ReferenceSums reference_, eval_reference_;
+  std::unique_ptr<StepLog> metrics_, evals_;
+  TrainResult result_;
+};
+
+}  // namespace
+
+TrainPlan plan_training(const TrainConfig& config) {
+  Run run(config, {});
+  run.prepare(false);
+  return run.plan_made();
+}
+
+TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks) {
+  const FolderLock lock(config.out);
+  Run run(config, callbacks);
+  run.prepare(true);
+  return run.train();
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const Method* method : methods()) names.emplace_back(method->name);
+  return names;
+}
+
+}  // namespace fettle::train
