@@ -1,5 +1,7 @@
 #include "recipe/pull.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "recipe/starter.h"
@@ -34,6 +36,18 @@ Pulled pull_from(const std::string& source, const PullOptions& options) {
        fmt::join(names, ", "), near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
+/// The first of the sources that is in the cache already.
+std::optional<Pulled> find_cached(const BuiltinSource& builtin, PullOptions options) {
+  options.offline = true;
+  for (const auto& candidate : builtin.sources) {
+    try {
+      return pull_from(candidate, options);
+    } catch (const Error&) {
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const std::vector<BuiltinSource>& builtin_sources() {
@@ -49,6 +63,8 @@ const std::vector<BuiltinSource>& builtin_sources() {
 Pulled pull(const std::string& source, const PullOptions& options) {
   for (const auto& builtin : builtin_sources()) {
     if (builtin.name != source) continue;
+    if (auto cached = find_cached(builtin, options)) return *cached;
+    if (options.offline) fail(source, "is not in the cache");
     std::string tried;
     for (const auto& candidate : builtin.sources) {
       try {

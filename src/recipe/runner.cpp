@@ -93,7 +93,7 @@ std::string key_of(const Step& step, const std::map<std::string, const PlannedSt
   });
   // Json, not OrderedJson: the order in which keys were written must not matter.
   Hasher hasher;
-  hasher.add(step.kind).add(std::to_string(kind.version()));
+  hasher.add(step.kind).add(std::to_string(kind.version())).add(kind.content(relevant));
   std::string text = Json::parse(dump_json(addressed)).dump();
   for (const auto& file : files) {
     const std::string quoted = OrderedJson(file).dump(), hashed = "\"file:" + hashes.of(file) + "\"";
@@ -107,7 +107,7 @@ bool read_finished(PlannedStep& planned) {
   const fs::path marker = planned.folder / "step.json";
   if (!fs::exists(marker)) return false;
   const Json done = read_json(marker);
-  for (const auto& [name, path] : done.at("outputs").items()) planned.outputs[name] = path.get<std::string>();
+  for (const auto& [name, path] : done.at("outputs").items()) planned.outputs[name] = (planned.folder / path.get<std::string>()).string();
   return std::all_of(planned.outputs.begin(), planned.outputs.end(), [](const auto& output) { return fs::exists(output.second); });
 }
 
@@ -177,12 +177,16 @@ void write_lineage(const Recipe& recipe, const RunOptions& options, const std::v
                                                              {"version", FETTLE_VERSION}, {"source", recipe.source}, {"steps", steps}}, 1));
 }
 
+/// Outputs that lie in the step's folder are written relative to it, so that a run's folder can be moved.
 void finish(const PlannedStep& planned, double seconds) {
-  OrderedJson needs = OrderedJson::array();
-  for (const auto& need : planned.step->needs) needs.push_back(need);
+  OrderedJson outputs = OrderedJson::object();
+  for (const auto& [name, path] : planned.outputs) {
+    const fs::path relative = fs::path(path).lexically_relative(planned.folder);
+    outputs[name] = relative.empty() || *relative.begin() == ".." ? path : relative.string();
+  }
   write_file(planned.folder / "step.json",
-             dump_json(OrderedJson{{"step", planned.step->name}, {"do", planned.step->kind}, {"key", planned.key}, {"needs", needs},
-                                   {"params", planned.step->params}, {"outputs", planned.outputs}, {"seconds", seconds},
+             dump_json(OrderedJson{{"step", planned.step->name}, {"do", planned.step->kind}, {"key", planned.key}, {"needs", planned.step->needs},
+                                   {"params", planned.step->params}, {"outputs", outputs}, {"seconds", seconds},
                                    {"version", FETTLE_VERSION}}, 1));
 }
 

@@ -10,6 +10,10 @@ class PullStep final : public StepKind {
   std::string_view name() const override { return "pull"; }
   void check(const Step& step) const override { check_params(step, {"source"}, {"source"}); }
   std::vector<std::string> file_params() const override { return {"source"}; }
+  /// Another version of the program may hold another starter.
+  std::string content(const OrderedJson& params) const override {
+    return params.at("source") == "starter" ? starter_hash() : std::string();
+  }
   Outputs run(const StepContext& context) const override {
     const std::string source = context.params.at("source").get<std::string>();
     const Pulled pulled = pull(source);

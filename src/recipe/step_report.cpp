@@ -39,43 +39,69 @@ auto read_log(const fs::path& file, Parse parse) {
 std::string training_section(const fs::path& model) {
   const auto steps = read_log(model / "metrics.jsonl", train::step_metrics_from_json);
   const auto evals = read_log(model / "eval.jsonl", train::eval_metrics_from_json);
-  return fmt::format("<h2>Training: {}</h2>\n{}", html_escape(step_of(model)), train::report_charts(steps, evals));
+  double seconds = 0, tokens = 0;
+  for (const auto& step : steps) {
+    seconds += step.seconds;
+    tokens += static_cast<double>(step.tokens);
+  }
+  const std::string speed = seconds > 0 ? fmt::format(", {:.0f} tokens per second", tokens / seconds) : "";
+  return fmt::format("<h2>Training: {}</h2>\n<p class=\"soft\">{} optimiser steps, {} tokens in {}{}.</p>\n{}", html_escape(step_of(model)),
+                     steps.size(), human_count(tokens), human_seconds(seconds), speed, train::report_charts(steps, evals));
 }
 
-std::string share(const Json& value) {
+std::string share(const OrderedJson& value) {
   return fmt::format("{:.1f} ± {:.1f} %", 100 * value.at("value").get<double>(), 100 * value.at("standard_error").get<double>());
 }
 
+std::string figure_card(const std::string& title, const std::string& figure, const std::string& note) {
+  return fmt::format("<div class=\"card\"><h4>{}</h4><div class=\"figure\">{}</div><p class=\"soft\">{}</p></div>\n", html_escape(title),
+                     html_escape(figure), html_escape(note));
+}
+
+/// The reference against the last model that is not the reference: what the preferences changed, at a glance.
+std::string headline(const OrderedJson& models) {
+  const OrderedJson *before = nullptr, *after = nullptr;
+  std::string before_name, after_name;
+  for (const auto& [name, model] : models.items()) {
+    const bool reference = model.at("is_reference").get<bool>();
+    (reference ? before : after) = &model;
+    (reference ? before_name : after_name) = name;
+  }
+  if (before == nullptr || after == nullptr) return "";
+  const auto note = [&](const std::string& value) { return fmt::format("after {}; before, {}: {}", after_name, before_name, value); };
+  return "<div class=\"figures\">\n" + figure_card("Reward accuracy", share(after->at("reward_accuracy")), note("50 % by definition")) +
+         figure_card("The likelier answer is the chosen one", share(after->at("logp_accuracy")), note(share(before->at("logp_accuracy")))) +
+         figure_card("Reward margin", fmt::format("{:.2f}", after->at("reward_margin").get<double>()), note("0 by definition")) + "</div>\n";
+}
+
 std::string score_section(const fs::path& file) {
-  const Json scores = read_json(file);
+  const OrderedJson scores = OrderedJson::parse(read_file(file));
   std::vector<std::vector<std::string>> rows;
-  for (const auto& [name, model] : OrderedJson::parse(read_file(file)).at("models").items()) {
-    const Json values = Json::parse(model.dump());
-    rows.push_back({name + (values.at("is_reference").get<bool>() ? " (reference)" : ""), share(values.at("reward_accuracy")),
-                    fmt::format("{:.4f}", values.at("reward_margin").get<double>()), share(values.at("logp_accuracy")),
-                    share(values.at("mean_logp_accuracy")), std::to_string(values.at("pairs").get<int64_t>())});
+  for (const auto& [name, model] : scores.at("models").items()) {
+    rows.push_back({name + (model.at("is_reference").get<bool>() ? " (reference)" : ""), share(model.at("reward_accuracy")),
+                    fmt::format("{:.3f}", model.at("reward_margin").get<double>()), share(model.at("logp_accuracy")),
+                    share(model.at("mean_logp_accuracy")), std::to_string(model.at("pairs").get<int64_t>())});
   }
   return fmt::format(
-      "<h2>Held-out pairs</h2>\n{}<p>Reward accuracy: how often the chosen answer's reward, {} times the log-ratio to the reference, is above "
-      "the rejected one's; the reference itself has no rewards, every pair is a tie and counts one half. Likelihood columns compare the "
-      "answers' log-probabilities without a reference, summed and per token. ± is one standard error.</p>\n",
+      "<h2>Held-out pairs</h2>\n{}{}<details><summary>What the columns say</summary><p class=\"soft\">Reward accuracy: how often the chosen "
+      "answer's reward, {} times the log-ratio to the reference, is above the rejected one's. The reference itself has no rewards: every pair is "
+      "a tie and counts one half. The two columns on likelihood compare the answers' log-probabilities without a reference, summed and per "
+      "token. ± is one standard error.</p></details>\n",
+      headline(scores.at("models")),
       html_table({"model", "reward accuracy", "reward margin", "likelier answer is the chosen one", "the same per token", "pairs"}, rows),
       scores.at("beta").get<double>());
 }
 
 std::string sample_section(const fs::path& file) {
-  const OrderedJson samples = OrderedJson::parse(read_file(file));
-  std::string body = "<h2>Sample answers</h2>\n<div class=\"wide\"><table><thead><tr><th>prompt</th>";
-  for (const auto& [name, answer] : samples.at(0).at("answers").items()) body += "<th>" + html_escape(name) + "</th>";
-  body += "</tr></thead><tbody>\n";
-  for (const auto& sample : samples) {
-    body += "<tr><td>" + html_escape(sample.at("prompt").get<std::string>()) + "</td>";
+  std::string body = "<h2>Sample answers</h2>\n";
+  for (const auto& sample : OrderedJson::parse(read_file(file))) {
+    body += "<div class=\"card\"><h3>" + html_escape(sample.at("prompt").get<std::string>()) + "</h3><div class=\"answers\">\n";
     for (const auto& [name, answer] : sample.at("answers").items()) {
-      body += "<td style=\"white-space: pre-wrap\">" + html_escape(answer.get<std::string>()) + "</td>";
+      body += fmt::format("<div><h4>{}</h4><p>{}</p></div>\n", html_escape(name), html_escape(answer.get<std::string>()));
     }
-    body += "</tr>\n";
+    body += "</div></div>\n";
   }
-  return body + "</tbody></table></div>\n";
+  return body;
 }
 
 std::string lineage_section(const StepContext& context) {
@@ -84,11 +110,12 @@ std::string lineage_section(const StepContext& context) {
     const fs::path marker = context.out / step.name / "step.json";
     if (!fs::exists(marker)) continue;
     const Json done = read_json(marker);
-    rows.push_back({step.name, step.kind, done.at("key").get<std::string>(), fmt::format("{}", fmt::join(step.needs, ", ")),
+    rows.push_back({step.name, step.kind, fmt::format("{}", fmt::join(step.needs, ", ")), done.at("key").get<std::string>(),
                     human_seconds(done.at("seconds").get<double>())});
   }
-  return fmt::format("<h2>Lineage</h2>\n{}<details><summary>The recipe</summary><pre>{}</pre></details>\n",
-                     html_table({"step", "does", "key", "needs", "took"}, rows), html_escape(dump_json(context.recipe.source, 2)));
+  return fmt::format("<h2>Lineage</h2>\n<p class=\"soft\">A step's key is a hash of its parameters, of the content of the files it reads and of "
+                     "the keys of the steps it needs.</p>\n{}<details><summary>The recipe as it ran</summary><pre>{}</pre></details>\n",
+                     html_table({"step", "does", "needs", "key", "took"}, rows), html_escape(dump_json(context.recipe.source, 2)));
 }
 
 /// {do: report, train: […], score, sample}: OUT/report.html, one file that opens without network.
@@ -100,15 +127,14 @@ class ReportStep final : public StepKind {
 
   Outputs run(const StepContext& context) const override {
     std::string body;
-    if (!context.recipe.description.empty()) body += "<p>" + html_escape(context.recipe.description) + ".</p>\n";
+    const std::string setting = context.recipe.setting.empty() ? "" : "setting " + context.recipe.setting + ", ";
+    body += fmt::format("<p>{}</p>\n<p class=\"soft\">{}fettle {}</p>\n", html_escape(context.recipe.description), html_escape(setting), FETTLE_VERSION);
     for (const auto& file : paths_of(context.params, "score")) body += score_section(file);
     for (const auto& file : paths_of(context.params, "sample")) body += sample_section(file);
     for (const auto& model : paths_of(context.params, "train")) body += training_section(model);
     body += lineage_section(context);
-    const std::string setting = context.recipe.setting.empty() ? "" : " (" + context.recipe.setting + ")";
-    const std::string page = html_page(context.recipe.name + setting, body);
     const fs::path file = context.folder / "report.html";
-    write_file(file, page);
+    write_file(file, html_page(context.recipe.name, body));
     return {{"", file.string()}};
   }
   void publish(const Outputs& outputs, const fs::path& out) const override {

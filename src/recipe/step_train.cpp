@@ -39,6 +39,7 @@ class TrainStep final : public StepKind {
     const auto plan = train::plan_training(config_of(params, "out", "estimate"));
     Estimate estimate;
     estimate.bytes = static_cast<double>(plan.memory.total());
+    estimate.seconds = plan.seconds_per_step * static_cast<double>(plan.steps - plan.first_step);
     estimate.text = plan.describe();
     return estimate;
   }

