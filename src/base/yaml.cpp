@@ -11,6 +11,7 @@ namespace {
 
 constexpr int deepest = 64;
 constexpr size_t most_nodes = 1'000'000;  // aliases can blow a small file up
+constexpr size_t most_path_bytes = size_t{256} << 20;
 
 bool all_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
 
@@ -46,7 +47,7 @@ OrderedJson scalar(const YAML::Node& node) {
 
 struct Converter {
   YamlDocument& document;
-  size_t nodes = 0;
+  size_t nodes = 0, path_bytes = 0;
 
   [[noreturn]] void fail_at(const YAML::Node& node, const std::string& message) const {
     fail(fmt::format("{}:{}", document.where, node.Mark().line + 1), "{}", message);
@@ -54,7 +55,8 @@ struct Converter {
 
   OrderedJson convert(const YAML::Node& node, const std::string& path, int depth) {
     if (depth > deepest) fail_at(node, fmt::format("nested deeper than {} levels", deepest));
-    if (++nodes > most_nodes) fail_at(node, "too large once its aliases are expanded");
+    path_bytes += path.size();
+    if (++nodes > most_nodes || path_bytes > most_path_bytes) fail_at(node, "too large once its aliases are expanded");
     if (!path.empty() && node.Mark().line >= 0) document.lines.emplace(path, node.Mark().line + 1);
     switch (node.Type()) {
       case YAML::NodeType::Scalar:

@@ -8,7 +8,9 @@ namespace {
 
 /// Everything that opening a file does with its contents, to the values of its weights.
 void open(const fettle::Gguf& gguf) {
-  fettle::gguf_vocabulary(gguf);
+  if (const auto vocabulary = fettle::gguf_vocabulary(gguf)) {
+    fettle::Tokenizer::from_gguf(*vocabulary, gguf.where)->encode("The file, 12 漢字é <s>", {true, true});
+  }
   const fettle::ModelConfig config = fettle::gguf_config(gguf);
   const fettle::Parameters parameters =
       fettle::read_weights(fettle::gguf_weights(config), gguf.tensors, gguf.where);

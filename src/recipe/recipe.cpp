@@ -103,6 +103,13 @@ void visit(const std::map<std::string, Step>& steps, const std::string& name, st
   order.push_back(step);
 }
 
+std::string text_of(const YamlDocument& document, const char* key, std::string otherwise) {
+  const auto found = document.value.find(key);
+  if (found == document.value.end() || found->is_null()) return otherwise;
+  if (!found->is_string()) fail_usage("{}: `{}:` must be a text, found {}", document.place(key), key, dump_json(*found).substr(0, 60));
+  return found->get<std::string>();
+}
+
 }  // namespace
 
 OrderedJson replace_references(const OrderedJson& value, const std::function<std::string(const Reference&)>& replace) {
@@ -143,8 +150,8 @@ Recipe parse_recipe(std::string_view yaml, std::string_view where, const std::ve
   }
   Recipe recipe;
   recipe.setting = apply_settings(root, overrides, where);
-  recipe.name = root.value("name", fs::path(where).stem().string());
-  recipe.description = root.value("description", "");
+  recipe.name = text_of(document, "name", fs::path(where).stem().string());
+  recipe.description = text_of(document, "description", "");
   std::map<std::string, Step> steps;
   for (const auto& [name, body] : root["steps"].items()) steps.emplace(name, make_step(name, body, document));
   std::set<std::string> open, done;

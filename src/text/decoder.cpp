@@ -54,7 +54,9 @@ class MetaspaceDecoder final : public TokenDecoder {
     for (size_t i = 0; i < tokens.size(); ++i) {
       // The reference drops every leading mark of the first token when a space was put before the text.
       if (i == 0 && drop_first_) {
-        while (tokens[i].starts_with(replacement_)) tokens[i].erase(0, replacement_.size());
+        size_t dropped = 0;
+        while (std::string_view(tokens[i]).substr(dropped).starts_with(replacement_)) dropped += replacement_.size();
+        tokens[i].erase(0, dropped);
       }
       replace_all(tokens[i], replacement_, " ");
     }
@@ -124,7 +126,10 @@ class StripDecoder final : public TokenDecoder {
   void apply(std::vector<std::string>& tokens) const override {
     if (content_.empty()) return;
     for (std::string& token : tokens) {
-      for (size_t i = 0; i < start_ && token.starts_with(content_); ++i) token.erase(0, content_.size());
+      size_t dropped = 0;
+      for (size_t i = 0; i < start_ && std::string_view(token).substr(dropped).starts_with(content_); ++i)
+        dropped += content_.size();
+      token.erase(0, dropped);
       for (size_t i = 0; i < stop_ && token.ends_with(content_); ++i)
         token.resize(token.size() - content_.size());
     }

@@ -130,11 +130,13 @@ Surroundings make_surroundings(const ScoredVocabulary& vocabulary) {
   return around;
 }
 
-OrderedJson scored_decoder(bool add_space_prefix) {
+OrderedJson scored_decoder(size_t dropped_spaces) {
   OrderedJson stages = {{{"type", "Replace"}, {"pattern", {{"String", kSpaceMark}}}, {"content", " "}},
                         {{"type", "ByteFallback"}},
                         {{"type", "Fuse"}}};
-  if (add_space_prefix) stages.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  if (dropped_spaces > 0) {
+    stages.push_back({{"type", "Strip"}, {"content", " "}, {"start", dropped_spaces}, {"stop", 0}});
+  }
   return {{"type", "Sequence"}, {"decoders", stages}};
 }
 
@@ -197,7 +199,7 @@ OrderedJson scored_json(const ScoredVocabulary& vocabulary, OrderedJson normaliz
   json["post_processor"] =
       template_json({name(vocabulary.bos), vocabulary.bos}, {name(vocabulary.eos), vocabulary.eos},
                     vocabulary.add_bos, vocabulary.add_eos);
-  json["decoder"] = scored_decoder(vocabulary.add_space_prefix);
+  json["decoder"] = scored_decoder(vocabulary.add_space_prefix ? 1 : 0);
   json["model"] = std::move(model);
   return json;
 }
@@ -223,7 +225,7 @@ std::shared_ptr<PipelineTokenizer> make_scored_tokenizer(ScoredVocabulary vocabu
   parts.added = make_added_tokens(vocabulary);
   parts.normalizer =
       make_normalizer(Json::parse(space_normalizer(vocabulary.add_space_prefix).dump()), where);
-  parts.decoder = make_decoder(Json::parse(scored_decoder(vocabulary.add_space_prefix).dump()), where);
+  parts.decoder = make_decoder(Json::parse(scored_decoder(vocabulary.add_space_prefix ? 1 : 0).dump()), where);
   parts.surroundings = make_surroundings(vocabulary);
   const auto kept = std::make_shared<const ScoredVocabulary>(std::move(vocabulary));
   parts.to_json = [kept, place = parts.where] {

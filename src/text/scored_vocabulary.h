@@ -59,9 +59,9 @@ AddedTokens make_added_tokens(const ScoredVocabulary& vocabulary);
 /// Ids around a text, from add_bos and add_eos.
 Surroundings make_surroundings(const ScoredVocabulary& vocabulary);
 
-/// "▁" back to spaces, byte tokens to bytes, without the space that encoding put first: as Llama's
-/// tokenizer.json says it.
-OrderedJson scored_decoder(bool add_space_prefix);
+/// "▁" back to spaces, byte tokens to bytes, without the first `dropped_spaces` spaces: as Llama's
+/// tokenizer.json says it, where encoding put one first.
+OrderedJson scored_decoder(size_t dropped_spaces);
 
 /// What a tokenizer.json holds for it. `normalizer` and `model` are filled by the caller where null.
 OrderedJson scored_json(const ScoredVocabulary& vocabulary, OrderedJson normalizer, OrderedJson model,

@@ -1,6 +1,7 @@
 // The pipeline of a SentencePiece model. Algorithm: sentencepiece, src/normalizer.cc, bpe_model.cc,
 // unigram_model.cc.
 #include <algorithm>
+#include <limits>
 
 #include "text/base64.h"
 #include "text/precompiled.h"
@@ -147,11 +148,18 @@ void add_listed(const std::vector<AddedToken>& listed, PipelineParts& parts) {
   }
 }
 
+/// A model that removes spaces around a text drops all of them from its start when decoding, too.
+OrderedJson piece_decoder(const SentencePieceModel& model) {
+  constexpr size_t all = std::numeric_limits<uint32_t>::max();
+  return scored_decoder(model.remove_extra_whitespaces ? all : model.add_dummy_prefix ? 1 : 0);
+}
+
 std::string export_json(const SentencePieceModel& model, const AddedTokens& added, const std::string& where) {
   OrderedJson inner = model.kind == SentencePieceModel::Kind::bpe ? scored_bpe_json(model.vocabulary, where)
                                                                   : scored_unigram_json(model.vocabulary);
   OrderedJson json =
       scored_json(model.vocabulary, sentencepiece_normalizer_json(model), std::move(inner), where);
+  json["decoder"] = piece_decoder(model);
   for (const auto& [id, token] : added.all()) {
     const auto index = static_cast<size_t>(id);
     const bool piece =
@@ -214,7 +222,7 @@ std::shared_ptr<PipelineTokenizer> sentencepiece_tokenizer(SentencePieceModel mo
   parts.added = make_added_tokens(model.vocabulary);
   add_listed(added, parts);
   parts.normalizer = make_sentencepiece_normalizer(model, where);
-  parts.decoder = make_decoder(Json::parse(scored_decoder(model.add_dummy_prefix).dump()), where);
+  parts.decoder = make_decoder(Json::parse(piece_decoder(model).dump()), where);
   parts.surroundings = make_surroundings(model.vocabulary);
   const auto kept = std::make_shared<const SentencePieceModel>(std::move(model));
   parts.to_json = [kept, all = parts.added, place = parts.where] { return export_json(*kept, all, place); };

@@ -25,6 +25,10 @@ std::vector<NamedTensor> tensors_of(TrainModel& model, const Optimizer& optimize
   return tensors;
 }
 
+OrderedJson ordered(const Json& value) {
+  return OrderedJson::parse(dump_json(value));
+}
+
 void collect_differences(const OrderedJson& saved, const OrderedJson& now, const std::string& path,
                          std::vector<std::string>& to) {
   if (saved == now) return;
@@ -88,10 +92,10 @@ std::optional<RunPosition> RunStates::newest() const {
       if (json_get<int>(json, "format", where) != kFormat)
         fail(where, "written by another version of fettle");
       RunPosition position{.step = json_get<int64_t>(json, "step", where),
-                           .fingerprint = OrderedJson::parse(json.at("fingerprint").dump()),
-                           .arithmetic = OrderedJson::parse(json.at("arithmetic").dump()),
+                           .fingerprint = ordered(json_get<Json>(json, "fingerprint", where)),
+                           .arithmetic = ordered(json_get<Json>(json, "arithmetic", where)),
                            .best_step = json_get<int64_t>(json, "best_step", where)};
-      if (!json.at("best").is_null()) position.best = json_get<double>(json, "best", where);
+      if (!json_get<Json>(json, "best", where).is_null()) position.best = json_get<double>(json, "best", where);
       return position;
     } catch (const Error& damaged) {
       log_warning("{}; the state before it is taken", damaged.what());

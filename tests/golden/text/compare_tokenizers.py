@@ -118,7 +118,12 @@ def sentencepiece_reference(path):
     import sentencepiece
 
     model = sentencepiece.SentencePieceProcessor(model_file=path)
-    return lambda text, flags: model.encode(text), model.decode, [], (0,)
+    unknown = model.id_to_piece(model.unk_id())
+
+    def decode(ids):  # the library writes " ⁇ " for the unknown token; fettle, as transformers does, its name
+        return model.decode(ids).replace(" \u2047 ", unknown)
+
+    return lambda text, flags: model.encode(text), decode, [], (0,)
 
 
 def compare(folder, program, reference, model, sample):

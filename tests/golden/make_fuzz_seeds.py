@@ -1,0 +1,96 @@
+"""Writes small seeds for the fuzz targets, made from the golden files: OUT/TARGET/NAME.
+
+    python3 tests/golden/make_fuzz_seeds.py OUT
+"""
+import base64, itertools, json, pathlib, struct, sys
+
+GOLDEN = pathlib.Path(__file__).parent
+ROOT = GOLDEN.parent.parent
+
+
+def safetensors(tensors):
+    header, body = {}, b""
+    for name, shape, values in tensors:
+        data = struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def small_tokenizers():
+    golden = json.loads((GOLDEN / "text/tokenizers.json").read_text())
+    for row in golden["tokenizers"]:
+        model = golden["models"][row["model"]] | row["options"]
+        if isinstance(model["vocab"], list):
+            model |= {"vocab": model["vocab"][:40]}
+        else:  # the first merges and what they need
+            merges = model["merges"][:12]
+            parts = {part for merge in merges for part in (merge.split(" ") if isinstance(merge, str) else merge)}
+            parts |= {(merge.split(" ") if isinstance(merge, str) else merge)[0] for merge in merges} | {"<unk>", "a", "<s>", "</s>"}
+            joined = {"".join(m.split(" ") if isinstance(m, str) else m).replace("##", "") for m in merges} | {
+                "".join(m.split(" ") if isinstance(m, str) else m) for m in merges}  # fmt: skip
+            kept = [name for name in model["vocab"] if name in parts | joined]
+            model |= {"vocab": {name: id for id, name in enumerate(kept)}, "merges": merges}
+        added = [entry | {"id": 100 + i} for i, entry in enumerate(row["parts"]["added_tokens"])]
+        parts = row["parts"] | {"model": model, "added_tokens": added, "post_processor": None}
+        text = json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
+        yield row["name"], text + b"\0the end of <|im_end|>"
+    for row in golden["sentencepiece"]:
+        yield row["name"] + ".model", base64.b64decode(row["model"])
+
+
+def llama2c_tokenizer():
+    names = ["<unk>", "\n<s>\n", "\n</s>\n"] + [f"<0x{b:02X}>" for b in range(256)] + list("abeht ") + ["th", "the", " the"]
+    out = struct.pack("<i", 8)
+    for id, name in enumerate(names):
+        out += struct.pack("<fi", -float(id), len(name)) + name.encode()
+    return out
+
+
+def seeds():
+    for name, data in small_tokenizers():
+        yield "sentencepiece_fuzz" if name.endswith(".model") else "tokenizer_json_fuzz", name, data
+    yield "llama2c_tokenizer_fuzz", "small", llama2c_tokenizer()
+    templates = sorted((GOLDEN / "text/templates").iterdir())
+    for path in templates:
+        yield "jinja_fuzz", path.name, path.read_bytes()
+        yield "tokenize_chat_fuzz", path.name, path.read_bytes() + b"\0Hi <|im_end|>\0 Hello \0And?\0x<think>y</think>z"
+    for path in sorted((GOLDEN / "model").glob("*.json")):
+        config = json.loads(path.read_text()).get("config")
+        if config:
+            yield "families_fuzz", path.name, json.dumps(config).encode()
+    tensors = safetensors([("a.weight", [2, 3], [1.0] * 6), ("b", [], [0.5])])
+    yield "safetensors_fuzz", "small", tensors
+    yield "gguf_fuzz", "model", (GOLDEN / "checkpoint/model.gguf").read_bytes()
+    adapter = GOLDEN / "checkpoint/adapter"
+    yield "peft_fuzz", "adapter", b"\0".join(
+        (adapter / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
+    yield "llama2c_fuzz", "small", struct.pack("<7i", 4, 8, 1, 2, 1, 12, 8) + bytes(4 * 700)
+    state = {"format": 1, "step": 3, "best": None, "best_step": -1, "fingerprint": {"a": 1}, "arithmetic": {}}
+    yield "run_state_fuzz", "good", b"\0" + json.dumps(state).encode() + b"\0" + tensors
+    yield "run_state_fuzz", "raw", b"\1" + json.dumps({"format": 1, "state": "{}", "state_hash": "00"}).encode() + b"\0" + tensors
+    rows = [
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b", "weight": 0.5}]},
+        {"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b", "label": True},
+        {"instruction": "a", "input": "", "output": "b"}, {"conversations": [{"from": "human", "value": "x"}]}, {"text": "é"},
+    ]  # fmt: skip
+    lines = "\n".join(json.dumps(row) for row in rows).encode()
+    yield "json_rows_fuzz", "lines", b"\3" + lines + b'\n{"broken": \n{"text": "ok"}'
+    yield "json_rows_fuzz", "array", b"\2" + json.dumps(rows, indent=1).encode()
+    yield "json_fuzz", "rows", json.dumps(rows).encode()
+    for folder, target in (("recipes", "recipe_fuzz"), ("recipes", "yaml_fuzz")):
+        for path in sorted((ROOT / folder).glob("*.yaml")):
+            yield target, path.name, path.read_bytes()
+    config = "method: dpo\nmodel: m\ndata: [{path: a.jsonl, weight: 2}, b.jsonl]\nout: o\nadapter: {rank: 4, targets: [q_proj]}\n"
+    config += "schedule: {name: cosine, warmup: 0.1}\noptimizer: {name: adamw, betas: [0.9, 0.95]}\nlearning_rate: 5.0e-7\nbeta: 0.1\n"
+    yield "config_fuzz", "dpo", config.encode()
+    yield "yaml_fuzz", "config", config.encode() + b"a: &x [1, *x]\nb: |\n  text\n"
+    yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
+
+
+if __name__ == "__main__":
+    out = pathlib.Path(sys.argv[1])
+    for target, name, data in itertools.chain(seeds()):
+        (out / target).mkdir(parents=True, exist_ok=True)
+        (out / target / f"seed-{name}").write_bytes(data)
