@@ -115,8 +115,16 @@ HWY_INLINE hn::Vec<I32> fifth_bit(uint32_t word, int64_t at) {
   return hn::BitCast(di, hn::IfThenElseZero(set_bits, hn::Set(du, 16)));
 }
 
+// Blocks of 32 also come as decode_whole(block, f): the stored whole numbers; a value is halves_at(block)
+// times that, plus minimum(block) where there is one.
+
 struct DecodeQ8_0 {
   static constexpr int64_t elements = 32, bytes = 34;
+  static constexpr bool has_minimum = false;
+  template <typename F>
+  static HWY_INLINE void decode_whole(const uint8_t* block, F f) {
+    for (int64_t j = 0; j < 32; j += lanes()) f(j, hn::ConvertTo(df, load_signed(block + 2 + j)));
+  }
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
     const Vec d = halves_at(block);
@@ -125,19 +133,39 @@ struct DecodeQ8_0 {
 };
 
 /// q4_0, q4_1, q5_0, q5_1: nibble j and j+16 in one byte.
-template <int bits, bool minimum>
+template <int bits, bool has_stored_minimum>
 struct DecodeNibbles {
-  static constexpr int64_t high_at = minimum ? 4 : 2, low_at = high_at + (bits == 5 ? 4 : 0);
+  static constexpr int64_t high_at = has_stored_minimum ? 4 : 2, low_at = high_at + (bits == 5 ? 4 : 0);
   static constexpr int64_t elements = 32, bytes = low_at + 16;
+  static constexpr bool has_minimum = true;
 
+  static HWY_INLINE Vec minimum(const uint8_t* block) {
+    if constexpr (has_stored_minimum) return halves_at(block + 2);
+    return hn::Mul(halves_at(block), set(-static_cast<float>(1 << (bits - 1))));
+  }
+  template <typename F>
+  static HWY_INLINE void decode_whole(const uint8_t* block, F f) {
+    uint32_t high = 0;
+    if constexpr (bits == 5) std::memcpy(&high, block + high_at, sizeof high);
+    for (int64_t j = 0; j < 16; j += lanes()) {
+      const auto both = load_bytes(block + low_at + j);
+      auto first = low_nibble(both), second = hn::ShiftRight<4>(both);
+      if constexpr (bits == 5) {
+        first = hn::Or(first, fifth_bit(high, j));
+        second = hn::Or(second, fifth_bit(high, j + 16));
+      }
+      f(j, hn::ConvertTo(df, first));
+      f(j + 16, hn::ConvertTo(df, second));
+    }
+  }
   static HWY_INLINE Vec value(hn::Vec<I32> q, Vec d, Vec m) {
-    if constexpr (minimum) return hn::Add(hn::Mul(hn::ConvertTo(df, q), d), m);
+    if constexpr (has_stored_minimum) return hn::Add(hn::Mul(hn::ConvertTo(df, q), d), m);
     return hn::Mul(hn::ConvertTo(df, hn::Sub(q, hn::Set(di, 1 << (bits - 1)))), d);
   }
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
-    const Vec d = halves_at(block), m = minimum ? halves_at(block + 2) : hn::Mul(d, set(-8.0F));
-    // Centred on zero: q * d - 8 * d has the bits of (q - 8) * d, since both products are exact.
+    const Vec d = halves_at(block), m = has_stored_minimum ? halves_at(block + 2) : hn::Mul(d, set(-8.0F));
+    // Centred on zero: q * d - 8 * d is (q - 8) * d but for the sign of a zero, since both products are exact.
     const NibbleValues values(d, m);
     uint32_t high = 0;
     if constexpr (bits == 5) std::memcpy(&high, block + high_at, sizeof high);

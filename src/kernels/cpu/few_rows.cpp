@@ -64,7 +64,7 @@ HWY_INLINE void decode_part(const uint8_t* blocks, int64_t n, float* out) {
 
 /// Blocks of 32: their values go from the decoder straight into the sums.
 template <typename Decoder, int rows>
-HWY_INLINE void dot_blocks(const float* a, int64_t a_stride, const uint8_t* blocks, int64_t n, float* sums) {
+HWY_INLINE void dot_values(const float* a, int64_t a_stride, const uint8_t* blocks, int64_t n, float* sums) {
   Vec acc[rows][2];
   for (int r = 0; r < rows; ++r) acc[r][0] = acc[r][1] = zero();
   for (int64_t i = 0; i < n; i += Decoder::elements, blocks += Decoder::bytes) {
@@ -77,63 +77,111 @@ HWY_INLINE void dot_blocks(const float* a, int64_t a_stride, const uint8_t* bloc
   for (int r = 0; r < rows; ++r) sums[r] += sum_of(hn::Add(acc[r][0], acc[r][1]));
 }
 
-/// sums[r] += row `index` of b times each row of a.
-template <int rows>
-HWY_INLINE void dot_row(const Tensor& a, const Tensor& b, int64_t index, float* sums) {
-  const float* x = a.as<float>();
-  const std::byte* row = b.as<std::byte>() + row_bytes(b.dtype, index * b.stride);
-  if (b.dtype == DType::f32)
-    return dot_rows<rows>(x, a.stride, LoadFloat{reinterpret_cast<const float*>(row)}, b.cols, sums);
-  const auto* half = reinterpret_cast<const uint16_t*>(row);
-  if (b.dtype == DType::bf16) return dot_rows<rows>(x, a.stride, LoadBf16{half}, b.cols, sums);
-  if (b.dtype == DType::f16) return dot_rows<rows>(x, a.stride, LoadF16{half}, b.cols, sums);
-  with_decoder(b.dtype, [&]<typename Decoder>() HWY_ATTR {
-    const auto* blocks = reinterpret_cast<const uint8_t*>(row);
-    if constexpr (Decoder::elements == 32) {
-      dot_blocks<Decoder, rows>(x, a.stride, blocks, b.cols, sums);
-    } else {
-      HWY_ALIGN float part[part_elements];
-      for (int64_t i = 0; i < b.cols; i += part_elements) {
-        const int64_t n = std::min(part_elements, b.cols - i);
-        decode_part<Decoder>(blocks + i / Decoder::elements * Decoder::bytes, n, part);
-        dot_rows<rows>(x + i, a.stride, LoadFloat{part}, n, sums);
+/// Cheaper for one row or two: whole numbers times a, then the block's scale once, and its minimum times the
+/// sum of a.
+template <typename Decoder, int rows>
+HWY_INLINE void dot_whole_numbers(const float* a, int64_t a_stride, const float* block_sums, const uint8_t* blocks,
+                           int64_t n, float* sums) {
+  // Short chains of additions: the processor looks only a few blocks ahead.
+  Vec acc[rows], minima[rows];
+  for (int r = 0; r < rows; ++r) acc[r] = minima[r] = zero();
+  const int64_t count = n / Decoder::elements;
+  for (int64_t i = 0; i < count; ++i, blocks += Decoder::bytes, a += Decoder::elements) {
+    Vec part[rows][2];
+    Decoder::decode_whole(blocks, [&](int64_t offset, Vec q) HWY_ATTR {
+      const int way = offset < 16 ? 0 : 1;
+      for (int r = 0; r < rows; ++r) {
+        const Vec x = hn::LoadU(df, a + r * a_stride + offset);
+        part[r][way] = offset % 16 == 0 ? hn::Mul(x, q) : hn::MulAdd(x, q, part[r][way]);
       }
+    });
+    const Vec d = halves_at(blocks);
+    for (int r = 0; r < rows; ++r) acc[r] = hn::MulAdd(hn::Add(part[r][0], part[r][1]), d, acc[r]);
+    if constexpr (Decoder::has_minimum) {
+      const Vec m = Decoder::minimum(blocks);
+      for (int r = 0; r < rows; ++r) minima[r] = hn::MulAdd(m, set(block_sums[r * count + i]), minima[r]);
     }
-  });
+  }
+  for (int r = 0; r < rows; ++r) sums[r] += sum_of(hn::Add(acc[r], minima[r]));
+}
+
+template <typename Decoder, int rows>
+HWY_INLINE void dot_super_blocks(const float* a, int64_t a_stride, const uint8_t* blocks, int64_t n,
+                                 float* sums) {
+  HWY_ALIGN float part[part_elements];
+  for (int64_t i = 0; i < n; i += part_elements) {
+    const int64_t count = std::min(part_elements, n - i);
+    decode_part<Decoder>(blocks + i / Decoder::elements * Decoder::bytes, count, part);
+    dot_rows<rows>(a + i, a_stride, LoadFloat{part}, count, sums);
+  }
 }
 
 template <int rows>
-void product_of(const Tensor& c, const Tensor& a, const Tensor& b, float alpha, float beta, int64_t begin,
-                int64_t end) {
-  for (int64_t j = begin; j < end; ++j) {
-    float sums[rows] = {};
-    dot_row<rows>(a, b, j, sums);
-    for (int r = 0; r < rows; ++r) {
-      float& result = c.row<float>(r)[j];
-      result = alpha * sums[r] + (beta == 0.0F ? 0.0F : beta * result);
+HWY_NOINLINE void product_of(const Tensor& c, const Tensor& a, const float* block_sums, const Tensor& b,
+                             float alpha, float beta, int64_t begin, int64_t end) {
+  const float* x = a.as<float>();
+  const auto for_weight_rows = [&](auto dot) HWY_ATTR {
+    for (int64_t j = begin; j < end; ++j) {
+      float sums[rows] = {};
+      dot(b.as<std::byte>() + row_bytes(b.dtype, j * b.stride), sums);
+      for (int r = 0; r < rows; ++r) {
+        float& result = c.row<float>(r)[j];
+        result = alpha * sums[r] + (beta == 0.0F ? 0.0F : beta * result);
+      }
+    }
+  };
+  if (b.dtype == DType::f32) {
+    return for_weight_rows([&](const std::byte* row, float* sums) HWY_ATTR {
+      dot_rows<rows>(x, a.stride, LoadFloat{reinterpret_cast<const float*>(row)}, b.cols, sums);
+    });
+  }
+  if (b.dtype == DType::bf16) {
+    return for_weight_rows([&](const std::byte* row, float* sums) HWY_ATTR {
+      dot_rows<rows>(x, a.stride, LoadBf16{reinterpret_cast<const uint16_t*>(row)}, b.cols, sums);
+    });
+  }
+  if (b.dtype == DType::f16) {
+    return for_weight_rows([&](const std::byte* row, float* sums) HWY_ATTR {
+      dot_rows<rows>(x, a.stride, LoadF16{reinterpret_cast<const uint16_t*>(row)}, b.cols, sums);
+    });
+  }
+  with_decoder(b.dtype, [&]<typename Decoder>() HWY_ATTR {
+    for_weight_rows([&](const std::byte* row, float* sums) HWY_ATTR {
+      const auto* blocks = reinterpret_cast<const uint8_t*>(row);
+      if constexpr (Decoder::elements == 32 && rows <= 2) {
+        dot_whole_numbers<Decoder, rows>(x, a.stride, block_sums, blocks, b.cols, sums);
+      } else if constexpr (Decoder::elements == 32) {
+        dot_values<Decoder, rows>(x, a.stride, blocks, b.cols, sums);
+      } else {
+        dot_super_blocks<Decoder, rows>(x, a.stride, blocks, b.cols, sums);
+      }
+    });
+  });
+}
+
+/// Of every 32 values, divided among the lanes of a vector that will be summed.
+void sum_blocks_kernel(const Tensor& a, float* sums) {
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const float* x = a.row<float>(r);
+    for (int64_t i = 0; i < a.cols / 32; ++i, x += 32) {
+      Vec sum = zero();
+      for (int64_t j = 0; j < 32; j += lanes()) sum = hn::Add(sum, hn::LoadU(df, x + j));
+      *sums++ = sum_of(sum) / static_cast<float>(lanes());
     }
   }
 }
 
-void few_rows_kernel(const Tensor& c, const Tensor& a, const Tensor& b, float alpha, float beta,
-                     int64_t begin, int64_t end) {
+void few_rows_kernel(const Tensor& c, const Tensor& a, const float* block_sums, const Tensor& b, float alpha,
+                     float beta, int64_t begin, int64_t end) {
   switch (a.rows) {
     case 1:
-      return product_of<1>(c, a, b, alpha, beta, begin, end);
+      return product_of<1>(c, a, block_sums, b, alpha, beta, begin, end);
     case 2:
-      return product_of<2>(c, a, b, alpha, beta, begin, end);
+      return product_of<2>(c, a, block_sums, b, alpha, beta, begin, end);
     case 3:
-      return product_of<3>(c, a, b, alpha, beta, begin, end);
+      return product_of<3>(c, a, block_sums, b, alpha, beta, begin, end);
     case 4:
-      return product_of<4>(c, a, b, alpha, beta, begin, end);
-    case 5:
-      return product_of<5>(c, a, b, alpha, beta, begin, end);
-    case 6:
-      return product_of<6>(c, a, b, alpha, beta, begin, end);
-    case 7:
-      return product_of<7>(c, a, b, alpha, beta, begin, end);
-    case 8:
-      return product_of<8>(c, a, b, alpha, beta, begin, end);
+      return product_of<4>(c, a, block_sums, b, alpha, beta, begin, end);
     default:
       check_failed("few rows", __FILE__, __LINE__);
   }
@@ -181,11 +229,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fettle::cpu {
 HWY_EXPORT(few_rows_kernel);
+HWY_EXPORT(sum_blocks_kernel);
 HWY_EXPORT(unpack_kernel);
 
-void few_rows_product(const Tensor& c, const Tensor& a, const Tensor& b, float alpha, float beta,
-                      int64_t begin, int64_t end) {
-  HWY_DYNAMIC_DISPATCH(few_rows_kernel)(c, a, b, alpha, beta, begin, end);
+void sum_blocks(const Tensor& a, float* sums) { HWY_DYNAMIC_DISPATCH(sum_blocks_kernel)(a, sums); }
+
+void few_rows_product(const Tensor& c, const Tensor& a, const float* block_sums, const Tensor& b, float alpha,
+                      float beta, int64_t begin, int64_t end) {
+  HWY_DYNAMIC_DISPATCH(few_rows_kernel)(c, a, block_sums, b, alpha, beta, begin, end);
 }
 
 void unpack_rows(const Tensor& src, void* dst, bool bf16, int64_t begin, int64_t end) {

@@ -57,12 +57,12 @@ struct Tile {
   int64_t sum_stride;
 };
 
-/// sums[r][v] += Σ weights[r][k] panel[k][v]
+/// sums[r][v] += Σ weights[r][k] panel[k][v]. The new sum is added as one, which keeps long sums exact.
 template <int rows, int vectors>
 HWY_INLINE void add_tile(const Tile& t) {
   Vec acc[rows][vectors];
   for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) acc[r][v] = hn::LoadU(df, t.sums + r * t.sum_stride + v * lanes());
+    for (int v = 0; v < vectors; ++v) acc[r][v] = zero();
   }
   const float* right_at = t.panel;
   for (int64_t k = 0; k < t.cols; ++k, right_at += vectors * lanes()) {
@@ -74,7 +74,8 @@ HWY_INLINE void add_tile(const Tile& t) {
     }
   }
   for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) hn::StoreU(acc[r][v], df, t.sums + r * t.sum_stride + v * lanes());
+    float* to = t.sums + r * t.sum_stride;
+    for (int v = 0; v < vectors; ++v, to += lanes()) hn::StoreU(hn::Add(hn::LoadU(df, to), acc[r][v]), df, to);
   }
 }
 
