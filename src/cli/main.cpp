@@ -24,6 +24,8 @@ void add_commands(CLI::App& app) {
   add_data_command(app);
   add_export_command(app);
   add_diff_command(app);
+  add_doctor_command(app);
+  add_bench_command(app);
 }
 
 int status_of(const Error& error) { return error.kind() == Error::Kind::usage ? 2 : 1; }

@@ -25,6 +25,7 @@ OrderedJson plan_json(const train::TrainPlan& plan) {
           {"parameters", plan.parameters},
           {"trainable_parameters", plan.trainable_parameters},
           {"flops_per_step", plan.flops_per_step},
+          {"reference_flops", plan.reference_flops},
           {"available_bytes", plan.available_bytes},
           {"memory_bytes",
            {{"weights", memory.weights}, {"shadow_weights", memory.shadow_weights}, {"adapter", memory.adapter},

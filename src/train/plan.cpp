@@ -11,7 +11,7 @@ namespace fettle::train {
 namespace {
 
 /// Beyond this many tokens a product on a CPU is no faster, and activations cost memory in proportion.
-constexpr int64_t kFastTokens = 2048;
+constexpr int64_t kFastTokens = 1024;
 /// Below this the products get slow; recomputation costs less.
 constexpr int64_t kSlowTokens = 512;
 /// Share of the available memory that a plan may use: the rest is for the data, the system, and what a plan
@@ -116,13 +116,17 @@ void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t lon
   memory.activations = need(*chosen);
 }
 
-double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens) {
-  const double embedding =
-      config.tied_embeddings ? 0.0 : static_cast<double>(config.vocab_size) * config.hidden_size;
-  const double products = static_cast<double>(config.parameter_count()) - embedding;
-  // Forward 2 per weight and token; backward 2 for the input's gradient and, where the weight is trained, 2
-  // for the weight's.
-  return tokens * products * ((adapter ? 4.0 : 6.0) + (recompute == Recompute::block ? 2.0 : 0.0));
+double forward_flops(const ModelConfig& config, double tokens, double labels) {
+  const double head = static_cast<double>(config.vocab_size) * config.hidden_size;
+  const double body = static_cast<double>(config.parameter_count()) - head * (config.tied_embeddings ? 1 : 2);
+  return 2.0 * (tokens * body + labels * head);
+}
+
+double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens,
+                  double labels) {
+  // Backward costs a forward for the inputs' gradients and, where the weights are trained, one for theirs.
+  return forward_flops(config, tokens, labels) * (adapter ? 2.0 : 3.0) +
+         (recompute == Recompute::block ? forward_flops(config, tokens, 0.0) : 0.0);
 }
 
 std::string TrainPlan::describe() const {
@@ -147,11 +151,13 @@ std::string TrainPlan::describe() const {
   return text;
 }
 
-void plan_time(const TrainConfig& config, const TrainModel& model, TrainPlan& plan) {
-  const double tokens_per_step = static_cast<double>(plan.tokens_per_epoch) /
-                                 static_cast<double>(std::max<int64_t>(1, plan.steps_per_epoch));
-  plan.flops_per_step =
-      step_flops(model.loaded.config, config.adapter.has_value(), plan.recompute, tokens_per_step);
+void plan_time(const TrainConfig& config, const TrainModel& model, const TrainRows& rows, TrainPlan& plan) {
+  const auto tokens = static_cast<double>(rows.tokens()), labels = static_cast<double>(rows.supervised());
+  const auto steps = static_cast<double>(std::max<int64_t>(1, plan.steps_per_epoch));
+  plan.flops_per_step = step_flops(model.loaded.config, config.adapter.has_value(), plan.recompute,
+                                   tokens / steps, labels / steps);
+  if (method_from_name(config.method).reference)
+    plan.reference_flops = forward_flops(model.loaded.config, tokens, labels);
   plan.product_flops_per_second = measured_flops_per_second(*model.backend, model.product);
   plan.seconds_per_step = plan.flops_per_step / (0.5 * plan.product_flops_per_second);
 }

@@ -16,11 +16,14 @@ int64_t longest_item(const TrainRows& rows, const Method& method);
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
                  TrainPlan& plan);
 
-/// Fills flops_per_step and, after a measurement of a tenth of a second, product_flops_per_second and
-/// seconds_per_step.
-void plan_time(const TrainConfig& config, const TrainModel& model, TrainPlan& plan);
+/// Fills flops_per_step, reference_flops and, after a measurement of a tenth of a second,
+/// product_flops_per_second and seconds_per_step.
+void plan_time(const TrainConfig& config, const TrainModel& model, const TrainRows& rows, TrainPlan& plan);
 
-/// Floating-point operations of the matrix products of one training step over `tokens` tokens.
-double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens);
+/// Floating-point operations of the weights' matrix products over `tokens` tokens, of which `labels` are
+/// scored (the head runs for those alone). Attention and adapters are not counted, nor a head that runs
+/// twice.
+double forward_flops(const ModelConfig& config, double tokens, double labels);
+double step_flops(const ModelConfig& config, bool adapter, Recompute recompute, double tokens, double labels);
 
 }  // namespace fettle::train

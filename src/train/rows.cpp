@@ -129,6 +129,12 @@ int64_t TrainRows::tokens() const {
   return total;
 }
 
+int64_t TrainRows::supervised() const {
+  int64_t total = 0;
+  for (const TrainRow& row : rows) total += row.supervised();
+  return total;
+}
+
 int64_t TrainRows::longest() const {
   int64_t longest = 0;
   for (const TrainRow& row : rows) longest = std::max(longest, row.tokens());

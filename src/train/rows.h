@@ -34,6 +34,7 @@ struct TrainRows {
 
   int64_t size() const { return static_cast<int64_t>(rows.size()); }
   int64_t tokens() const;
+  int64_t supervised() const;
   int64_t longest() const;
 };
 

@@ -141,7 +141,7 @@ class Run {
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
     plan_memory(config_, *model_, longest, config_.batch_size * longest, plan_);
     model_->decoder->set_recompute(plan_.recompute);
-    plan_time(config_, *model_, plan_);
+    plan_time(config_, *model_, rows_, plan_);
     const OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},
                                  {"recompute", plan_.recompute == Recompute::block ? "block" : "none"},
                                  {"product", plan_.product == Product::bf16 ? "bf16" : "f32"},

@@ -53,6 +53,7 @@ struct TrainPlan {
   int64_t tokens_per_epoch = 0;
   int64_t first_step = 0;                 ///< steps that a former run has done already
   double flops_per_step = 0.0;            ///< matrix products of a mean step, forward and backward
+  double reference_flops = 0.0;           ///< of the reference log-probabilities of all rows, once
   double product_flops_per_second = 0.0;  ///< measured just now
   double seconds_per_step = 0.0;          ///< estimate: half of the measured product speed
   std::string data_report;                ///< what was read, kept, truncated and dropped, for people

@@ -140,6 +140,9 @@ TEST_F(Trainer, AdapterOnAQuantizedBase) {
   EXPECT_TRUE(load_model(root() / "lora").adapter);
   run(config("sft", "full", {{"model", (root() / "tiny.gguf").string()}, {"steps", 1}}));
   EXPECT_EQ(load_model(root() / "full").dtype, DType::f32);
+  // q8_0 takes 34 bytes for 32 numbers: the base stayed as it is stored.
+  EXPECT_LT(static_cast<double>(result.plan.memory.weights),
+            0.35 * static_cast<double>(plan_training(train_config_from_json(config("sft", "plan"), "test")).memory.weights));
 }
 
 TEST_F(Trainer, RandomWeightsFromAConfigAlone) {
