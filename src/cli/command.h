@@ -21,6 +21,9 @@ void on_run(CLI::App& command, std::shared_ptr<State> state, void (*run)(State&)
   command.callback([state, run] { run(*state); });
 }
 
+/// For a call that does not parse: the first word that is no command or option, with the nearest one; or empty.
+std::string did_you_mean(const CLI::App& app, int argc, char** argv);
+
 /// Set by --json before any command runs: reports are printed as one JSON document.
 bool json_output();
 

@@ -54,7 +54,10 @@ int run(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     const int status = app.exit(error, std::cout, std::cerr);
-    return status == 0 ? 0 : 2;
+    if (status == 0) return 0;
+    const std::string hint = did_you_mean(app, argc, argv);
+    if (!hint.empty()) std::cerr << hint << '\n';
+    return 2;
   } catch (const Error& error) {
     log_line(LogLevel::error, error.what());
     return status_of(error);
