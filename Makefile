@@ -20,7 +20,7 @@ test: build
 
 test-asan: dependencies
 	@cmake --preset asan $(CMAKE_FLAGS) >/dev/null
-	@cmake --build --preset asan -j $(JOBS)
+	@cmake --build --preset asan -j $(JOBS) --target fast_tests
 	@ctest --preset asan
 
 bench: build

@@ -25,6 +25,10 @@ function(fettle_test target label)
   target_compile_definitions(${target} PRIVATE FETTLE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 900)
+  if(NOT TARGET ${label}_tests)
+    add_custom_target(${label}_tests)  # every test program of this label and nothing else
+  endif()
+  add_dependencies(${label}_tests ${target})
 endfunction()
 
 function(fettle_module name)
