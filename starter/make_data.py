@@ -208,7 +208,7 @@ def sft_rows(rng, known, count):
 
 def pair_rows(rng, known, count, prefix):
     for i in range(count):
-        if rng.random() < 0.1:
+        if rng.random() < 0.2:
             question, chosen, rejected = small_talk(rng)
             if chosen is None:
                 told = story(rng)

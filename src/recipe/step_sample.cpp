@@ -31,7 +31,10 @@ std::vector<std::string> answer(const std::string& name, const fs::path& path, c
   EngineThread thread(engine);
   const auto client = make_local_chat_client(engine, thread, {name, {}, {}});
   std::vector<ChatTask> tasks;
-  for (const auto& prompt : prompts) tasks.push_back({{{"user", prompt, 1.0, nullptr}}, options});
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    tasks.push_back({{{"user", prompts[i], 1.0, nullptr}}, options});
+    tasks.back().options.sampling.seed += i;
+  }
   Progress progress("sample " + name, tasks.size(), "answers");
   const auto outcomes = client->complete_batch(tasks, [&](size_t, const ChatOutcome&) { progress.advance(); });
   std::vector<std::string> answers;
