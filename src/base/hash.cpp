@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <fstream>
 #include <vector>
 
 #include "base/error.h"
@@ -14,7 +15,17 @@ namespace {
 
 std::string hex(XXH128_hash_t value) { return fmt::format("{:016x}{:016x}", value.high64, value.low64); }
 
-std::string hash_file(const fs::path& path) { return hash_hex(MappedFile(path).text()); }
+/// Read, not mapped: the pages of a mapped file would count as this process's memory.
+std::string hash_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail_io(path.string(), "cannot open");
+  std::vector<char> piece(size_t{1} << 20);
+  Hasher hasher;
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0)
+    hasher.add_raw(piece.data(), static_cast<size_t>(file.gcount()));
+  if (file.bad()) fail_io(path.string(), "cannot read");
+  return hasher.hex();
+}
 
 }  // namespace
 
