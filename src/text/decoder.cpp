@@ -216,8 +216,9 @@ std::unique_ptr<TokenDecoder> make_decoder(const Json& description, std::string_
     const bool add = json_get_or(description, "add_prefix_space", true, where);
     const auto scheme =
         json_get_or<std::string>(description, "prepend_scheme", add ? "always" : "never", where);
-    return std::make_unique<MetaspaceDecoder>(
-        json_get_or<std::string>(description, "replacement", "\xe2\x96\x81", where), scheme != "never");
+    auto replacement = json_get_or<std::string>(description, "replacement", "\xe2\x96\x81", where);
+    if (replacement.empty()) fail(where, "decoder: Metaspace needs a replacement");
+    return std::make_unique<MetaspaceDecoder>(std::move(replacement), scheme != "never");
   }
   if (kind == "Strip") {
     const auto content = json_get_or<std::string>(description, "content", " ", where);

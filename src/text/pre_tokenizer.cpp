@@ -339,6 +339,7 @@ void add_split(const Json& stage, std::string_view where, Stages& out) {
 
 void add_metaspace(const Json& stage, std::string_view where, Stages& out) {
   const auto replacement = json_get_or<std::string>(stage, "replacement", "\xe2\x96\x81", where);
+  if (replacement.empty()) fail(where, "pre_tokenizer: Metaspace needs a replacement");
   // Files of before tokenizers 0.14 say add_prefix_space instead.
   const bool add = json_get_or(stage, "add_prefix_space", true, where);
   const auto scheme = json_get_or<std::string>(stage, "prepend_scheme", add ? "always" : "never", where);

@@ -47,6 +47,9 @@ void CharacterMap::prefixes(std::string_view text,
     const size_t end = replacements_.find('\0', value);
     const std::string_view replacement =
         std::string_view(replacements_).substr(value, end == std::string::npos ? end : end - value);
+    // A damaged map could cut characters, of the text or of its own.
+    const bool whole = at + 1 == text.size() || (static_cast<uint8_t>(text[at + 1]) & 0xc0) != 0x80;
+    if (!whole || unicode::valid_prefix(replacement) != replacement.size()) continue;
     if (!found(at + 1, replacement)) return;
   }
 }

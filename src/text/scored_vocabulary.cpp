@@ -32,6 +32,10 @@ void check_sizes(const ScoredVocabulary& vocabulary, std::string_view where) {
   }
   for (size_t id = 0; id < count; ++id) {
     if (std::isnan(vocabulary.scores[id])) fail(where, "token {} has a score that is not a number", id);
+    const bool searched = vocabulary.types[id] == PieceType::user_defined || is_added(vocabulary, id);
+    if (searched && unicode::valid_prefix(vocabulary.tokens[id]) != vocabulary.tokens[id].size()) {
+      fail(where, "token {} is looked for in texts, but is not valid UTF-8", id);
+    }
     if (vocabulary.tokens[id].size() > kLongestPiece) {
       fail(where, "token {} has {} bytes, expected at most {}", id, vocabulary.tokens[id].size(),
            kLongestPiece);

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include "text/normalizer.h"
+
 namespace fettle {
 namespace {
 
@@ -73,6 +77,10 @@ TEST(Tokenizer, BrokenFilesNameTheFault) {
             "tokenizer.json: normalizer of type 'Magic' is not supported");
   EXPECT_EQ(error_with("/pre_tokenizer", {{"type", "Magic"}}),
             "tokenizer.json: pre_tokenizer of type 'Magic' is not supported");
+  EXPECT_EQ(error_with("/decoder", {{"type", "Metaspace"}, {"replacement", ""}}),
+            "tokenizer.json: decoder: Metaspace needs a replacement");
+  EXPECT_EQ(error_with("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}),
+            "tokenizer.json: pre_tokenizer: Metaspace needs a replacement");
   EXPECT_EQ(error_with("/decoder", {{"type", "Magic"}}), "tokenizer.json: decoder of type 'Magic' is not supported");
   EXPECT_NE(error_with("/pre_tokenizer", Json::parse(R"({"type": "Split", "pattern": {"Regex": "(a"},
                                                          "behavior": "Isolated", "invert": false})"))
@@ -135,6 +143,33 @@ TEST(Tokenizer, GgufVocabulariesThatLie) {
   EXPECT_EQ(error([](auto& v) { v.model = "llama"; }),
             "m.gguf: tokenizer.ggml.scores is missing; the model 'llama' needs it");
   EXPECT_EQ(error([](auto& v) { v.tokens.clear(); }), "m.gguf: tokenizer.ggml.tokens is empty");
+}
+
+// A character map of one entry: at offset 0 of the root is the first byte of the key, and so on; damaged ones must not cut characters.
+std::string one_byte_map(uint8_t key, const std::string& replacement) {
+  std::vector<uint32_t> units(1024, 0);
+  units[0] = 512u << 10;
+  units[512 ^ key] = key | 1u << 8 | 256u << 10;
+  units[512 ^ key ^ 256] = 1u << 31;
+  std::string bytes(4 + units.size() * 4, '\0');
+  const auto size = static_cast<uint32_t>(units.size() * 4);
+  std::memcpy(bytes.data(), &size, 4);
+  std::memcpy(bytes.data() + 4, units.data(), size);
+  return bytes + replacement + '\0';
+}
+
+TEST(Tokenizer, CharacterMapsNeverCutCharacters) {
+  const auto normalized = [](uint8_t key, const std::string& replacement, std::string_view text) {
+    const auto normalizer = make_precompiled(one_byte_map(key, replacement), "map");
+    AlignedText aligned(text, 0, false);
+    normalizer->apply(aligned);
+    return std::string(aligned.view());
+  };
+  EXPECT_EQ(normalized('a', "xy", "ab\u00e9"), "xyb\u00e9");
+  EXPECT_EQ(normalized('a', "\xe6", "ab"), "ab");            // no whole character
+  EXPECT_EQ(normalized(0xc3, "x", "\u00e9"), "\u00e9");      // the first byte of a character
+  EXPECT_THROW(make_precompiled("abc", "map"), Error);
+  EXPECT_THROW(make_precompiled(std::string_view("\x10\0\0\0abcd", 8), "map"), Error);
 }
 
 class TokenizerFolder : public ::testing::Test {
