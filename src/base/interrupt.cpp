@@ -11,9 +11,9 @@ namespace {
 
 volatile std::sig_atomic_t flag = 0;
 
-void on_signal(int) {
+void on_signal(int signal) {
   if (flag != 0) _exit(130);
-  flag = 1;
+  flag = signal;
 }
 
 }  // namespace
@@ -27,6 +27,12 @@ void catch_interrupts() {
 }
 
 bool interrupted() { return flag != 0; }
+
+bool take_sigint() {
+  if (flag != SIGINT) return false;
+  flag = 0;
+  return true;
+}
 
 void throw_if_interrupted() {
   if (interrupted()) throw Error(Error::Kind::interrupted, "interrupted");

@@ -7,6 +7,9 @@ namespace fettle {
 void catch_interrupts();
 /// Async-signal-safe and thread-safe.
 bool interrupted();
+/// Forgets a SIGINT and says whether there was one; for programs at a terminal, where it ends what runs and not the
+/// program. A SIGTERM stays.
+bool take_sigint();
 /// Throws Error(interrupted) when the flag is set.
 void throw_if_interrupted();
 

@@ -23,7 +23,8 @@ DType choose_dtype(const LoadedModel& model, const ExportOptions& options) {
     const bool possible =
         options.to == ModelFormat::hf ? is_plain(*options.dtype) : can_quantize(*options.dtype);
     if (!possible) {
-      fail_usage("--dtype {}: a {} holds {}", dtype_name(*options.dtype), format_name(options.to),
+      fail_usage("--dtype {}: {} can hold {}", dtype_name(*options.dtype),
+                 options.to == ModelFormat::hf ? "a Hugging Face folder" : "a GGUF",
                  options.to == ModelFormat::hf
                      ? "f32, f16 or bf16"
                      : "f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k or q6_k");
@@ -113,7 +114,7 @@ DType export_model(const LoadedModel& model, const ExportOptions& options) {
   }
   switch (options.to) {
     case ModelFormat::hf:
-      save_hf(options.output, save, dtype);
+      save_hf(options.output, save, dtype, options.shard_bytes);
       break;
     case ModelFormat::gguf:
       save_gguf(options.output, save, dtype);

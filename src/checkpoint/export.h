@@ -15,6 +15,7 @@ struct ExportOptions {
   std::optional<DType> dtype;  ///< none: as the source stores it, or f32 where the format cannot hold that
   fs::path output;
   float adapter_factor = 1.0F;
+  int64_t shard_bytes = 5'000'000'000;  ///< of a Hugging Face folder
 };
 
 /// Writes `model` with its adapter (if any) merged in f32 over the very weights it was trained on: a

@@ -236,6 +236,21 @@ std::optional<ModelFormat> detect_format(const fs::path& path) {
   return path.extension() == ".bin" ? std::optional(ModelFormat::llama2c) : std::nullopt;
 }
 
+namespace {
+
+/// Published models pad their vocabulary by some hundred tokens, or name a few that they have no rows for; a
+/// tokenizer that is far from the model's size is another model's.
+void check_tokenizer(const LoadedModel& model, const fs::path& given) {
+  if (model.tokenizer == nullptr) return;
+  const int64_t has = model.tokenizer->size(), wanted = model.config.vocab_size;
+  if (std::abs(wanted - has) < 4096 || std::min(has, wanted) * 4 > std::max(has, wanted) * 3) return;
+  fail((given.empty() ? model.path : given).string(),
+       "the tokenizer has {} tokens, the model {}: they do not belong together; name the model's own tokenizer",
+       has, wanted);
+}
+
+}  // namespace
+
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const bool adapter = fs::is_directory(path) && is_adapter_folder(path) && !fs::exists(path / config_name);
   LoadedModel model = load_weights(adapter ? base_of_adapter(path, options) : path, options);
@@ -248,6 +263,7 @@ LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
     model.tokenizer = Tokenizer::open(options.tokenizer);
     model.tokenizer_folder = fs::is_directory(options.tokenizer) ? options.tokenizer : fs::path();
   }
+  check_tokenizer(model, options.tokenizer);
   model.dtype = options.weights ? most_common_dtype(model.parameters) : DType::f32;
   collect_eos(model);
   return model;

@@ -12,6 +12,7 @@
 #include "checkpoint/safetensors.h"
 #include "checkpoint/save.h"
 #include "checkpoint/test_support.h"
+#include "checkpoint/weight_difference.h"
 #include "kernels/quant.h"
 #include "model/decoder.h"
 #include "model/families/families.h"
@@ -69,6 +70,27 @@ TEST(Load, AGgufOfTheSameModelIsTheSameModel) {
   const TemporaryFolder folder;
   save_hf(folder.path() / "hf", to_save(model), DType::bf16);
   expect_same_tensors(folder.path() / "hf" / "model.safetensors", golden / "hf" / "model.safetensors");
+}
+
+TEST(Load, ATokenizerOfAnotherModelIsRefused) {
+  // 50000 tokens for the golden model's 40.
+  const TemporaryFolder folder;
+  std::string bytes("\x10\0\0\0", 4);  // the longest token
+  for (int i = 0; i < 50000; ++i) {
+    const std::string token = i < 3 || i >= 259 ? "t" + std::to_string(i) : fmt::format("<0x{:02X}>", i - 3);
+    const float score = -static_cast<float>(i);
+    const auto length = static_cast<int32_t>(token.size());
+    bytes.append(reinterpret_cast<const char*>(&score), 4).append(reinterpret_cast<const char*>(&length), 4).append(token);
+  }
+  write_file(folder.path() / "tokenizer.bin", bytes);
+  LoadOptions options;
+  options.tokenizer = folder.path() / "tokenizer.bin";
+  try {
+    load_model(golden / "hf", options);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("50000 tokens, the model 40"), std::string::npos) << error.what();
+  }
 }
 
 TEST(Load, MatricesOfAFileAreViewsOfIt) {
@@ -328,6 +350,13 @@ TEST(Export, WhatCannotBeIsSaidBeforeAnythingIsWritten) {
   EXPECT_NE(error(ModelFormat::gguf, {}, folder.path() / "a").find("tokenizer"), std::string::npos);
   EXPECT_NE(error(ModelFormat::hf, {}, golden / "hf").find("model itself"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(Difference, AGgufAndAFolderOfOneModelAreTheSameModel) {
+  const LoadedModel gguf = load_model(golden / "model.gguf"), hf = load_model(golden / "hf");
+  ASSERT_NE(gguf.config.rope.interleaved, hf.config.rope.interleaved);
+  for (const auto& difference : compare_weights(gguf, hf)) EXPECT_EQ(difference.changed, 0) << difference.name;
+  for (const auto& difference : compare_weights(hf, gguf)) EXPECT_EQ(difference.changed, 0) << difference.name;
 }
 
 TEST(Llama2c, GoesThereAndBack) {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "kernels/quant.h"
+#include "model/families/families.h"
 
 namespace fettle {
 namespace {
@@ -24,23 +26,57 @@ bool is_per_token(const std::string& name) {
   return name == "embed.weight" || name == "head.weight";
 }
 
+/// For every row of a tensor (element of a vector) the row that it is in a Hugging Face folder.
+using RowOrder = std::vector<int64_t>;
+std::map<std::string, RowOrder> published_rows(const ModelConfig& config) {
+  std::map<std::string, RowOrder> result;
+  for (const WeightEntry& entry : hf_weights(config).entries) {
+    for (const WeightPart& part : entry.parts) {
+      RowOrder& rows = result[part.name];
+      for (const RowRun& run : part.runs) {
+        for (int64_t i = 0; i < run.count; ++i) rows.push_back(run.begin + i * run.step);
+      }
+    }
+  }
+  return result;
+}
+
+/// For every row of b the row of a that means the same: a GGUF has those of queries and keys in another order.
+RowOrder row_order(const RowOrder& a, const RowOrder& b) {
+  std::map<int64_t, int64_t> found;
+  for (size_t i = 0; i < a.size(); ++i) found[a[i]] = static_cast<int64_t>(i);
+  RowOrder result;
+  for (const int64_t published : b) result.push_back(found.at(published));
+  return result;
+}
+
 /// The pair of tensors under every name, checked.
 struct Matched {
   const Parameter* a;
   const Parameter* b;
   int64_t rows;
+  RowOrder order;  ///< rows of a (elements of a vector) in the order of b; empty: as they are
+
+  void read(int64_t row, std::vector<float>& x, std::vector<float>& y) const {
+    const bool rows_move = !order.empty() && b->value.rows > 1;
+    read_row(a->value, rows_move ? order[static_cast<size_t>(row)] : row, x);
+    read_row(b->value, row, y);
+    if (order.empty() || rows_move) return;
+    const std::vector<float> stored = x;
+    for (size_t i = 0; i < x.size(); ++i) x[i] = stored[static_cast<size_t>(order[i])];
+  }
 };
 std::vector<Matched> match(const LoadedModel& a, const LoadedModel& b) {
   std::vector<Matched> matched;
   const std::string where = fmt::format("{} and {}", a.path.string(), b.path.string());
-  if (a.config.rope.interleaved != b.config.rope.interleaved) {
-    fail(where,
-         "one holds its query and key rows in GGUF's order, the other in Hugging Face's; export one to the "
-         "other's format first");
-  }
   for (const auto& parameter : a.parameters.all()) {
     if (b.parameters.find(parameter->name) == nullptr)
       fail(where, "the second has no '{}': the architectures differ", parameter->name);
+  }
+  std::map<std::string, RowOrder> a_rows, b_rows;
+  if (a.config.rope.interleaved != b.config.rope.interleaved) {
+    a_rows = published_rows(a.config);
+    b_rows = published_rows(b.config);
   }
   for (const auto& parameter : b.parameters.all()) {
     const Parameter* first = a.parameters.find(parameter->name);
@@ -50,7 +86,10 @@ std::vector<Matched> match(const LoadedModel& a, const LoadedModel& b) {
       fail(where, "'{}' is [{}, {}] in the first and [{}, {}] in the second", parameter->name, x.rows, x.cols,
            y.rows, y.cols);
     }
-    matched.push_back({first, parameter.get(), std::max(x.rows, y.rows)});
+    const auto [rows, other] = std::pair{a_rows.find(parameter->name), b_rows.find(parameter->name)};
+    const bool moved = !is_per_token(parameter->name) && rows != a_rows.end() && rows->second != other->second;
+    matched.push_back({first, parameter.get(), std::max(x.rows, y.rows),
+                       moved ? row_order(rows->second, other->second) : RowOrder()});
   }
   return matched;
 }
@@ -59,15 +98,14 @@ std::vector<Matched> match(const LoadedModel& a, const LoadedModel& b) {
 
 std::vector<TensorDifference> compare_weights(const LoadedModel& a, const LoadedModel& b) {
   std::vector<TensorDifference> result;
-  for (const auto& [first, second, rows] : match(a, b)) {
+  for (const Matched& pair : match(a, b)) {
     TensorDifference difference;
-    difference.name = second->name;
-    difference.elements = rows * second->value.cols;
+    difference.name = pair.b->name;
+    difference.elements = pair.rows * pair.b->value.cols;
     double squares = 0, base = 0;
-    std::vector<float> x(static_cast<size_t>(second->value.cols)), y(x.size());
-    for (int64_t row = 0; row < rows; ++row) {
-      read_row(first->value, row, x);
-      read_row(second->value, row, y);
+    std::vector<float> x(static_cast<size_t>(pair.b->value.cols)), y(x.size());
+    for (int64_t row = 0; row < pair.rows; ++row) {
+      pair.read(row, x, y);
       for (size_t i = 0; i < x.size(); ++i) {
         const double d = static_cast<double>(y[i]) - x[i];
         difference.changed += d != 0.0;
@@ -87,18 +125,17 @@ std::vector<TensorDifference> compare_weights(const LoadedModel& a, const Loaded
 
 Parameters combine_weights(const LoadedModel& a, const LoadedModel& b, float sign) {
   Parameters result;
-  for (const auto& [first, second, rows] : match(a, b)) {
-    const int64_t cols = second->value.cols;
-    auto buffer = std::make_shared<Buffer>(rows * cols * 4);
-    const Tensor out(buffer->data(), DType::f32, rows, cols);
+  for (const Matched& pair : match(a, b)) {
+    const int64_t cols = pair.b->value.cols;
+    auto buffer = std::make_shared<Buffer>(pair.rows * cols * 4);
+    const Tensor out(buffer->data(), DType::f32, pair.rows, cols);
     std::vector<float> x(static_cast<size_t>(cols)), y(x.size());
-    for (int64_t row = 0; row < rows; ++row) {
-      read_row(first->value, row, x);
-      read_row(second->value, row, y);
+    for (int64_t row = 0; row < pair.rows; ++row) {
+      pair.read(row, x, y);
       float* target = out.row<float>(row);
       for (size_t i = 0; i < x.size(); ++i) target[i] = y[i] + sign * x[i];
     }
-    result.add(second->name, out);
+    result.add(pair.b->name, out);
     result.keep_alive(buffer);
   }
   return result;

@@ -24,6 +24,7 @@ constexpr const char* help_text =
     "/system TEXT     begin anew with this system message; without TEXT show it\n"
     "/save FILE       write the conversation as a row of `messages`\n"
     "/quit            leave (end of input does too)\n"
+    "Ctrl-C           end the answer that is being written, or leave\n"
     "A line that ends with \\ goes on in the next.";
 
 /// Answers go to standard output, everything that is not the model's goes to standard error.
@@ -133,19 +134,26 @@ class Chat {
     request.stop = state_.sampling.stop;
     request.max_tokens =
         state_.sampling.limit(static_cast<int64_t>(request.prompt.size()), engine_.context_length());
-    request.on_delta = [](const GenerationDelta& delta) {
-      if (!delta.text.empty()) print_part(delta.text);
+    std::string printed;
+    request.on_delta = [&printed](const GenerationDelta& delta) {
+      if (delta.text.empty()) return;
+      print_part(delta.text);
+      printed += delta.text;
     };
     GenerationResult result;
     try {
       result = engine_.generate(std::move(request));
       if (!result.error.empty()) fail("chat", "{}", result.error);
-    } catch (const Error&) {
-      messages_.pop_back();
-      throw;
+      printed = result.samples[0].text;
+    } catch (const Error& error) {
+      // Ctrl-C ends the answer; what there is of it stays.
+      if (!terminal_ || error.kind() != Error::Kind::interrupted || !take_sigint()) {
+        messages_.pop_back();
+        throw;
+      }
     }
     print_line("");
-    messages_.push_back({"assistant", result.samples[0].text, 1.0, nullptr});
+    messages_.push_back({"assistant", printed, 1.0, nullptr});
     // The same question again draws anew.
     ++state_.sampling.sampling.seed;
   }

@@ -11,6 +11,7 @@ namespace {
 struct ExportState {
   std::string model, adapter, to = "hf", dtype, output, tokenizer;
   bool check = true;
+  uint64_t shard_bytes = 5'000'000'000;
 };
 
 /// Ordinary English, so that the check looks at what the model is for.
@@ -35,9 +36,10 @@ void run_export(ExportState& state) {
   ExportOptions options;
   options.to = state.to == "gguf" ? ModelFormat::gguf : state.to == "llama2c" ? ModelFormat::llama2c : ModelFormat::hf;
   options.output = state.output;
+  options.shard_bytes = static_cast<int64_t>(state.shard_bytes);
   if (!state.dtype.empty()) {
     options.dtype = dtype_from_name(state.dtype);
-    if (!options.dtype) fail_usage("export: --dtype {}: no such type", state.dtype);
+    if (!options.dtype) fail_usage("export: --dtype {}: no such type; there are f32, f16, bf16, and for gguf q8_0, q4_0, q4_1, q5_0, q5_1, q4_k, q5_k, q6_k", state.dtype);
   }
   const DType dtype = export_model(model, options);
   OrderedJson report{{"output", state.output}, {"format", state.to}, {"dtype", dtype_name(dtype)}};
@@ -67,6 +69,9 @@ void add_export_command(CLI::App& app) {
   command.add_option("--to", state->to, "hf | gguf | llama2c")->check(CLI::IsMember({"hf", "gguf", "llama2c"}))->capture_default_str();
   command.add_option("--dtype", state->dtype, "f32, f16, bf16; for gguf also q8_0, q4_0, q4_1, q4_k, q6_k (default: as stored)");
   command.add_option("--output", state->output, "The folder or file to write")->required();
+  command.add_option("--shard-size", state->shard_bytes, "Split an hf model's weights into files of this size, as 2GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->default_str("5GB");
   command.add_flag("!--no-check", state->check, "Do not open the result again to compare log-probabilities");
   on_run(command, state, run_export);
 }

@@ -7,6 +7,19 @@
 #include "cli/model_argument.h"
 
 namespace fettle::cli {
+namespace {
+
+/// CLI11's own checks spell out the largest number there is.
+CLI::Validator number_from(double least, bool itself = true) {
+  const auto check = [least, itself](std::string& text) {
+    double value = 0;
+    const bool good = CLI::detail::lexical_cast(text, value) && (itself ? value >= least : value > least);
+    return good ? std::string() : fmt::format("should be a number {} {:g}, got '{}'", itself ? "of at least" : "above", least, text);
+  };
+  return CLI::Validator(check, itself ? "NUMBER" : "NUMBER>0");
+}
+
+}  // namespace
 
 void ModelFlags::add_to(CLI::App& command) {
   command.add_option("--model", model, "The model: a folder, .gguf, .bin, or a name")->required();
@@ -33,15 +46,15 @@ void SamplingFlags::add_to(CLI::App& command) {
   command
       .add_option("--max-tokens", max_tokens,
                   "Most tokens of an answer; 0: to the end of the context (default: 512)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(number_from(0));
   command.add_option("--temperature", sampling.temperature, "0: always the most likely token")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0))
       ->capture_default_str();
   command.add_option("--top-p", sampling.top_p, "Draw from the fewest tokens whose probabilities reach this")
       ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   command.add_option("--top-k", sampling.top_k, "Draw from this many tokens; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_from(0))
       ->capture_default_str();
   command
       .add_option("--min-p", sampling.min_p,
@@ -51,7 +64,7 @@ void SamplingFlags::add_to(CLI::App& command) {
   command
       .add_option("--repetition-penalty", sampling.repetition_penalty,
                   "Divides the logits of tokens that stand in the text already")
-      ->check(CLI::PositiveNumber)
+      ->check(number_from(0, false))
       ->capture_default_str();
   command
       .add_option("--presence-penalty", sampling.presence_penalty,
@@ -78,7 +91,7 @@ void EngineFlags::add_to(CLI::App& command) {
   command
       .add_option("--kv-memory", kv_gigabytes,
                   "Memory for keys and values, in GB (default: what --parallel answers need)")
-      ->check(CLI::PositiveNumber);
+      ->check(number_from(0, false));
   command.add_option("--parallel", parallel, "Answers computed at once")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();

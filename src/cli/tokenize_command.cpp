@@ -84,7 +84,9 @@ class Work {
 void run_tokenize(TokenizeState& state) {
   Work work(state);
   data::RejectedRows rejected;
-  data::RowReader reader({state.input}, rejected);
+  data::ReadOptions read;
+  read.lines = state.decode;  // a list of ids is a row, not an array of rows
+  data::RowReader reader({state.input}, rejected, read);
   data::RowWriter writer(state.output);
   Progress progress("tokenize", 0, "rows");
   std::vector<data::Row> rows;

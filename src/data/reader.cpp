@@ -35,8 +35,9 @@ struct RowReader::Impl {
     name = std::make_shared<const std::string>(files.front());
     files.pop_front();
     input = std::make_unique<ByteInput>(*name);
-    splitter =
-        std::make_unique<Splitter>(options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); });
+    splitter = std::make_unique<Splitter>(
+        options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
+        options.lines ? Layout::lines : Layout::unknown);
   }
 
   void take(Piece&& piece) {

@@ -27,6 +27,7 @@ struct ReadOptions {
   /// A longer row is rejected, and its bytes are skipped without being kept.
   uint64_t max_row_bytes = uint64_t{64} << 20;
   uint64_t batch_bytes = uint64_t{8} << 20;  ///< how much text next() gathers
+  bool lines = false;  ///< every line is a row, also where the first begins with '['
 };
 
 /// What was read. Everything that was not a row is in the RejectedRows.

@@ -24,11 +24,13 @@ enum class Layout {
 std::string_view layout_name(Layout layout);
 
 /// Fed with the bytes in order, calls `emit` for every value. The layout is found from the first bytes: '['
-/// opens an array, a line that is a lone '{' a document over several lines, anything else is lines.
+/// opens an array, a line that is a lone '{' a document over several lines, anything else is lines. A given
+/// layout is taken for granted.
 class Splitter {
  public:
   using Emit = std::function<void(Piece&&)>;
-  Splitter(uint64_t max_bytes, Emit emit) : max_bytes_(max_bytes), emit_(std::move(emit)) {}
+  Splitter(uint64_t max_bytes, Emit emit, Layout layout = Layout::unknown)
+      : max_bytes_(max_bytes), emit_(std::move(emit)), layout_(layout) {}
 
   void feed(std::string_view bytes);
   /// `problem` says what cut the stream short, if anything did.
@@ -45,7 +47,7 @@ class Splitter {
 
   uint64_t max_bytes_;
   Emit emit_;
-  Layout layout_ = Layout::unknown;
+  Layout layout_;
   std::string head_;  ///< bytes that came before the layout was known
   Piece piece_;
   bool open_ = false;  ///< a value has begun
