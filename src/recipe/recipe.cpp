@@ -80,7 +80,11 @@ Step make_step(const std::string& name, const OrderedJson& body, const YamlDocum
   step.needs = references_of(step.params);
   const StepKind* kind = find_step_kind(step.kind);
   if (kind == nullptr) fail_usage("{}: step '{}': there is no `do: {}`{}", step.place, name, step.kind, suggestion(step.kind, step_kind_names()));
-  kind->check(step);
+  try {
+    kind->check(step);
+  } catch (const Json::exception& error) {
+    fail_usage("{}: step '{}': a parameter has the wrong type: {}", step.place, step.name, error.what());
+  }
   return step;
 }
 

@@ -249,6 +249,9 @@ std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& opti
     } catch (const Error& error) {
       write_lineage(recipe, options, plan);
       throw Error(error.kind(), fmt::format("step '{}': {}", planned.step->name, error.what()));
+    } catch (const Json::exception& error) {
+      write_lineage(recipe, options, plan);
+      fail_usage("{}: step '{}': a parameter has the wrong type: {}", planned.step->place, planned.step->name, error.what());
     }
     finish(planned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     make_current(options.out, planned);
