@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/cpu_backend.h"
@@ -124,7 +125,7 @@ void add_column_sums(float* to, const float* from, int64_t rows, int64_t stride,
 }
 
 void sum_rows(float* to, const Tensor& x, int64_t begin, int64_t end) {
-  std::memset(to, 0, static_cast<size_t>(x.cols) * sizeof(float));
+  std::fill_n(to, x.cols, 0.0F);
   for (int64_t i = begin; i < end; ++i) {
     const float* in = x.row<float>(i);
     for (int64_t j = 0; j < x.cols; j += lanes()) {
