@@ -133,6 +133,12 @@ def edit_and_branch(page):
     browser.wait("document.querySelector('.turn-assistant .turn-text').innerText === 'my own words'")
     page.ask("three")
     assert [m["content"] for m in page.state.requests[-1]["messages"]] == ["one", "my own words", "three"]
+    page.write("slow four")
+    browser.wait("document.querySelector('.turns > :last-child .turn-text').innerText.includes('word2')")
+    browser.press("r", alt=True)
+    browser.wait("document.querySelector('.turns > :last-child .variants').innerText.includes('2 / 2')")
+    browser.press("Escape")
+    page.finished()
 
 
 def settings(page):

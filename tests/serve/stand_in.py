@@ -72,7 +72,7 @@ def answer_for(model, prompt):
     elif prompt.startswith("hostile"):
         text = HOSTILE
     elif prompt.startswith("slow"):
-        return [f"word{i} " for i in range(400)], 0.05, "stop"
+        return [f"word{i} " for i in range(100000)], 0.05, "stop"
     elif prompt.startswith("breaks"):
         return ["half an ", "answer"], 0.02, "error"
     elif prompt.startswith("cut"):

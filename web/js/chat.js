@@ -30,6 +30,7 @@ export class ChatView {
     this.handlers = {
       edit: (turn, content) => this.edit(turn, content),
       regenerate: (turn) => this.answer(this.conversation, this.conversation.turns[turn.parent]),
+      answer: (question) => this.answer(this.conversation, question),
       variant: (turn, step) => this.variant(turn, step),
       askKey: () => app.askKey(),
     };
@@ -118,8 +119,9 @@ export class ChatView {
     this.answer(conversation, addTurn(conversation, parent, { role: "user", content: text }));
   }
 
-  edit(turn, content) {
+  async edit(turn, content) {
     const conversation = this.conversation;
+    await this.settled(conversation);
     const changed = addTurn(conversation, turn.parent, { role: turn.role, content, model: turn.model,
                                                          finish: turn.role === "assistant" ? "stop" : undefined });
     if (turn.role === "user") return this.answer(conversation, changed);
@@ -137,9 +139,17 @@ export class ChatView {
     this.keep(this.conversation);
   }
 
+  /** Ends the answer that grows in `conversation`, if one does. */
+  async settled(conversation) {
+    const run = this.running.get(conversation.id);
+    run?.controller.abort();
+    await run?.ended;
+  }
+
   /** Asks for an answer to `question`, a user's turn, as a new variant below it. */
   async answer(conversation, question) {
-    if (this.running.has(conversation.id) || !question) return;
+    if (!question) return;
+    await this.settled(conversation);
     for (const turn of pathTo(conversation, question)) show(conversation, turn);
     const model = this.model;
     conversation.model = model;
@@ -147,12 +157,12 @@ export class ChatView {
     const turn = addTurn(conversation, question.id, { role: "assistant", content: "", model, finish: "streaming" });
     const run = { controller: new AbortController(), turn, speaker: new StreamAnnouncer(), saved: performance.now() };
     this.running.set(conversation.id, run);
+    run.ended = this.stream(conversation, turn, run, request).finally(() => this.running.delete(conversation.id));
     this.render();
     this.follow();
     this.keep(conversation);
     this.app.opened(conversation);
-    await this.stream(conversation, turn, run, request);
-    this.running.delete(conversation.id);
+    await run.ended;
     if (conversation === this.conversation) {
       this.render();
       this.follow();

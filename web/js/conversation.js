@@ -65,9 +65,10 @@ export function pathTo(conversation, turn) {
   return path;
 }
 
-/** What the server is sent so that it answers `turn`, a user's. */
+/** What the server is sent so that it answers `turn`, a user's; answers that failed before a word are left out. */
 export function requestMessages(conversation, turn) {
-  const messages = pathTo(conversation, turn).map(({ role, content }) => ({ role, content }));
+  const messages = pathTo(conversation, turn).filter(({ content }) => content !== "")
+    .map(({ role, content }) => ({ role, content }));
   const system = conversation.settings.system?.trim();
   return system ? [{ role: "system", content: system }, ...messages] : messages;
 }

@@ -23,7 +23,7 @@ export function endText(finish) {
 }
 
 /**
- * handlers: {edit(turn, content), regenerate(turn), variant(turn, step), askKey()}. The view shows what update()
+ * handlers: {edit(turn, content), regenerate(turn), answer(question), variant(turn, step), askKey()}. The view shows what update()
  * was last given.
  */
 export class TurnView {
@@ -57,7 +57,7 @@ export class TurnView {
     const streaming = turn.finish === "streaming";
     this.root.classList.toggle("streaming", streaming);
     this.root.classList.toggle("waiting", streaming && turn.content === "");
-    this.name.textContent = this.user ? "You" : turn.model ?? "Assistant";
+    this.name.textContent = this.user ? "You" : turn.model ?? (turn.role === "tool" ? "Tool" : "Assistant");
     this.name.classList.toggle("hidden-text", this.user);
     if (this.user) this.text.textContent = turn.content;
     else this.markdown.update(turn.content);
@@ -67,15 +67,21 @@ export class TurnView {
   }
 
   showNote() {
-    const { error, finish } = this.turn;
-    this.note.hidden = !error && !endText(finish);
+    const { error, finish, children } = this.turn;
+    const unanswered = this.user && children.length === 0;
+    const text = unanswered ? "Not answered yet." : error?.message ?? endText(finish);
+    this.note.hidden = text === "";
     this.note.classList.toggle("turn-error", Boolean(error));
-    if (this.note.hidden) return this.note.replaceChildren();
-    const retry = error?.status === 401
-      ? el("button", { type: "button", class: "link-button", onclick: () => this.handlers.askKey() }, "Enter a key")
-      : el("button", { type: "button", class: "link-button", onclick: () => this.handlers.regenerate(this.turn) }, "Try again");
-    this.note.replaceChildren(...(error ? [icon("warning")] : []), el("span", null, error?.message ?? endText(finish)),
-                              ...(error || finish === "cut" ? [retry] : []));
+    this.note.replaceChildren();
+    if (error) this.note.append(icon("warning"));
+    this.note.append(text);
+    if (error?.status === 401) this.note.append(this.offer("Enter a key", () => this.handlers.askKey()));
+    else if (unanswered) this.note.append(this.offer("Answer", () => this.handlers.answer(this.turn)));
+    else if (error || finish === "cut") this.note.append(this.offer("Try again", () => this.handlers.regenerate(this.turn)));
+  }
+
+  offer(label, onclick) {
+    return el("button", { type: "button", class: "link-button", onclick }, label);
   }
 
   showVariants(siblings) {

@@ -107,6 +107,7 @@ export class ModelPicker {
   }
 
   key(event) {
+    if (event.key === "Escape") event.stopPropagation();  // closes the list, stops no answer
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.target.type === "number") return;
     const options = [...this.list.querySelectorAll(".picker-option")];

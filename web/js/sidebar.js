@@ -21,6 +21,7 @@ export class Sidebar {
     this.root = root;
     this.actions = actions;
     this.conversations = [];
+    this.renaming = null;
     this.search = el("input", { type: "search", placeholder: "Search", "aria-label": "Search conversations", autocomplete: "off",
                                 oninput: () => this.renderList() });
     this.list = el("nav", { class: "conversation-list", "aria-label": "Conversations" });
@@ -80,7 +81,7 @@ export class Sidebar {
   }
 
   renderList() {
-    if (this.list.querySelector(".rename")) return;
+    if (this.renaming) return;
     const wanted = this.search.value.trim().toLowerCase();
     const found = this.conversations.filter((conversation) => !wanted || matches(conversation, wanted));
     const groups = new Map();
@@ -107,10 +108,11 @@ export class Sidebar {
 
   rename(row, conversation) {
     const field = el("input", { class: "rename", value: conversation.title, "aria-label": "Title", maxlength: 200 });
+    // Taking the field away makes it lose the focus, which closes it: only the first call counts.
     const close = (keep) => {
-      if (!field.isConnected) return;
+      if (this.renaming !== field) return;
+      this.renaming = null;
       const title = field.value.trim();
-      field.remove();
       if (keep && title) this.actions.rename(conversation, title);
       this.renderList();
       this.list.querySelector(`[data-key="name-${conversation.id}"]`)?.focus();
@@ -123,6 +125,7 @@ export class Sidebar {
       }
     });
     field.addEventListener("blur", () => close(true));
+    this.renaming = field;
     row.replaceChildren(field);
     field.select();
   }

@@ -5,6 +5,7 @@
 const opened = new Map();
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("fettle.conversations") : null;
 let database = null;
+let loaded = false;
 
 function settle(request) {
   return new Promise((resolve, reject) => {
@@ -31,7 +32,8 @@ function table(mode) {
 
 /** All conversations, the latest first. */
 export async function allConversations() {
-  if (database) {
+  if (database && !loaded) {
+    loaded = true;
     for (const stored of await settle(table("readonly").getAll())) {
       if (!opened.has(stored.id)) opened.set(stored.id, closeOpenAnswers(stored));
     }
@@ -54,7 +56,7 @@ export function conversation(id) {
 /** Writes it down; rejects when the disk is full or the browser refuses. */
 export async function save(conversation) {
   opened.set(conversation.id, conversation);
-  if (database) await settle(table("readwrite").put(structuredClone(conversation)));
+  if (database) await settle(table("readwrite").put(conversation));
   channel?.postMessage({ changed: conversation.id });
 }
 
