@@ -142,7 +142,7 @@ def focus_is_seen(page):
                      seen: box.width > 0 && box.right > 0 && box.bottom > 0 && box.left < innerWidth };
         })()""")
         if stop["body"]:
-            break
+            continue  # past the last stop, before the first
         assert stop["ring"] and stop["seen"], stop
         stops.add(stop["name"])
     assert {"Message", "Search conversations", "Copy code", "Answer again", "Settings", "Edit message"} <= stops, stops

@@ -118,7 +118,10 @@ export class Sidebar {
       this.list.querySelector(`[data-key="name-${conversation.id}"]`)?.focus();
     };
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") close(true);
+      if (event.key === "Enter") {
+        event.preventDefault();  // or it would press the button that gets the focus
+        close(true);
+      }
       if (event.key === "Escape") {
         event.stopPropagation();
         close(false);
