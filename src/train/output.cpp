@@ -66,7 +66,7 @@ std::string model_card(const FinishedRun& run, const TrainModel& model) {
 
 OrderedJson lineage(const FinishedRun& run, const TrainModel& model) {
   OrderedJson json;
-  json["fettle"] = "0.1.0";
+  json["fettle"] = FETTLE_VERSION;
   json["kind"] = model.adapter ? "adapter" : "model";
   json["config"] = to_json(run.config);
   json["inputs"]["model"] = {{"path", base_name(run.config, model)}, {"hash", model.hash}};
