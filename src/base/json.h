@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "base/file.h"
 
+// Compiled once, in json.cpp; instantiating it takes seconds in every file that would.
+extern template class nlohmann::basic_json<>;
+
 namespace fettle {
 
 using Json = nlohmann::json;

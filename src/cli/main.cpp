@@ -19,6 +19,7 @@ void add_commands(CLI::App& app) {
   add_train_command(app);
   add_generate_command(app);
   add_chat_command(app);
+  add_serve_command(app);
   add_score_command(app);
   add_tokenize_command(app);
   add_data_command(app);

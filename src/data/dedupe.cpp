@@ -2,14 +2,16 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <tuple>
 #include <unordered_map>
-#include <unordered_set>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/interrupt.h"
+#include "base/progress.h"
 #include "base/threads.h"
+#include "data/external_sort.h"
 #include "data/minhash.h"
 #include "data/verbs.h"
 
@@ -38,6 +40,7 @@ Key key_of(const RowView& view) {
 constexpr const char* exact = "exact duplicate";
 constexpr const char* close = "near duplicate";
 
+/// One reading, with the keys in memory: for standard input, and for data of which they are a small part.
 PassReport dedupe_streaming(const PassFiles& files) {
   std::unordered_map<Key, int64_t, KeyHash> seen;
   std::unordered_map<int64_t, Key> keys;  // of the rows in flight
@@ -63,8 +66,8 @@ PassReport dedupe_streaming(const PassFiles& files) {
 /// Clusters of rows by number, with the smallest member as root.
 class UnionFind {
  public:
-  explicit UnionFind(size_t count) : parent_(count) {
-    std::iota(parent_.begin(), parent_.end(), uint32_t{0});
+  void grow(size_t count) {
+    for (size_t i = parent_.size(); i < count; ++i) parent_.push_back(static_cast<uint32_t>(i));
   }
   uint32_t root(uint32_t member) {
     while (parent_[member] != member) member = parent_[member] = parent_[parent_[member]];
@@ -80,44 +83,61 @@ class UnionFind {
   std::vector<uint32_t> parent_;
 };
 
-/// What the first reading remembers of a row.
-struct Remembered {
+// Records that are sorted on the disk.
+struct KeyOfRow {
   Key key;
-  double value = 0;  ///< length or score; the highest is kept
+  uint32_t row = 0;
+  bool operator<(const KeyOfRow& other) const {
+    return std::tuple(key.high, key.low, key.texts, row) < std::tuple(other.key.high, other.key.low, other.key.texts, other.row);
+  }
+};
+struct BandOfRow {
+  uint32_t band, hash, row;
+  bool operator<(const BandOfRow& other) const {
+    return std::tuple(band, hash, row) < std::tuple(other.band, other.hash, other.row);
+  }
+};
+
+/// What stays on the disk about each row, addressed by its number.
+struct Remembered {
   uint64_t shingles_at = 0;
+  double value = 0;  ///< length or score; the highest is kept
   uint32_t shingle_count = 0;
 };
 
-/// Reads everything once, finds the clusters, and says for every row which one is kept in its place.
+/// Reads everything once, finds the clusters, and says for every row which one is kept in its place. In memory are
+/// 12 bytes a row and the sorts' buffers; keys, shingles and bands lie on the disk.
 class Clusters {
  public:
   Clusters(const PassFiles& files, const DedupeOptions& options)
       : options_(options), bands_(Bands::for_threshold(options.threshold)) {
     if (options.near) shingles_ = std::make_unique<AtomicFile>(folder_.path() / "shingles");
     read(files);
-    if (rows_.size() > size_t{1} << 31) fail_usage("dedupe: more than 2^31 rows at once");
-    UnionFind found(rows_.size());
-    join_equal(found);
-    if (options.near) join_similar(found);
-    choose(found);
+    rows_file_.commit();
+    join_equal();
+    if (options.near) join_similar();
+    choose();
   }
 
   /// The number of the row that stands for this one; itself when it is kept.
   uint32_t kept(int64_t row) const { return kept_[static_cast<size_t>(row)]; }
   bool same_text(int64_t a, int64_t b) const {
-    return rows_[static_cast<size_t>(a)].key == rows_[static_cast<size_t>(b)].key;
+    return same_as_[static_cast<size_t>(a)] == same_as_[static_cast<size_t>(b)];
   }
   int64_t capped_buckets() const { return capped_; }
+  std::vector<uint32_t> take() { return std::move(kept_); }
 
  private:
   struct Look {
-    Remembered row;
+    Key key;
+    double value = 0;
     std::vector<uint32_t> shingles, band_hashes;
   };
 
   void read(const PassFiles& files) {
     RejectedRows ignored;  // the second reading reports them
     RowReader reader(files.inputs, ignored);
+    Progress progress("dedupe, first reading", 0, "rows");
     std::vector<Row> batch;
     while (reader.next(batch)) {
       throw_if_interrupted();
@@ -132,111 +152,127 @@ class Clusters {
           }
         }
       });
-      for (size_t i = 0; i < batch.size(); ++i)
-        remember(static_cast<size_t>(batch[i].number), std::move(looks[i]));
+      for (size_t i = 0; i < batch.size(); ++i) remember(batch[i].number, looks[i]);
+      progress.advance(batch.size());
     }
   }
 
   void look(const RowView& view, Look& look) const {
-    look.row.key = key_of(view);
+    look.key = key_of(view);
     if (options_.keep == DedupeOptions::Keep::longest) {
-      for (const auto& part : view.texts()) look.row.value += static_cast<double>(part.text.size());
+      for (const auto& part : view.texts()) look.value += static_cast<double>(part.text.size());
     } else if (options_.keep == DedupeOptions::Keep::best) {
       const std::string score = view.field(options_.score_field);
-      look.row.value = score.empty() ? -1e300 : std::strtod(score.c_str(), nullptr);
+      look.value = score.empty() ? -1e300 : std::strtod(score.c_str(), nullptr);
     }
-    if (!options_.near || look.row.key.texts == 0) return;
+    if (!options_.near || look.key.texts == 0) return;
     Shingler shingler(options_.shingle_words);
     for (const auto& part : view.texts()) shingler.add(part.text);
     look.shingles = shingler.take();
-    look.row.shingle_count = static_cast<uint32_t>(look.shingles.size());
     if (look.shingles.empty()) return;
     const auto signature = minhash(look.shingles, options_.seed);
     for (int band = 0; band < bands_.bands; ++band) look.band_hashes.push_back(bands_.hash(signature, band));
   }
 
-  void remember(size_t number, Look&& look) {
-    if (rows_.size() <= number) rows_.resize(number + 1);
+  /// Numbers of broken rows are passed over by the reader; they stand for themselves.
+  void remember(int64_t number, const Look& look) {
+    if (number >= int64_t{1} << 32) fail_usage("dedupe: more than 2^32 rows at once");
+    const Remembered nothing;
+    for (; rows_ < number; ++rows_) rows_file_.write(&nothing, sizeof nothing);
+    const auto row = static_cast<uint32_t>(number);
+    Remembered remembered{0, look.value, static_cast<uint32_t>(look.shingles.size())};
+    if (look.key.texts > 0) keys_.add({look.key, row});
     if (options_.near) {
-      look.row.shingles_at = shingles_->size();
+      remembered.shingles_at = shingles_->size();
       shingles_->write(look.shingles.data(), look.shingles.size() * sizeof(uint32_t));
-      band_hashes_.resize(rows_.size() * static_cast<size_t>(bands_.bands), 0);
-      std::copy(
-          look.band_hashes.begin(), look.band_hashes.end(),
-          band_hashes_.begin() + static_cast<std::ptrdiff_t>(number * static_cast<size_t>(bands_.bands)));
-    }
-    rows_[number] = look.row;
-  }
-
-  void join_equal(UnionFind& found) {
-    std::unordered_map<Key, uint32_t, KeyHash> first;
-    for (uint32_t row = 0; row < rows_.size(); ++row) {
-      if (rows_[row].key.texts == 0) continue;
-      const auto [at, fresh] = first.emplace(rows_[row].key, row);
-      if (!fresh) found.join(at->second, row);
-    }
-  }
-
-  void join_similar(UnionFind& found) {
-    shingles_->commit();
-    const MappedFile mapped(folder_.path() / "shingles");
-    const auto set = [&](uint32_t row) {
-      return std::span(reinterpret_cast<const uint32_t*>(mapped.bytes().data() + rows_[row].shingles_at),
-                       rows_[row].shingle_count);
-    };
-    std::vector<uint32_t> members;
-    for (uint32_t row = 0; row < rows_.size(); ++row) {
-      const bool stands_for_equals = found.root(row) == row;
-      if (rows_[row].shingle_count > 0 && stands_for_equals) members.push_back(row);
-    }
-    for (int band = 0; band < bands_.bands; ++band) {
-      throw_if_interrupted();
-      const auto hash = [&](uint32_t row) {
-        return band_hashes_[row * static_cast<size_t>(bands_.bands) + static_cast<size_t>(band)];
-      };
-      std::sort(members.begin(), members.end(),
-                [&](uint32_t a, uint32_t b) { return std::pair(hash(a), a) < std::pair(hash(b), b); });
-      for (size_t begin = 0; begin < members.size();) {
-        size_t end = begin + 1;
-        while (end < members.size() && hash(members[end]) == hash(members[begin])) ++end;
-        join_bucket(std::span(members).subspan(begin, end - begin), set, found);
-        begin = end;
+      for (size_t band = 0; band < look.band_hashes.size(); ++band) {
+        band_rows_.add({static_cast<uint32_t>(band), look.band_hashes[band], row});
       }
     }
+    rows_file_.write(&remembered, sizeof remembered);
+    ++rows_;
+  }
+
+  void join_equal() {
+    found_.grow(static_cast<size_t>(rows_));
+    same_as_.resize(static_cast<size_t>(rows_));
+    std::iota(same_as_.begin(), same_as_.end(), uint32_t{0});
+    KeyOfRow first, next;
+    for (bool any = false; keys_.next(next); any = true) {
+      if (any && next.key == first.key) {
+        found_.join(first.row, next.row);
+        same_as_[next.row] = first.row;
+      } else {
+        first = next;
+      }
+    }
+  }
+
+  void join_similar() {
+    shingles_->commit();
+    const MappedFile shingles(folder_.path() / "shingles"), rows(folder_.path() / "rows");
+    const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
+    const auto set = [&](uint32_t row) {
+      return std::span(reinterpret_cast<const uint32_t*>(shingles.bytes().data() + remembered[row].shingles_at),
+                       remembered[row].shingle_count);
+    };
+    std::vector<uint32_t> bucket;
+    BandOfRow first{}, next;
+    bool any = false;
+    while (band_rows_.next(next)) {
+      if (any && (next.band != first.band || next.hash != first.hash)) {
+        throw_if_interrupted();
+        join_bucket(bucket, set);
+        bucket.clear();
+      }
+      first = next;
+      any = true;
+      const bool stands_for_equals = same_as_[next.row] == next.row;
+      if (stands_for_equals) bucket.push_back(next.row);
+    }
+    join_bucket(bucket, set);
   }
 
   /// Only pairs whose true similarity reaches the threshold are joined.
   template <typename Set>
-  void join_bucket(std::span<const uint32_t> bucket, const Set& set, UnionFind& found) {
-    constexpr size_t compared =
-        512;  // with how many of its predecessors a row of a crowded bucket is compared
+  void join_bucket(std::span<const uint32_t> bucket, const Set& set) {
+    constexpr size_t compared = 512;  // with how many of its predecessors a row of a crowded bucket is compared
     if (bucket.size() > compared) ++capped_;
     for (size_t i = 1; i < bucket.size(); ++i) {
       for (size_t j = i > compared ? i - compared : 0; j < i; ++j) {
-        if (found.root(bucket[i]) == found.root(bucket[j])) continue;
-        if (jaccard(set(bucket[i]), set(bucket[j])) >= options_.threshold) found.join(bucket[i], bucket[j]);
+        if (found_.root(bucket[i]) == found_.root(bucket[j])) continue;
+        if (jaccard(set(bucket[i]), set(bucket[j])) >= options_.threshold) found_.join(bucket[i], bucket[j]);
       }
     }
   }
 
-  void choose(UnionFind& found) {
-    kept_.resize(rows_.size());
-    std::vector<uint32_t> best(rows_.size());
-    std::iota(best.begin(), best.end(), uint32_t{0});
-    for (uint32_t row = 0; row < rows_.size(); ++row) {
-      auto& leader = best[found.root(row)];
-      if (rows_[row].value > rows_[leader].value) leader = row;
+  void choose() {
+    const MappedFile mapped(folder_.path() / "rows");
+    const auto* remembered = reinterpret_cast<const Remembered*>(mapped.bytes().data());
+    const auto count = static_cast<uint32_t>(rows_);
+    kept_.resize(count);
+    std::iota(kept_.begin(), kept_.end(), uint32_t{0});
+    // The root's place holds the best of its cluster until all are known.
+    for (uint32_t row = 0; row < count; ++row) {
+      auto& leader = kept_[found_.root(row)];
+      if (remembered[row].value > remembered[leader].value) leader = row;
     }
-    for (uint32_t row = 0; row < rows_.size(); ++row) kept_[row] = best[found.root(row)];
+    for (uint32_t row = 0; row < count; ++row) {
+      const uint32_t root = found_.root(row);
+      if (root != row) kept_[row] = kept_[root];
+    }
   }
 
   const DedupeOptions& options_;
   Bands bands_;
   TemporaryFolder folder_;
+  AtomicFile rows_file_{folder_.path() / "rows"};
   std::unique_ptr<AtomicFile> shingles_;
-  std::vector<Remembered> rows_;
-  std::vector<uint32_t> band_hashes_, kept_;
-  int64_t capped_ = 0;
+  ExternalSort<KeyOfRow> keys_{folder_.path(), "keys", options_.sort_memory};
+  ExternalSort<BandOfRow> band_rows_{folder_.path(), "bands", options_.sort_memory};
+  int64_t rows_ = 0, capped_ = 0;
+  UnionFind found_;
+  std::vector<uint32_t> kept_, same_as_;
 };
 
 void write_clusters(const fs::path& path, const std::map<uint32_t, std::vector<std::string>>& members,
@@ -249,6 +285,17 @@ void write_clusters(const fs::path& path, const std::map<uint32_t, std::vector<s
   writer.commit();
 }
 
+/// Of all input files, as they lie on the disk.
+uint64_t bytes_of(const std::vector<std::string>& inputs) {
+  uint64_t bytes = 0;
+  for (const auto& path : expand_paths(inputs)) {
+    std::error_code unknown;
+    const auto size = fs::file_size(path, unknown);
+    if (!unknown) bytes += size;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options) {
@@ -256,9 +303,10 @@ PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options) {
     fail_usage("dedupe: threshold must lie in (0, 1], got {}", options.threshold);
   if (options.shingle_words < 1)
     fail_usage("dedupe: shingle_words must be positive, got {}", options.shingle_words);
-  if (!options.near && options.keep == DedupeOptions::Keep::first && options.clusters.empty())
-    return dedupe_streaming(files);
-  if (std::find(files.inputs.begin(), files.inputs.end(), "-") != files.inputs.end()) {
+  const bool from_pipe = std::find(files.inputs.begin(), files.inputs.end(), "-") != files.inputs.end();
+  const bool needs_keys_only = !options.near && options.keep == DedupeOptions::Keep::first && options.clusters.empty();
+  if (needs_keys_only && (from_pipe || bytes_of(files.inputs) <= options.one_reading)) return dedupe_streaming(files);
+  if (from_pipe) {
     fail_usage(
         "dedupe: this needs to read its input twice, so it cannot come from standard input; write it to a "
         "file first");
@@ -285,6 +333,13 @@ PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options) {
   }
   if (clusters.capped_buckets() > 0) report.more["crowded_buckets"] = clusters.capped_buckets();
   return report;
+}
+
+std::vector<uint32_t> near_clusters(const std::vector<std::string>& inputs, const DedupeOptions& options) {
+  DedupeOptions near = options;
+  near.near = true;
+  near.keep = DedupeOptions::Keep::first;
+  return Clusters({inputs, {}, {}}, near).take();
 }
 
 }  // namespace fettle::data

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <unordered_map>
 
+#include "data/fasttext_model.h"
+#include "data/text_quality.h"
 #include "data/utf8.h"
 
 namespace fettle::data {
@@ -132,6 +135,8 @@ class Filter {
     if ((options.min_tokens > 0 || options.max_tokens > 0) && options.tokenizer == nullptr) {
       fail_usage("filter: bounds on tokens need a tokenizer");
     }
+    if (!options.fasttext.empty()) fasttext_ = std::make_unique<FastTextModel>(options.fasttext);
+    if (!options.decontaminate.benchmarks.empty()) benchmarks_.emplace(options.decontaminate);
   }
 
   void judge(Row& row, RowView& view, Verdict& verdict) {
@@ -148,12 +153,66 @@ class Filter {
     }
     const std::string size = check_size(view);
     if (!size.empty()) return drop(size);
+    std::string detail;
+    const std::string quality = check_quality(view, detail);
+    if (!quality.empty()) return drop(quality, detail);
+    const std::string language = check_language(view, detail);
+    if (!language.empty()) return drop(language, detail);
+    if (benchmarks_) {
+      if (const auto match = benchmarks_->find(view)) {
+        return drop("holds a benchmark's question",
+                    fmt::format("{:.0f} % of '{}' ({})", 100 * match->share, match->question, match->where));
+      }
+    }
     if (matcher_) check_phrases(row, view, verdict);
   }
 
   OrderedJson phrase_report(int64_t& doubtful_rows) const;
+  /// Rows that got as far as the language check, by language; empty without one.
+  const std::map<std::string, int64_t>& languages() const { return languages_; }
+  const std::optional<Benchmarks>& benchmarks() const { return benchmarks_; }
 
  private:
+  std::string check_quality(const RowView& view, std::string& detail) const {
+    const auto above = [&](double value, double most, const char* what) -> std::string {
+      if (value <= most) return "";
+      detail = fmt::format("{:.3f}", value);
+      return fmt::format("{} above {:g}", what, most);
+    };
+    std::string why;
+    std::string all;
+    for (const auto& part : view.texts()) {
+      if (options_.max_repetition < 1 && why.empty())
+        why = above(repeated_share(part.text), options_.max_repetition, "repetition");
+      if (options_.max_digit_run > 0 && why.empty() && longest_digit_run(part.text) >= options_.max_digit_run)
+        why = fmt::format("a digit {} times in a row", options_.max_digit_run);
+      if (options_.max_symbols < 1 || options_.max_non_ascii < 1) all += part.text;
+    }
+    if (options_.max_symbols < 1 && why.empty()) why = above(symbol_share(all), options_.max_symbols, "symbols");
+    if (options_.max_non_ascii < 1 && why.empty())
+      why = above(non_ascii_share(all), options_.max_non_ascii, "characters beyond ASCII");
+    return why;
+  }
+
+  std::string check_language(const RowView& view, std::string& detail) {
+    const auto &keep = options_.keep_languages, &skip = options_.skip_languages;
+    if (keep.empty() && skip.empty()) return "";
+    std::string all;
+    for (const auto& part : view.texts()) all += part.text;
+    const Language found = fasttext_ ? fasttext_->detect(all) : detect_language(all);
+    {
+      const std::lock_guard lock(mutex_);
+      ++languages_[found.code];
+    }
+    detail = fmt::format("{}, {:.2f}", found.code, found.confidence);
+    const auto among = [&](const std::vector<std::string>& codes) {
+      return std::find(codes.begin(), codes.end(), found.code) != codes.end();
+    };
+    if (among(skip)) return "language " + found.code;
+    if (!keep.empty() && !among(keep)) return "language " + found.code;
+    return found.confidence < options_.min_confidence ? "language is not sure" : "";
+  }
+
   std::string check_size(const RowView& view) const {
     int64_t turns = 0, characters = 0, tokens = 0;
     const bool count_tokens = options_.min_tokens > 0 || options_.max_tokens > 0;
@@ -209,7 +268,10 @@ class Filter {
 
   const FilterOptions& options_;
   std::optional<PhraseMatcher> matcher_;
+  std::unique_ptr<FastTextModel> fasttext_;
+  std::optional<Benchmarks> benchmarks_;
   std::mutex mutex_;
+  std::map<std::string, int64_t> languages_;
   std::map<int32_t, PhraseUse> uses_;
   std::map<std::vector<int32_t>, int64_t> combinations_;  ///< phrases that hit together → rows
 };
@@ -254,6 +316,11 @@ PassReport filter_rows(const PassFiles& files, const FilterOptions& options) {
   Filter filter(options);
   auto report = run_pass(
       "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); });
+  if (!filter.languages().empty()) report.more["languages"] = filter.languages();
+  if (filter.benchmarks()) {
+    report.more["benchmark_questions"] = filter.benchmarks()->questions();
+    report.more["questions_too_short"] = filter.benchmarks()->passed_over();
+  }
   if (!options.phrases.empty()) {
     int64_t doubtful_rows = 0;
     report.more["phrases"] = filter.phrase_report(doubtful_rows);

@@ -1,9 +1,11 @@
 #pragma once
-// `fettle data filter`: rows kept by field, size and phrases, with an account of what every phrase removed.
+// `fettle data filter`: rows kept by field, size, language, quality, benchmarks' questions and phrases, with an
+// account of what every phrase removed.
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "data/decontaminate.h"
 #include "data/pass.h"
 #include "data/phrases.h"
 #include "text/tokenizer.h"
@@ -26,6 +28,15 @@ struct FilterOptions {
   const Tokenizer* tokenizer =
       nullptr;  ///< for the bounds on tokens (of the texts alone, without a template)
   int64_t min_tokens = 0, max_tokens = 0;
+  /// ISO 639 codes; of all texts together. Both empty: any.
+  std::vector<std::string> keep_languages, skip_languages;
+  double min_confidence = 0;  ///< of the language that is kept
+  fs::path fasttext;          ///< a fastText model instead of CLD2
+  double max_repetition = 1;  ///< share of five-word runs that stood in the text before, of any text
+  double max_symbols = 1;     ///< share of characters that are neither letters, digits nor spaces, of all texts
+  double max_non_ascii = 1;   ///< share of characters beyond ASCII, of all texts
+  int64_t max_digit_run = 0;  ///< the same digit so often in a row is too much; 0 = any
+  DecontaminateOptions decontaminate;  ///< no benchmarks: off
   std::vector<std::string> phrases;
   /// Which texts are searched: roles ("assistant", "user", "system", "text"), keys of the row ("output"), or
   /// "all". Empty: assistant, and text.

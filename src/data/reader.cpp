@@ -3,10 +3,12 @@
 #include <simdjson.h>
 
 #include <deque>
+#include <functional>
 #include <utility>
 
 #include "base/threads.h"
 #include "data/input.h"
+#include "data/parquet_reader.h"
 #include "data/splitter.h"
 #include "data/utf8.h"
 
@@ -24,6 +26,10 @@ struct RowReader::Impl {
   std::shared_ptr<const std::string> name;
   std::unique_ptr<ByteInput> input;
   std::unique_ptr<Splitter> splitter;
+  std::unique_ptr<TemporaryFolder> spool;  ///< holds a Parquet file that came compressed or through a pipe
+  std::unique_ptr<MappedFile> mapped;
+  std::unique_ptr<ParquetReader> parquet;
+  int64_t parquet_row = 0;
   std::vector<Row>* batch = nullptr;
   uint64_t batch_bytes = 0;
   int64_t next_number = 0;
@@ -35,9 +41,55 @@ struct RowReader::Impl {
     name = std::make_shared<const std::string>(files.front());
     files.pop_front();
     input = std::make_unique<ByteInput>(*name);
+    size_t got = 0;
+    while (got < 4) {
+      const size_t more = input->read(chunk.data() + got, chunk.size() - got);
+      if (more == 0) break;
+      got += more;
+    }
+    if (std::string_view(chunk.data(), got).starts_with("PAR1")) return open_parquet(got);
     splitter = std::make_unique<Splitter>(
         options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
         options.lines ? Layout::lines : Layout::unknown);
+    report.bytes += got;
+    if (got > 0) splitter->feed({chunk.data(), got});
+  }
+
+  /// The first `got` bytes are in `chunk`. Parquet is read from its end, so it has to lie in a file.
+  void open_parquet(size_t got) {
+    fs::path path = *name;
+    if (!input->compression().empty() || !fs::is_regular_file(path)) {
+      spool = std::make_unique<TemporaryFolder>();
+      path = spool->path() / "rows.parquet";
+      AtomicFile file(path);
+      for (; got > 0; got = input->read(chunk.data(), chunk.size())) file.write(chunk.data(), got);
+      file.commit();
+    }
+    mapped = std::make_unique<MappedFile>(path);
+    parquet_row = 0;
+    reading_parquet([&] { parquet = std::make_unique<ParquetReader>(mapped->text(), *name); });
+    if (!parquet) close();
+  }
+
+  void reading_parquet(const std::function<void()>& read) {
+    try {
+      read();
+    } catch (const Error& error) {
+      if (error.kind() != Error::Kind::input) throw;
+      ++report.rejected;
+      rejected.add({*name, parquet_row + 1, "unreadable Parquet file", error.what(), "", ""});
+      parquet.reset();
+    }
+  }
+
+  void feed_parquet() {
+    Piece piece;
+    bool more = false;
+    reading_parquet([&] { more = parquet->next(piece.text, options.max_row_bytes); });
+    if (!more) return close();
+    piece.line = ++parquet_row;
+    report.bytes += piece.text.size();
+    take(std::move(piece));
   }
 
   void take(Piece&& piece) {
@@ -58,12 +110,18 @@ struct RowReader::Impl {
   }
 
   void close() {
-    splitter->finish(input->problem());
-    std::string kind(layout_name(splitter->layout()));
+    std::string kind = "parquet";
+    if (splitter) {
+      splitter->finish(input->problem());
+      kind = layout_name(splitter->layout());
+    }
     if (!input->compression().empty()) kind += ", " + input->compression();
     ++report.formats[kind];
     report.files.push_back(*name);
     splitter.reset();
+    parquet.reset();
+    mapped.reset();
+    spool.reset();
     input.reset();
   }
 };
@@ -88,6 +146,11 @@ bool RowReader::next(std::vector<Row>& batch) {
     if (!impl_->input) {
       if (impl_->files.empty()) break;
       impl_->open();
+      continue;
+    }
+    if (impl_->parquet) {
+      impl_->feed_parquet();
+      continue;
     }
     const size_t got = impl_->input->read(impl_->chunk.data(), impl_->chunk.size());
     impl_->report.bytes += got;

@@ -1,6 +1,6 @@
 #pragma once
-// Rows out of data files: JSONL, a JSON array, either compressed with gzip or zstd, from files, folders,
-// patterns or "-".
+// Rows out of data files: JSONL, a JSON array, either compressed with gzip or zstd, Parquet, from files,
+// folders, patterns or "-".
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -17,7 +17,7 @@ namespace fettle::data {
 struct Row {
   std::string text;
   int64_t number = 0;  ///< 0-based over all files; counts broken rows too
-  int64_t line = 0;    ///< 1-based line where it starts in its (uncompressed) file
+  int64_t line = 0;    ///< 1-based line where it starts in its (uncompressed) file; in Parquet, its row
   std::shared_ptr<const std::string> file;
 
   std::string where() const;  ///< "file:line", for errors
@@ -79,8 +79,8 @@ OrderedJson parse_row(const Row& row, bool* repaired = nullptr);
 std::vector<OrderedJson> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
                                    ReadReport* report = nullptr);
 
-/// Writes JSON lines (or, when the path ends in .json, an array) to a temporary file that commit() renames;
-/// "-" is standard output; .gz and .zst compress.
+/// Writes JSON lines (or, when the path ends in .json, an array; in .parquet, Parquet) to a temporary file that
+/// commit() renames; "-" is standard output; .gz and .zst compress.
 class RowWriter {
  public:
   explicit RowWriter(const fs::path& path);

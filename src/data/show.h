@@ -23,7 +23,8 @@ struct TraceStep {
   std::string outcome;  ///< "source", "kept", "changed", "dropped", "not there"
   std::string reason, detail;
   int64_t line = 0;
-  std::string row;  ///< its JSON text
+  std::string row;     ///< its JSON text
+  std::string source;  ///< where the row says it comes from, such as a web page; of a dropped one the file that was read
 };
 
 /// The way of the row with this id through the passes whose reports (--report) are among `paths`, sources

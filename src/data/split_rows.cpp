@@ -30,8 +30,8 @@ void check(const SplitOptions& options) {
     sum += share;
   }
   if (sum >= 1) fail_usage("split: the shares add up to {}, which leaves nothing for the output", sum);
-  if (options.by != "id" && options.by != "prompt")
-    fail_usage("split: by must be 'id' or 'prompt', got '{}'", options.by);
+  if (options.by != "id" && options.by != "prompt" && options.by != "near")
+    fail_usage("split: by must be 'id', 'prompt' or 'near', got '{}'", options.by);
 }
 
 }  // namespace
@@ -41,12 +41,24 @@ PassReport split_rows(const PassFiles& files, const SplitOptions& options) {
   std::vector<std::unique_ptr<RowWriter>> writers;
   for (const auto& [path, share] : options.parts) writers.push_back(std::make_unique<RowWriter>(path));
   std::vector<int64_t> counts(options.parts.size(), 0);
+  std::vector<uint32_t> first;  // of each row's cluster
+  std::vector<double> places;   // of rows that came before
+  if (options.by == "near") {
+    DedupeOptions near;
+    near.threshold = options.threshold;
+    first = near_clusters(files.inputs, near);
+    places.resize(first.size());
+  }
   const auto judge = [&](Row&, RowView& view, Verdict& verdict) {
     const std::string key = options.by == "prompt" ? prompt_key(view) : std::string();
     verdict.place = hash_place(key.empty() ? verdict.id : key, options.seed);
   };
-  const auto settle = [&](const Row&, Verdict& verdict) {
+  const auto settle = [&](const Row& row, Verdict& verdict) {
     double place = verdict.place;
+    if (!first.empty()) {
+      places[static_cast<size_t>(row.number)] = place;
+      place = places[first[static_cast<size_t>(row.number)]];
+    }
     for (size_t i = 0; i < options.parts.size(); ++i) {
       place -= options.parts[i].second;
       if (place >= 0) continue;

@@ -10,13 +10,14 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/example.h"
+#include "data/language.h"
 #include "data/utf8.h"
 
 namespace fettle::data {
 namespace {
 
 struct Look {
-  std::string format;
+  std::string format, language;
   int64_t turns = 0, characters = 0, tokens = 0;
   uint64_t text_hash = 0;
   bool has_id = false, readable = false, repaired = false;
@@ -48,6 +49,11 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
     if (options.tokenizer != nullptr)
       look.tokens += static_cast<int64_t>(options.tokenizer->encode(part.text).size());
     hasher.add(part.text);
+  }
+  if (options.languages) {
+    std::string all;
+    for (const auto& part : view.texts()) all.append(part.text).append("\n");
+    look.language = detect_language(all).code;
   }
   look.text_hash = std::stoull(hasher.hex().substr(0, 16), nullptr, 16);
   for (const auto& field : options.group_by) look.groups.push_back(view.field(field));
@@ -125,6 +131,7 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
       report.without_id += !look.has_id;
       report.equal_texts += !look.roles.empty() && !seen.insert(look.text_hash).second;
       ++report.formats[look.format];
+      if (options.languages) ++report.languages[look.language];
       turns.push_back(look.turns);
       characters.push_back(look.characters);
       if (options.tokenizer != nullptr) tokens.push_back(look.tokens);
@@ -165,6 +172,7 @@ OrderedJson to_json(const StatsReport& report) {
                    {"groups", report.groups},
                    {"turns", distribution_json(report.turns)},
                    {"characters", distribution_json(report.characters)}};
+  if (!report.languages.empty()) json["languages"] = report.languages;
   if (report.tokens.count > 0) json["tokens"] = distribution_json(report.tokens);
   for (const auto& [role, d] : report.role_characters) json["role_characters"][role] = distribution_json(d);
   return json;
@@ -173,6 +181,8 @@ OrderedJson to_json(const StatsReport& report) {
 std::string to_text(const StatsReport& report) {
   std::string text = fmt::format("{} rows, {} rejected, {} repaired, {} repeat the texts of another\n",
                                  report.rows, report.rejected, report.repaired, report.equal_texts);
+  for (const auto& [language, count] : report.languages)
+    text += fmt::format("  language {:<15}{:>12}\n", language, count);
   for (const auto& [format, count] : report.formats)
     text += fmt::format("  format {:<17}{:>12}\n", format, count);
   text += fmt::format("\n{:<24}{:>12}{:>10}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}\n", "per row", "total", "mean",

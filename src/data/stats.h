@@ -23,12 +23,14 @@ struct Distribution {
 struct StatsOptions {
   const Tokenizer* tokenizer = nullptr;  ///< tokens are counted too (of the texts, without a template)
   std::vector<std::string> group_by{"source", "model", "class"};  ///< fields whose values are counted
+  bool languages = false;  ///< tell the language of every row
 };
 
 struct StatsReport {
   int64_t rows = 0, rejected = 0, repaired = 0, without_id = 0,
           equal_texts = 0;                        ///< equal_texts: rows that repeat an earlier one
   std::map<std::string, int64_t> formats, roles;  ///< rows by format; texts by role
+  std::map<std::string, int64_t> languages;       ///< rows by language, where asked for
   std::map<std::string, std::map<std::string, int64_t>> groups;
   Distribution turns, characters, tokens;               ///< per row
   std::map<std::string, Distribution> role_characters;  ///< per text

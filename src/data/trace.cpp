@@ -85,12 +85,19 @@ std::string without_id(const std::string& text) {
   }
 }
 
+std::string source_of(const std::string& row) {
+  const Json value = Json::parse(row, nullptr, false);
+  const auto found = value.is_object() ? value.find("source") : value.end();
+  return value.is_object() && found != value.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
 TraceStep follow(const PassRecord& record, const std::string& id, const std::string& before) {
-  TraceStep step{record.output, record.verb, "not there", "", "", 0, ""};
+  TraceStep step{record.output, record.verb, "not there", "", "", 0, "", ""};
   if (const auto kept = find_row(record.output, id)) {
     step.outcome = before.empty() || without_id(before) == without_id(kept->text) ? "kept" : "changed";
     step.line = kept->line;
     step.row = kept->text;
+    step.source = source_of(step.row);
   } else if (const auto dropped = record.rejected.empty() ? std::nullopt : find_row(record.rejected, id)) {
     const Json entry = parse_json(dropped->text, record.rejected);
     step.file = record.rejected;
@@ -98,6 +105,7 @@ TraceStep follow(const PassRecord& record, const std::string& id, const std::str
     step.reason = entry.value("reason", "");
     step.detail = entry.value("detail", "");
     step.line = dropped->line;
+    step.source = entry.value("file", "");
     step.row = entry.contains("row") ? dump_json(entry["row"]) : entry.value("text", "");
   }
   return step;
@@ -126,7 +134,7 @@ std::vector<TraceStep> trace_row(const std::string& id, const std::vector<std::s
     if (outputs.contains(file) || !visited.insert(file).second) return;
     const auto found = find_row(file, id);
     if (!found) return;
-    steps.push_back({file, "", "source", "", "", found->line, found->text});
+    steps.push_back({file, "", "source", "", "", found->line, found->text, source_of(found->text)});
     before = found->text;
   };
   for (const auto& record : records) {
@@ -153,6 +161,7 @@ OrderedJson to_json(const std::vector<TraceStep>& steps) {
         {"file", step.file}, {"line", step.line}, {"verb", step.verb}, {"outcome", step.outcome}};
     if (!step.reason.empty()) entry["reason"] = step.reason;
     if (!step.detail.empty()) entry["detail"] = step.detail;
+    if (!step.source.empty()) entry["source"] = step.source;
     if (!step.row.empty()) entry["row"] = OrderedJson::parse(step.row, nullptr, false);
     list.push_back(std::move(entry));
   }
@@ -160,8 +169,9 @@ OrderedJson to_json(const std::vector<TraceStep>& steps) {
 }
 
 std::string to_text(const std::vector<TraceStep>& steps) {
-  std::string text;
+  std::string text, source;
   for (const auto& step : steps) {
+    if (!step.source.empty() && step.source != source) text += fmt::format("{:<10} {:<10} {}\n", "-", "from", source = step.source);
     const std::string place = step.line > 0 ? fmt::format("{}:{}", step.file, step.line) : step.file;
     text += fmt::format("{:<10} {:<10} {}\n", step.verb.empty() ? "-" : step.verb, step.outcome, place);
     if (!step.reason.empty())

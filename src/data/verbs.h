@@ -36,9 +36,10 @@ PassReport binarize_rows(const PassFiles& files, const BinarizeOptions& options,
 struct SplitOptions {
   std::vector<std::pair<fs::path, double>>
       parts;  ///< file and its share; what remains goes to PassFiles::output
-  /// What decides: "id", or "prompt": the first user turn without case and spacing, so that rows that ask the
-  /// same stay together.
+  /// What decides: "id"; "prompt": the first user turn without case and spacing, so that rows that ask the same
+  /// stay together; "near": near-duplicates stay together, by the id of the first of them (two readings).
   std::string by = "prompt";
+  double threshold = 0.7;  ///< of "near": Jaccard similarity of five-word shingles
   uint64_t seed = 42;
 };
 PassReport split_rows(const PassFiles& files, const SplitOptions& options);
@@ -62,7 +63,13 @@ struct DedupeOptions {
   int shingle_words = 5;
   uint64_t seed = 1;
   fs::path clusters;  ///< empty, or a file of {"kept": id, "dropped": [ids]} rows
+  /// Up to so many bytes of input, exact duplicates are found in one reading with all keys in memory; beyond, and
+  /// for near ones, keys and shingles lie in the system's temporary folder, sorted with `sort_memory` bytes.
+  uint64_t one_reading = uint64_t{1} << 30;
+  size_t sort_memory = size_t{128} << 20;
 };
 PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options);
+/// For every row number (broken rows too) the first row of its cluster of exact and near duplicates.
+std::vector<uint32_t> near_clusters(const std::vector<std::string>& inputs, const DedupeOptions& options);
 
 }  // namespace fettle::data

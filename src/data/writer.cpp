@@ -2,6 +2,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "data/parquet_writer.h"
 #include "data/reader.h"
 
 namespace fettle::data {
@@ -10,6 +11,10 @@ struct RowWriter::Impl {
   enum class Compression { none, gzip, zstd };
   explicit Impl(const fs::path& target) : path(target) {
     std::string name = path.string();
+    if (name.ends_with(".parquet")) {
+      parquet = std::make_unique<ParquetRows>(path);
+      return;
+    }
     if (name.ends_with(".gz")) compression = Compression::gzip;
     if (name.ends_with(".zst")) compression = Compression::zstd;
     if (compression != Compression::none) name.resize(name.rfind('.'));
@@ -72,6 +77,7 @@ struct RowWriter::Impl {
   }
 
   fs::path path;
+  std::unique_ptr<ParquetRows> parquet;
   std::unique_ptr<AtomicFile> file;
   Compression compression = Compression::none;
   bool array = false, first = true;
@@ -84,6 +90,7 @@ RowWriter::RowWriter(const fs::path& path) : impl_(std::make_unique<Impl>(path))
 RowWriter::~RowWriter() = default;
 
 void RowWriter::write_text(std::string_view json_text) {
+  if (impl_->parquet) return impl_->parquet->add(json_text);
   if (impl_->array && !impl_->first) impl_->put(",\n");
   impl_->first = false;
   impl_->put(json_text);
@@ -95,6 +102,7 @@ void RowWriter::write(const OrderedJson& value) {
 }
 
 void RowWriter::commit() {
+  if (impl_->parquet) return impl_->parquet->commit();
   if (impl_->array) impl_->put(impl_->first ? "]\n" : "\n]\n");
   impl_->flush(true);
   if (impl_->file) impl_->file->commit();

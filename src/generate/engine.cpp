@@ -92,7 +92,11 @@ std::pair<uint64_t, std::vector<std::shared_ptr<Adapter>>> Engine::Impl::resolve
     found.push_back(it->second.adapter);
   }
   if (key.empty()) return {0, {}};
-  return {salts.try_emplace(key, salts.size() + 1).first->second, std::move(found)};
+  // A number that was forgotten is never given again: pages of the prefix cache may still carry it.
+  if (salts.size() >= 4096) salts.clear();
+  const auto [salt, fresh] = salts.try_emplace(key, next_salt);
+  if (fresh) ++next_salt;
+  return {salt->second, std::move(found)};
 }
 
 RequestId Engine::Impl::submit(GenerationRequest request) {

@@ -87,7 +87,8 @@ class Engine {
   void cancel_all();
 
   /// Runs `job` on the stepping thread between two steps (embeddings, a weight update). Weights that changed
-  /// need drop_prefix_cache() inside the job. A job leaves the decoder's adapters as they are.
+  /// need drop_prefix_cache() inside the job. A job finds the decoder with the model's own adapters alone, and
+  /// leaves them as they are.
   void call(std::function<void(Decoder&)> job);
   void drop_prefix_cache();
 

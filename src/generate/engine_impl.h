@@ -90,6 +90,7 @@ struct Engine::Impl {
   };
   std::map<std::string, Registered> adapters;
   std::map<std::vector<std::pair<uint64_t, float>>, uint64_t> salts;
+  uint64_t next_salt = 1;
   uint64_t next_adapter = 1;
   RequestId next_id = 1;
   int64_t waiting_now = 0;  ///< waiting.size() as of the last step

@@ -26,9 +26,12 @@ void Engine::Impl::take_orders() {
     if (const auto it = active.find(id); it != active.end())
       end_request(*it->second, FinishReason::cancelled);
   }
-  for (auto& job : todo) {
-    job(decoder);
+  if (!todo.empty() && decoder_salt != 0) {
+    decoder.set_adapters(options.base_adapters);
+    decoder_salt = 0;
+    decoder_adapters.clear();
   }
+  for (auto& job : todo) job(decoder);
 }
 
 void Engine::Impl::end_late_requests() {

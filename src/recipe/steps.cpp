@@ -7,7 +7,8 @@ namespace {
 
 const std::vector<const StepKind*>& kinds() {
   static const std::vector<const StepKind*> list{&pull_step(),   &data_step(),   &train_step(), &score_step(),
-                                                 &sample_step(), &export_step(), &report_step()};
+                                                 &sample_step(), &export_step(), &report_step(), &clean_step(), &filter_step(),
+                                                 &dedupe_step(), &convert_step(), &data_stats_step()};
   return list;
 }
 

@@ -56,9 +56,14 @@ std::vector<std::string> step_kind_names();
 /// Throws Error(usage) for a key in `params` that is not in `known`, and for a missing one of `required`.
 void check_params(const Step& step, const std::vector<std::string>& known, const std::vector<std::string>& required);
 
-// One per file.
+// One per file, but for the passes over rows, which share one.
 const StepKind& pull_step();
 const StepKind& data_step();
+const StepKind& clean_step();
+const StepKind& filter_step();
+const StepKind& dedupe_step();
+const StepKind& convert_step();
+const StepKind& data_stats_step();
 const StepKind& train_step();
 const StepKind& score_step();
 const StepKind& sample_step();

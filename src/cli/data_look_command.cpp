@@ -1,0 +1,134 @@
+// Verbs of `fettle data` that only look: stats, show, trace.
+#include <unistd.h>
+
+#include "cli/data_verbs.h"
+#include "data/dataset.h"
+#include "data/show.h"
+#include "data/stats.h"
+#include "data/stats_page.h"
+#include "data/verbs.h"
+
+namespace fettle::cli {
+namespace {
+
+struct StatsState {
+  Files files;
+  std::string model, html;
+  std::vector<std::string> flow;
+  data::StatsOptions options;
+};
+void run_stats(StatsState& state) {
+  Text text;
+  text.load(state.model, false);
+  state.options.tokenizer = text.tokenizer.get();
+  state.options.languages = state.options.languages || !state.html.empty();
+  const auto report = data::data_stats(state.files.inputs, state.options);
+  if (!state.html.empty()) write_file(state.html, data::stats_page(report, data::read_flow(state.flow)));
+  if (!state.files.report.empty()) write_file(state.files.report, dump_json(data::to_json(report), 1) + "\n");
+  print_report(data::to_json(report), data::to_text(report));
+}
+
+}  // namespace
+
+void add_stats(CLI::App& data) {
+  auto& command = add_command(data, "stats", "What is in a data set: rows, turns, lengths, sources",
+                              "  $ fettle data stats --input chats.jsonl --model smollm2-135m-instruct\n"
+                              "  $ fettle data stats --input data/ --group-by source,language --json\n"
+                              "  $ fettle data stats --input final.jsonl --html stats.html --flow clean.json filter.json dedupe.json");
+  auto state = std::make_shared<StatsState>();
+  add_inputs(command, state->files);
+  command.add_option("--report", state->files.report, "The same as JSON in a file");
+  command.add_option("--model", state->model, "Count tokens with this model's tokenizer");
+  command.add_flag("--languages", state->options.languages, "Tell the language of every row");
+  command.add_option("--html", state->html, "The same as one page with plots");
+  command.add_option("--flow", state->flow, "Reports of the passes before, in order: the page shows what they dropped");
+  command.add_option("--group-by", state->options.group_by, "Fields whose values are counted")
+      ->delimiter(',')
+      ->capture_default_str();
+  on_run(command, state, run_stats);
+}
+
+namespace {
+
+struct ShowState {
+  Files files;
+  TokenFlags tokens;
+  int64_t rows = 3;
+  std::string id, colour = "auto";
+};
+void run_show(ShowState& state) {
+  const bool colour = state.colour == "always" || (state.colour == "auto" && ::isatty(STDOUT_FILENO) != 0);
+  Text text;
+  text.load(state.tokens.model, !state.tokens.raw);
+  data::RejectedRows rejected;
+  data::RowReader reader(state.files.inputs, rejected);
+  std::vector<data::Row> rows;
+  int64_t shown = 0;
+  while (shown < state.rows && reader.next(rows)) {
+    for (const auto& row : rows) {
+      if (shown == state.rows) break;
+      const auto example =
+          data::example_from_row(data::parse_row(row), data::Format::automatic, {}, row.where());
+      if (!state.id.empty() && example.id != state.id) continue;
+      ++shown;
+      print_line(data::show_example(example, colour));
+      if (!text.tokenizer) continue;
+      std::string reason;
+      bool truncated = false;
+      const auto sequence =
+          data::tokenize_sequence(example, *text.tokenizer, text.chat ? &*text.chat : nullptr,
+                                  state.tokens.options(), reason, truncated);
+      print_line(sequence
+                     ? data::show_tokens(*sequence, *text.tokenizer, colour) + (truncated ? "(cut)\n" : "")
+                     : "nothing to learn: " + reason + "\n");
+    }
+  }
+  if (shown == 0 && !state.id.empty()) fail(state.id, "no row has this id");
+}
+
+}  // namespace
+
+void add_show(CLI::App& data) {
+  auto& command =
+      add_command(data, "show", "Rows in the terminal: roles in colour, and token by token what is learnt",
+                  "  $ fettle data show --input chats.jsonl\n"
+                  "  $ fettle data show --input pairs.jsonl --id 8a1f… --model smollm2-135m-instruct");
+  auto state = std::make_shared<ShowState>();
+  add_inputs(command, state->files);
+  command.add_option("--rows", state->rows, "How many")->capture_default_str();
+  command.add_option("--id", state->id, "Only the row with this id");
+  command.add_option("--colour", state->colour, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  add_token_flags(command, state->tokens,
+                  "Show the tokens and the mask under this model's tokenizer and template");
+  on_run(command, state, run_show);
+}
+
+namespace {
+
+struct TraceState {
+  std::string id;
+  std::vector<std::string> paths;
+};
+void run_trace(TraceState& state) {
+  const auto steps = data::trace_row(state.id, state.paths);
+  print_report(data::to_json(steps), data::to_text(steps));
+}
+
+}  // namespace
+
+void add_trace(CLI::App& data) {
+  auto& command =
+      add_command(data, "trace", "The way of one row through the passes, and which one dropped or changed it",
+                  "  $ fettle data trace 8a1f33b0c2d4e5f6 --input run/");
+  auto state = std::make_shared<TraceState>();
+  command.add_option("ID", state->id, "The row's id")->required();
+  command
+      .add_option("--input", state->paths,
+                  "Reports of the passes (--report), data files, or the folder with them")
+      ->required();
+  on_run(command, state, run_trace);
+}
+
+}  // namespace fettle::cli

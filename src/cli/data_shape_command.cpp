@@ -1,0 +1,175 @@
+// Verbs of `fettle data` that reshape rows: convert, binarize, split, mix.
+#include "cli/data_verbs.h"
+#include "data/openchat.h"
+#include "data/verbs.h"
+
+namespace fettle::cli {
+namespace {
+
+struct ConvertState {
+  Files files;
+  TokenFlags tokens;
+  std::string from = "auto", to = "messages", openchat, layout;
+  std::vector<std::string> columns;
+  double eval_ratio = -1;
+  data::OpenChatOptions published;
+};
+void run_openchat(ConvertState& state) {
+  Text text;
+  text.load(state.tokens.model, false);
+  if (!text.tokenizer) fail_usage("convert: --openchat needs --model, whose tokenizer makes the ids");
+  auto& options = state.published;
+  options.type = &data::openchat_type(state.openchat);
+  options.files = state.layout.empty() ? options.type->files : data::openchat_files_from_name(state.layout);
+  options.tokenizer = text.tokenizer.get();
+  const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+  options.eval_ratio = state.eval_ratio >= 0 ? state.eval_ratio : json ? 0.01 : 0.0;
+  finish(state.files, data::convert_openchat(state.files.pass(), options));
+}
+void run_convert(ConvertState& state) {
+  if (!state.openchat.empty()) return run_openchat(state);
+  Text text;
+  text.load(state.tokens.model, !state.tokens.raw);
+  data::ConvertOptions options;
+  options.from = data::format_from_name(state.from);
+  options.to = data::format_from_name(state.to);
+  options.columns = columns_of(state.columns);
+  options.tokenizer = text.tokenizer.get();
+  options.chat = text.chat ? &*text.chat : nullptr;
+  options.tokenize = state.tokens.options();
+  finish(state.files, data::convert_rows(state.files.pass(), options));
+}
+
+}  // namespace
+
+void add_convert(CLI::App& data) {
+  auto& command = add_command(
+      data, "convert", "Rows of one format to another, or to token ids with masks",
+      "  $ fettle data convert --input sharegpt.json --output messages.jsonl\n"
+      "  $ fettle data convert --input qa.jsonl --columns prompt=question completion=answer --to messages\n"
+      "  $ fettle data convert --input chats/ --model smollm2-135m-instruct --output tokens.jsonl\n"
+      "  $ fettle data convert --input sharegpt_gpt4.json --openchat openchat_v2 --model llama/ --output out/");
+  auto state = std::make_shared<ConvertState>();
+  add_files(command, state->files);
+  command.add_option("--from", state->from, "The rows' format (auto: by their keys)")->capture_default_str();
+  command.add_option("--to", state->to, "messages, sharegpt, alpaca, completion, pair, judged or text")
+      ->capture_default_str();
+  command.add_option("--columns", state->columns, "KEY=COLUMN: which column stands for a format's key");
+  add_token_flags(command, state->tokens,
+                  "Write token ids and masks under this model's tokenizer and template");
+  auto& published = state->published;
+  command.add_option("--openchat", state->openchat,
+                     fmt::format("Write the files OpenChat trains this model type from: {}",
+                                 fmt::join(data::openchat_type_names(), ", ")));
+  command.add_option("--layout", state->layout,
+                     "Of OpenChat's files: v1, v2, v3.1, v3.2 or v3.5 (default: the type's own)");
+  command.add_option("--eval-ratio", state->eval_ratio, "Of OpenChat's evaluation rows (default 0.01; 0 from v3.1 on)");
+  command.add_option("--seed", published.seed, "Of OpenChat's shuffle")->capture_default_str();
+  command.add_option("--gpt3-weight", published.gpt3_weight, "v3.2: weight of conversations that are not GPT-4's")
+      ->capture_default_str();
+  command.add_flag("--per-sequence-loss", published.per_sequence_loss,
+                   "v3.5: a message's weight is shared by its tokens");
+  on_run(command, state, run_convert);
+}
+
+namespace {
+
+struct BinarizeState {
+  Files files;
+  std::string rule = "corrected";
+  data::BinarizeOptions options;
+};
+void run_binarize(BinarizeState& state) {
+  state.options.rule = data::binarize_rule_from_name(state.rule);
+  finish(state.files, data::binarize_rows(state.files.pass(), state.options));
+}
+
+}  // namespace
+
+void add_binarize(CLI::App& data) {
+  auto& command = add_command(
+      data, "binarize", "Scored answers (UltraFeedback) to preference pairs",
+      "  $ fettle data binarize --input ultrafeedback.jsonl --output pairs.jsonl --report pairs.json\n"
+      "  $ fettle data binarize --input ultrafeedback.jsonl --rule zephyr-beta --output pairs.jsonl");
+  auto state = std::make_shared<BinarizeState>();
+  add_files(command, state->files);
+  command.add_option("--rule", state->rule, "corrected, zephyr, zephyr-beta or argilla-mean")
+      ->capture_default_str();
+  command.add_option("--seed", state->options.seed, "Of the draw of the rejected answer")
+      ->capture_default_str();
+  command.add_option("--min-margin", state->options.min_margin, "Drop pairs whose scores differ by less")
+      ->capture_default_str();
+  on_run(command, state, run_binarize);
+}
+
+namespace {
+
+struct SplitState {
+  Files files;
+  std::string eval;
+  double share = 0.1;
+  data::SplitOptions options;
+};
+void run_split(SplitState& state) {
+  state.options.parts = {{state.eval, state.share}};
+  finish(state.files, data::split_rows(state.files.pass(), state.options));
+}
+
+}  // namespace
+
+void add_split(CLI::App& data) {
+  auto& command = add_command(
+      data, "split", "Hold out a share of the rows, by hash",
+      "  $ fettle data split --input rows.jsonl --output train.jsonl --eval eval.jsonl --share 0.05");
+  auto state = std::make_shared<SplitState>();
+  add_files(command, state->files);
+  command.add_option("--eval", state->eval, "Where the held-out rows go")->required();
+  command.add_option("--share", state->share, "Of the rows that are held out")->capture_default_str();
+  command.add_option("--by", state->options.by, "prompt: rows that ask the same stay together; near: near-duplicates do; id")
+      ->capture_default_str();
+  command.add_option("--seed", state->options.seed, "Another seed, other rows")->capture_default_str();
+  on_run(command, state, run_split);
+}
+
+namespace {
+
+struct MixState {
+  Files files;
+  std::vector<std::string> sources;
+  bool in_order = false;
+  data::MixOptions options;
+};
+void run_mix(MixState& state) {
+  for (const auto& source : state.sources) {
+    const size_t colon = source.rfind('=');
+    double weight = 1;
+    try {
+      if (colon != std::string::npos) weight = std::stod(source.substr(colon + 1));
+    } catch (const std::exception&) {
+      fail_usage("'{}' should be PATH or PATH=WEIGHT", source);
+    }
+    state.options.sources.emplace_back(source.substr(0, colon), weight);
+  }
+  state.options.shuffle = !state.in_order;
+  finish(state.files, data::mix_rows(state.files.pass(), state.options));
+}
+
+}  // namespace
+
+void add_mix(CLI::App& data) {
+  auto& command = add_command(
+      data, "mix", "Several sources with weights into one file, shuffled",
+      "  $ fettle data mix --input chats.jsonl=1 code.jsonl=0.25 poems.jsonl=3 --output mixed.jsonl");
+  auto state = std::make_shared<MixState>();
+  command
+      .add_option("--input", state->sources, "PATH or PATH=WEIGHT: 0.25 a quarter of its rows, 3 three times")
+      ->required();
+  command.add_option("--output", state->files.output, "Rows as JSON lines")->capture_default_str();
+  command.add_option("--rejected", state->files.rejected, "Where broken rows go");
+  command.add_option("--report", state->files.report, "Counts as JSON");
+  command.add_option("--seed", state->options.seed, "Of the choice and the order")->capture_default_str();
+  command.add_flag("--in-order", state->in_order, "One source after another, not shuffled");
+  on_run(command, state, run_mix);
+}
+
+}  // namespace fettle::cli

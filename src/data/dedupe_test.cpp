@@ -1,0 +1,151 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/random.h"
+#include "base/threads.h"
+#include "data/external_sort.h"
+#include "data/test_data.h"
+#include "data/verbs.h"
+
+namespace fettle::data {
+namespace {
+
+struct Item {
+  uint64_t key;
+  uint32_t value;
+  bool operator<(const Item& other) const { return key < other.key || (key == other.key && value < other.value); }
+};
+
+TEST(ExternalSort, SortsWithManyRunsAsWithNone) {
+  for (const size_t memory : {size_t{1} << 20, size_t{160}, size_t{1}}) {
+    const TemporaryFolder folder;
+    ExternalSort<Item> sort(folder.path(), "items", memory);
+    Random random(4);
+    std::vector<Item> wanted;
+    for (uint32_t i = 0; i < 700; ++i) {
+      wanted.push_back({random.below(100), i});
+      sort.add(wanted.back());
+    }
+    std::sort(wanted.begin(), wanted.end());
+    EXPECT_EQ(sort.runs() > 0, memory < 1000);
+    Item item{};
+    for (const auto& next : wanted) {
+      ASSERT_TRUE(sort.next(item));
+      ASSERT_EQ(item.key, next.key);
+      ASSERT_EQ(item.value, next.value);
+    }
+    EXPECT_FALSE(sort.next(item));
+  }
+}
+
+std::string row(const std::string& id, const std::string& text, double score = 0) {
+  return dump_json(OrderedJson{{"id", id}, {"text", text}, {"score", score}}) + "\n";
+}
+
+std::vector<std::string> ids_in(const std::string& path) {
+  RejectedRows none;
+  std::vector<std::string> ids;
+  for (const auto& value : read_rows({path}, none)) ids.push_back(value.at("id"));
+  return ids;
+}
+
+TEST(Dedupe, ClustersAreThoseOfDatasketch) {
+  const auto golden = read_json(fs::path(FETTLE_SOURCE_DIR) / "tests/golden/data/near_duplicates.json");
+  const Folder folder;
+  std::string rows;
+  for (size_t i = 0; i < golden["texts"].size(); ++i) rows += row(std::to_string(i), golden["texts"][i]);
+  const PassFiles files{{folder.file("in.jsonl", rows)}, folder.path("out.jsonl"), {}};
+  std::set<std::set<int>> wanted;
+  for (const auto& cluster : golden["clusters"]) wanted.insert(cluster.get<std::set<int>>());
+  std::string first;
+  for (const size_t memory : {size_t{1} << 20, size_t{1} << 10}) {
+    for (const int count : {1, 2}) {
+      const int before = threads();
+      set_threads(count);
+      DedupeOptions options;
+      options.near = true;
+      options.threshold = golden["threshold"];
+      options.shingle_words = golden["words"];
+      options.clusters = folder.path("clusters.jsonl");
+      options.sort_memory = memory;
+      const auto report = dedupe_rows(files, options);
+      set_threads(before);
+      RejectedRows none;
+      std::set<std::set<int>> found;
+      size_t dropped = 0;
+      for (const auto& cluster : read_rows({options.clusters.string()}, none)) {
+        std::set<int> members{std::stoi(cluster["kept"].get<std::string>())};
+        for (const auto& id : cluster["dropped"]) members.insert(std::stoi(id.get<std::string>()));
+        dropped += members.size() - 1;
+        found.insert(members);
+      }
+      EXPECT_EQ(found, wanted);
+      EXPECT_EQ(report.in - report.out, static_cast<int64_t>(dropped));
+      const std::string bytes = read_file(folder.path("out.jsonl"));
+      if (first.empty()) first = bytes;
+      EXPECT_TRUE(bytes == first);
+    }
+  }
+}
+
+TEST(Dedupe, OneReadingAndTwoFindTheSame) {
+  const Folder folder;
+  Random random(9);
+  std::string rows;
+  for (int i = 0; i < 500; ++i) rows += row(std::to_string(i), "text " + std::to_string(random.below(200)));
+  rows += "{broken\n" + row("last", "text 1");
+  const PassFiles files{{folder.file("in.jsonl", rows)}, folder.path("out.jsonl"), {}};
+  DedupeOptions options;
+  const auto one = dedupe_rows(files, options);
+  const auto kept = ids_in(folder.path("out.jsonl"));
+  options.one_reading = 0;
+  options.sort_memory = 512;
+  const auto two = dedupe_rows(files, options);
+  EXPECT_EQ(ids_in(folder.path("out.jsonl")), kept);
+  EXPECT_EQ(one.reasons, two.reasons);
+  EXPECT_EQ(one.in, 502);
+}
+
+TEST(Dedupe, TheLongestOrTheBestStays) {
+  const Folder folder;
+  const std::string base = "one two three four five six seven eight nine ten eleven twelve thirteen";
+  const std::string rows = row("a", base, 1) + row("b", base + " fourteen", 9) + row("c", base + " fourteen fifteen", 3);
+  const PassFiles files{{folder.file("in.jsonl", rows)}, folder.path("out.jsonl"), {}};
+  DedupeOptions options;
+  options.near = true;
+  options.keep = DedupeOptions::Keep::longest;
+  dedupe_rows(files, options);
+  EXPECT_EQ(ids_in(folder.path("out.jsonl")), std::vector<std::string>{"c"});
+  options.keep = DedupeOptions::Keep::best;
+  dedupe_rows(files, options);
+  EXPECT_EQ(ids_in(folder.path("out.jsonl")), std::vector<std::string>{"b"});
+  options.keep = DedupeOptions::Keep::first;
+  dedupe_rows(files, options);
+  EXPECT_EQ(ids_in(folder.path("out.jsonl")), std::vector<std::string>{"a"});
+}
+
+TEST(Split, NearDuplicatesNeverStraddle) {
+  const auto golden = read_json(fs::path(FETTLE_SOURCE_DIR) / "tests/golden/data/near_duplicates.json");
+  const Folder folder;
+  std::string rows;
+  for (size_t i = 0; i < golden["texts"].size(); ++i) rows += row(std::to_string(i), golden["texts"][i]);
+  const PassFiles files{{folder.file("in.jsonl", rows)}, folder.path("train.jsonl"), {}};
+  SplitOptions options;
+  options.parts = {{folder.path("eval.jsonl"), 0.4}};
+  options.by = "near";
+  options.threshold = golden["threshold"];
+  split_rows(files, options);
+  const auto list = ids_in(folder.path("eval.jsonl"));
+  const std::set<std::string> held(list.begin(), list.end());
+  EXPECT_GT(held.size(), 10u);
+  EXPECT_LT(held.size(), golden["texts"].size() - 10);
+  for (const auto& cluster : golden["clusters"]) {
+    size_t inside = 0;
+    for (const auto& member : cluster) inside += held.count(std::to_string(member.get<int>()));
+    EXPECT_TRUE(inside == 0 || inside == cluster.size());
+  }
+}
+
+}  // namespace
+}  // namespace fettle::data

@@ -1,0 +1,258 @@
+// The passes of data/ as steps: clean, filter, dedupe, convert, stats.
+#include "checkpoint/load.h"
+#include "data/clean.h"
+#include "data/filter.h"
+#include "data/openchat.h"
+#include "data/stats.h"
+#include "data/stats_page.h"
+#include "data/verbs.h"
+#include "recipe/steps.h"
+
+namespace fettle {
+namespace {
+
+std::vector<std::string> texts_under(const OrderedJson& params, const char* key) {
+  const auto found = params.find(key);
+  if (found == params.end()) return {};
+  if (found->is_string()) return {found->get<std::string>()};
+  std::vector<std::string> texts;
+  if (!found->is_array()) fail_usage("{} must be a text or a list of texts", key);
+  for (const auto& item : *found) {
+    if (!item.is_string()) fail_usage("{} must be a list of texts, found {}", key, item.dump());
+    texts.push_back(item.get<std::string>());
+  }
+  return texts;
+}
+
+template <typename T>
+void take(const OrderedJson& params, const char* key, T& value) {
+  const auto found = params.find(key);
+  if (found == params.end()) return;
+  try {
+    value = found->get<T>();
+  } catch (const OrderedJson::exception&) {
+    fail_usage("{} has the wrong type: {}", key, found->dump());
+  }
+}
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const OrderedJson& params) {
+  const std::string model = params.at("model").get<std::string>();
+  LoadOptions options;
+  options.weights = false;
+  auto tokenizer = fs::is_regular_file(model) && model.ends_with("tokenizer.model") ? Tokenizer::open(model)
+                                                                                    : load_model(model, options).tokenizer;
+  if (!tokenizer) fail(model, "has no tokenizer");
+  return tokenizer;
+}
+
+/// What all these steps share: rows in, rows out, the rejected rows, a report.
+class RowsStep : public StepKind {
+ public:
+  RowsStep(std::string_view name, std::vector<std::string> known, std::vector<std::string> required)
+      : name_(name), known_(std::move(known)), required_(std::move(required)) {}
+  std::string_view name() const override { return name_; }
+  void check(const Step& step) const override { check_params(step, known_, required_); }
+  std::vector<std::string> file_params() const override { return {"input.*", "input"}; }
+
+  Outputs run(const StepContext& context) const override {
+    const auto inputs = texts_under(context.params, "input");
+    const data::PassFiles files{inputs, context.folder / output_name(), context.folder / "rejected.jsonl"};
+    const auto report = pass(context, files);
+    write_file(context.folder / "report.json", dump_json(data::to_json(report), 1));
+    if (report.out == 0) fail(fmt::format("{}", fmt::join(inputs, ", ")), "no row is left of {}", report.in);
+    return {{"", files.output.string()},
+            {"rejected", files.rejected.string()},
+            {"report", (context.folder / "report.json").string()}};
+  }
+
+ protected:
+  virtual std::string output_name() const { return "rows.jsonl"; }
+  virtual data::PassReport pass(const StepContext& context, const data::PassFiles& files) const = 0;
+
+ private:
+  std::string_view name_;
+  std::vector<std::string> known_, required_;
+};
+
+/// {do: clean, input, blocked_words, upstream_compatible, need_text}
+class CleanStep final : public RowsStep {
+ public:
+  CleanStep() : RowsStep("clean", {"input", "blocked_words", "upstream_compatible", "need_text"}, {"input"}) {}
+
+ protected:
+  data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    data::CleanOptions options;
+    bool upstream = false;
+    options.blocked_words = texts_under(context.params, "blocked_words");
+    take(context.params, "upstream_compatible", upstream);
+    take(context.params, "need_text", options.need_text);
+    if (upstream) options.code_blocks = data::CodeBlocks::upstream;
+    return data::clean_pages(files, options);
+  }
+};
+
+/// {do: filter, input, fields, languages, skip_languages, fasttext, phrases, where, …}
+class FilterStep final : public RowsStep {
+ public:
+  FilterStep()
+      : RowsStep("filter",
+                 {"input", "fields", "languages", "skip_languages", "min_confidence", "fasttext", "phrases", "where",
+                  "on_phrase", "min_turns", "max_turns", "min_characters", "max_characters", "max_repetition",
+                  "max_symbols", "max_non_ascii", "max_digit_run", "decontaminate", "overlap", "run_words", "substring"},
+                 {"input"}) {}
+  std::vector<std::string> file_params() const override {
+    return {"input.*", "input", "fasttext", "decontaminate.*", "decontaminate"};
+  }
+
+ protected:
+  data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    const auto& params = context.params;
+    data::FilterOptions options;
+    for (const auto& rule : texts_under(params, "fields")) options.fields.push_back(data::FieldRule::parse(rule));
+    options.keep_languages = texts_under(params, "languages");
+    options.skip_languages = texts_under(params, "skip_languages");
+    take(params, "min_confidence", options.min_confidence);
+    options.fasttext = params.value("fasttext", "");
+    for (const auto& list : texts_under(params, "phrases")) {
+      const auto phrases = data::phrase_list(list);
+      options.phrases.insert(options.phrases.end(), phrases.begin(), phrases.end());
+    }
+    options.phrase_fields = texts_under(params, "where");
+    options.on_phrase = on_phrase(params.value("on_phrase", "drop-row"));
+    take(params, "min_turns", options.min_turns);
+    take(params, "max_turns", options.max_turns);
+    take(params, "min_characters", options.min_characters);
+    take(params, "max_characters", options.max_characters);
+    take(params, "max_repetition", options.max_repetition);
+    take(params, "max_symbols", options.max_symbols);
+    take(params, "max_non_ascii", options.max_non_ascii);
+    take(params, "max_digit_run", options.max_digit_run);
+    options.decontaminate.benchmarks = texts_under(params, "decontaminate");
+    take(params, "overlap", options.decontaminate.overlap);
+    take(params, "run_words", options.decontaminate.words);
+    if (params.value("substring", false)) options.decontaminate.rule = data::DecontaminateOptions::Rule::substring;
+    return data::filter_rows(files, options);
+  }
+
+ private:
+  static data::FilterOptions::OnPhrase on_phrase(const std::string& name) {
+    using OnPhrase = data::FilterOptions::OnPhrase;
+    if (name == "drop-row") return OnPhrase::drop_row;
+    if (name == "drop-pair") return OnPhrase::drop_pair;
+    if (name == "zero-weight") return OnPhrase::zero_weight;
+    fail_usage("on_phrase: {}: one of drop-row, drop-pair, zero-weight", name);
+  }
+};
+
+/// {do: dedupe, input, near, threshold, shingle_words, keep, score_field}
+class DedupeStep final : public RowsStep {
+ public:
+  DedupeStep()
+      : RowsStep("dedupe", {"input", "near", "threshold", "shingle_words", "keep", "score_field"}, {"input"}) {}
+
+ protected:
+  data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    using Keep = data::DedupeOptions::Keep;
+    const auto& params = context.params;
+    data::DedupeOptions options;
+    take(params, "near", options.near);
+    take(params, "threshold", options.threshold);
+    take(params, "shingle_words", options.shingle_words);
+    take(params, "score_field", options.score_field);
+    const std::string keep = params.value("keep", "first");
+    if (keep != "first" && keep != "longest" && keep != "best") fail_usage("keep: {}: one of first, longest, best", keep);
+    options.keep = keep == "longest" ? Keep::longest : keep == "best" ? Keep::best : Keep::first;
+    options.clusters = context.folder / "clusters.jsonl";
+    return data::dedupe_rows(files, options);
+  }
+};
+
+/// {do: convert, input, openchat, model, layout, eval_ratio, seed, gpt3_weight, per_sequence_loss}, or with `to` into
+/// another format. OpenChat's files stand in the folder that is the output.
+class ConvertStep final : public RowsStep {
+ public:
+  ConvertStep()
+      : RowsStep("convert",
+                 {"input", "to", "openchat", "model", "layout", "eval_ratio", "seed", "gpt3_weight", "per_sequence_loss"},
+                 {"input"}) {}
+  std::vector<std::string> file_params() const override { return {"input.*", "input", "model"}; }
+
+  Outputs run(const StepContext& context) const override {
+    auto outputs = RowsStep::run(context);
+    if (context.params.contains("openchat")) outputs[""] = (context.folder / "openchat").string();
+    return outputs;
+  }
+
+ protected:
+  data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    const auto& params = context.params;
+    if (!params.contains("openchat")) {
+      data::ConvertOptions options;
+      options.to = data::format_from_name(params.value("to", "messages"));
+      return data::convert_rows(files, options);
+    }
+    if (!params.contains("model")) fail_usage("convert: openchat needs a model, whose tokenizer makes the ids");
+    const auto tokenizer = tokenizer_of(params);
+    data::OpenChatOptions options;
+    options.tokenizer = tokenizer.get();
+    options.type = &data::openchat_type(params["openchat"].get<std::string>());
+    options.files = options.type->files;
+    if (params.contains("layout")) options.files = data::openchat_files_from_name(params["layout"].get<std::string>());
+    const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+    options.eval_ratio = json ? 0.01 : 0;
+    take(params, "eval_ratio", options.eval_ratio);
+    take(params, "seed", options.seed);
+    take(params, "gpt3_weight", options.gpt3_weight);
+    take(params, "per_sequence_loss", options.per_sequence_loss);
+    const fs::path folder = context.folder / "openchat";
+    fs::create_directories(folder);
+    return data::convert_openchat({files.inputs, json ? folder : folder / options.type->name, files.rejected}, options);
+  }
+};
+
+/// {do: stats, input, reports: [the reports of the passes before it, in order], model}: a page of plots.
+class DataStatsStep final : public StepKind {
+ public:
+  std::string_view name() const override { return "stats"; }
+  void check(const Step& step) const override { check_params(step, {"input", "reports", "model", "group_by"}, {"input"}); }
+  std::vector<std::string> file_params() const override { return {"input.*", "input", "reports.*", "model"}; }
+
+  Outputs run(const StepContext& context) const override {
+    data::StatsOptions options;
+    options.languages = true;
+    std::shared_ptr<const Tokenizer> tokenizer;
+    if (context.params.contains("model")) tokenizer = tokenizer_of(context.params);
+    options.tokenizer = tokenizer.get();
+    if (context.params.contains("group_by")) options.group_by = texts_under(context.params, "group_by");
+    const auto report = data::data_stats(texts_under(context.params, "input"), options);
+    const auto flow = data::read_flow(texts_under(context.params, "reports"));
+    write_file(context.folder / "stats.html", data::stats_page(report, flow));
+    write_file(context.folder / "stats.json", dump_json(data::to_json(report), 1));
+    return {{"", (context.folder / "stats.html").string()}, {"report", (context.folder / "stats.json").string()}};
+  }
+};
+
+}  // namespace
+
+const StepKind& clean_step() {
+  static const CleanStep step;
+  return step;
+}
+const StepKind& filter_step() {
+  static const FilterStep step;
+  return step;
+}
+const StepKind& dedupe_step() {
+  static const DedupeStep step;
+  return step;
+}
+const StepKind& convert_step() {
+  static const ConvertStep step;
+  return step;
+}
+const StepKind& data_stats_step() {
+  static const DataStatsStep step;
+  return step;
+}
+
+}  // namespace fettle

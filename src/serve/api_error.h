@@ -1,0 +1,51 @@
+#pragma once
+// What a client did wrong, in the shape that OpenAI's clients read.
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace fettle::serve {
+
+/// Becomes {"error": {"message", "type", "param", "code"}} with `status`. param and code may be empty: null.
+class ApiError : public Error {
+ public:
+  ApiError(int status, std::string code, std::string param, const std::string& message)
+      : Error(message), status_(status), code_(std::move(code)), param_(std::move(param)) {}
+
+  int status() const { return status_; }
+  const std::string& code() const { return code_; }
+  /// Seconds for a Retry-After header, 0: none.
+  int retry_after() const { return status_ == 503 ? 1 : 0; }
+  Json body() const {
+    const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+    const char* type = status_ >= 500 ? "server_error" : "invalid_request_error";
+    return {{"error",
+             {{"message", what()},
+              {"type", type},
+              {"param", text_or_null(param_)},
+              {"code", text_or_null(code_)}}}};
+  }
+
+ private:
+  int status_;
+  std::string code_, param_;
+};
+
+/// 400 for one field: fail_field("top_p", "must be between 0 and 1, got {}", x).
+template <typename... Args>
+[[noreturn]] void fail_field(std::string_view field, fmt::format_string<Args...> format, Args&&... args) {
+  throw ApiError(400, "invalid_value", std::string(field),
+                 fmt::format("{}: {}", field, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+/// 400 for a field that this server knows of and does not do.
+template <typename... Args>
+[[noreturn]] void fail_unsupported(std::string_view field, fmt::format_string<Args...> format,
+                                   Args&&... args) {
+  throw ApiError(400, "unsupported_field", std::string(field),
+                 fmt::format("{}: {}", field, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+}  // namespace fettle::serve

@@ -1,0 +1,353 @@
+#include "serve/completion_request.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <random>
+
+#include "serve/json_schema.h"
+#include "serve/tool_request.h"
+
+namespace fettle::serve {
+namespace {
+
+constexpr int64_t beyond = int64_t{1} << 40;
+
+uint64_t fresh_seed() {
+  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
+  return random();
+}
+
+std::vector<std::string> read_stop(Fields& fields) {
+  const OrderedJson* value = fields.find("stop");
+  if (value == nullptr) return {};
+  const OrderedJson list = value->is_string() ? OrderedJson::array({*value}) : *value;
+  if (!list.is_array() || list.size() > 16) fail_field("stop", "must be text or a list of at most 16 texts");
+  std::vector<std::string> stop;
+  for (const OrderedJson& text : list) {
+    if (!text.is_string() || text.get_ref<const std::string&>().empty())
+      fail_field("stop", "must hold texts that are not empty");
+    if (text.get_ref<const std::string&>().size() > 1024)
+      fail_field("stop", "a stop text may have 1024 bytes");
+    stop.push_back(text.get<std::string>());
+  }
+  return stop;
+}
+
+std::vector<std::pair<int32_t, float>> read_bias(Fields& fields, int32_t vocabulary) {
+  const OrderedJson* value = fields.find("logit_bias");
+  if (value == nullptr) return {};
+  if (!value->is_object() || value->size() > 4096)
+    fail_field("logit_bias", "must be an object of at most 4096 token ids and their bias");
+  std::vector<std::pair<int32_t, float>> bias;
+  for (const auto& [key, number] : value->items()) {
+    int32_t token = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (error != std::errc() || end != key.data() + key.size() || token < 0 || token >= vocabulary)
+      fail_field("logit_bias", "'{}' is no token id between 0 and {}", key.substr(0, 40), vocabulary - 1);
+    if (!number.is_number() || !(std::abs(number.get<double>()) <= 100.0))
+      fail_field("logit_bias", "the bias of token {} must be between -100 and 100", token);
+    bias.emplace_back(token, number.get<float>());
+  }
+  return bias;
+}
+
+/// The fields that both kinds of completion share.
+void read_sampling(Fields& fields, const ModelContext& model, GenerationRequest& request) {
+  SamplingOptions& s = request.sampling;
+  s.temperature = static_cast<float>(fields.number("temperature", model.default_temperature, 0.0, 100.0));
+  const double top_p = fields.number("top_p", 1.0, 0.0, 1.0);
+  s.top_p = static_cast<float>(std::max(top_p, 1e-9));
+  if (top_p < 1e-8 || s.temperature < 1e-5F) s.temperature = 0.0F;
+  // vLLM's clients say "all" as -1.
+  s.top_k = static_cast<int32_t>(std::max<int64_t>(0, fields.integer("top_k", 0, -1, INT32_MAX)));
+  s.min_p = static_cast<float>(fields.number("min_p", 0.0, 0.0, 1.0));
+  s.presence_penalty = static_cast<float>(fields.number("presence_penalty", 0.0, -2.0, 2.0));
+  s.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", 0.0, -2.0, 2.0));
+  s.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 1.0, 0.01, 100.0));
+  const bool has_seed = fields.find("seed") != nullptr;
+  s.seed = has_seed ? static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX)) : fresh_seed();
+  s.logit_bias = read_bias(fields, model.vocabulary);
+  request.stop = read_stop(fields);
+  request.ignore_eos = fields.boolean("ignore_eos", false);
+  request.n = static_cast<int32_t>(fields.integer("n", 1, 1, model.most_answers));
+  const double most = model.longest.count() > 0 ? static_cast<double>(model.longest.count()) / 1e3 : 86400.0;
+  const double seconds = fields.number("timeout", most, 0.001, 86400.0);
+  if (seconds < 86400.0) {
+    request.deadline = std::chrono::steady_clock::now() +
+                       std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, most) * 1e3));
+  }
+}
+
+void read_stream(Fields& fields, CompletionCall& call) {
+  call.stream = fields.boolean("stream", false);
+  const OrderedJson* options = fields.find("stream_options");
+  if (options == nullptr) return;
+  if (!call.stream) fail_field("stream_options", "needs stream: true");
+  if (!options->is_object()) fail_field("stream_options", "must be an object");
+  Fields inner(*options);
+  call.include_usage = inner.boolean("include_usage", false);
+  inner.finish();
+}
+
+/// Fields that OpenAI's clients may send although there is only one thing that this server can do with them.
+void read_fixed(Fields& fields, CompletionCall& call) {
+  call.user = fields.text("user", "").substr(0, 256);
+  fields.only("best_of", call.n);
+  fields.only("store", false);
+  fields.only("service_tier", "auto");
+  call.model = fields.text("model", "");
+}
+
+/// Checks the prompt against the context, with the numbers.
+void fit(GenerationRequest& request, int64_t max_tokens, const ModelContext& model) {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t wanted = std::max<int64_t>(1, max_tokens);
+  if (prompt == 0) fail_field("prompt", "has no token, and the model no token to begin a text with");
+  if (prompt + wanted > model.context) {
+    throw ApiError(
+        400, "context_length_exceeded", "messages",
+        fmt::format("This model's maximum context length is {} tokens. However, you requested {} tokens "
+                    "({} in the prompt, {} in the completion). Please reduce the length of the prompt or "
+                    "of the completion.",
+                    model.context, prompt + wanted, prompt, wanted));
+  }
+  request.max_tokens = max_tokens;
+}
+
+int64_t read_max_tokens(Fields& fields, int64_t fallback, int64_t least) {
+  const int64_t old_name = fields.integer("max_tokens", -1, least, beyond);
+  const int64_t new_name = fields.integer("max_completion_tokens", -1, least, beyond);
+  if (old_name >= 0 && new_name >= 0 && old_name != new_name)
+    fail_field("max_tokens", "and max_completion_tokens say different things; give one");
+  return new_name >= 0 ? new_name : old_name >= 0 ? old_name : fallback;
+}
+
+Messages read_messages(Fields& fields) {
+  const OrderedJson* value = fields.find("messages");
+  if (value == nullptr) fail_field("messages", "is missing");
+  const OrderedJson list =
+      value->is_string() ? OrderedJson::array({{{"role", "user"}, {"content", *value}}}) : *value;
+  if (!list.is_array() || list.empty())
+    fail_field("messages", "must be a list of at least one message, or text");
+  if (list.size() > 4096) fail_field("messages", "has {} messages, 4096 are allowed", list.size());
+  Messages messages;
+  for (size_t i = 0; i < list.size(); ++i) {
+    try {
+      messages.push_back(message_from_json(list[i], fmt::format("messages[{}]", i)));
+    } catch (const Error& error) {
+      throw ApiError(400, "invalid_value", "messages", error.what());
+    }
+    std::string& role = messages.back().role;
+    constexpr std::array<std::string_view, 5> known{"system", "user", "assistant", "tool", "developer"};
+    if (std::ranges::find(known, role) == known.end())
+      fail_field("messages", "messages[{}]: role '{}' is none of system, user, assistant, tool, developer", i,
+                 role.substr(0, 40));
+    if (role == "developer") role = "system";
+  }
+  return messages;
+}
+
+std::shared_ptr<const TokenConstraint> read_response_format(Fields& fields, const ModelContext& model) {
+  const OrderedJson* format = fields.find("response_format");
+  if (format == nullptr) return nullptr;
+  const std::string type = format->is_object() ? format->value("type", "") : "";
+  if (type == "text") return nullptr;
+  if (type != "json_object" && type != "json_schema")
+    fail_field("response_format", "type must be text, json_object or json_schema");
+  if (model.grammars == nullptr) fail_unsupported("response_format", "this model cannot be constrained");
+  if (type == "json_object") return model.grammars->make("object", json_object_grammar);
+  const OrderedJson wrapper = format->value("json_schema", OrderedJson());
+  if (!wrapper.is_object() || !wrapper.contains("schema"))
+    fail_field("response_format", "json_schema needs 'schema'");
+  const OrderedJson& schema = wrapper["schema"];
+  return model.grammars->make("schema:" + dump_json(schema), [&] { return json_schema_grammar(schema); });
+}
+
+std::vector<int32_t> read_ids(const OrderedJson& list, const ModelContext& model) {
+  std::vector<int32_t> ids;
+  for (const OrderedJson& id : list) {
+    if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= model.vocabulary)
+      fail_field("prompt", "must hold token ids between 0 and {}, got {}", model.vocabulary - 1,
+                 dump_json(id).substr(0, 40));
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+/// Text, a list of texts, ids, or a list of lists of ids.
+std::vector<std::vector<int32_t>> read_prompts(Fields& fields, const ModelContext& model, bool add_special) {
+  const OrderedJson* prompt = fields.find("prompt");
+  if (prompt == nullptr) fail_field("prompt", "is missing");
+  const auto encode = [&](const OrderedJson& text) {
+    auto ids = model.tokenizer->encode(text.get_ref<const std::string&>(),
+                                       {.add_special = add_special, .parse_special = false});
+    if (ids.empty() && model.tokenizer->bos() >= 0) ids.push_back(model.tokenizer->bos());
+    return ids;
+  };
+  if (prompt->is_string()) return {encode(*prompt)};
+  if (!prompt->is_array() || prompt->empty())
+    fail_field("prompt", "must be text, a list of texts, token ids or a list of token ids");
+  if ((*prompt)[0].is_number()) return {read_ids(*prompt, model)};
+  std::vector<std::vector<int32_t>> prompts;
+  for (const OrderedJson& one : *prompt) {
+    if (!one.is_string() && !one.is_array())
+      fail_field("prompt", "its entries must be texts or lists of token ids");
+    prompts.push_back(one.is_string() ? encode(one) : read_ids(one, model));
+  }
+  return prompts;
+}
+
+/// A base model's conversation: its texts, one a line.
+std::vector<int32_t> encode_plain(const Messages& messages, const Tokenizer& tokenizer) {
+  std::string text;
+  for (const Message& message : messages) text += message.content + "\n";
+  return tokenizer.encode(text, {.add_special = true, .parse_special = false});
+}
+
+}  // namespace
+
+ChatPrompt read_chat_prompt(Fields& fields, const ModelContext& model) {
+  ChatPrompt prompt;
+  prompt.messages = read_messages(fields);
+  parse_call_arguments(prompt.messages);
+  prompt.condition = fields.text("condition", "");
+  if (!prompt.condition.empty() && !model.openchat)
+    fail_unsupported("condition", "is for OpenChat models; start the server with --model-type");
+  prompt.add_generation_prompt = fields.boolean("add_generation_prompt", true);
+  prompt.continue_final_message = fields.boolean("continue_final_message", false);
+  if (const OrderedJson* variables = fields.find("chat_template_kwargs")) {
+    if (!variables->is_object()) fail_field("chat_template_kwargs", "must be an object");
+    if (model.openchat)
+      fail_unsupported("chat_template_kwargs", "OpenChat prompts are not made by a template");
+    prompt.variables = *variables;
+  }
+  return prompt;
+}
+
+std::vector<int32_t> encode_chat(const ChatPrompt& prompt, const ModelContext& model) {
+  try {
+    if (model.openchat) {
+      return openchat_tokens(*model.openchat, *model.tokenizer, prompt.messages,
+                             {prompt.condition, model.system_prompts});
+    }
+    if (model.chat == nullptr) return encode_plain(prompt.messages, *model.tokenizer);
+    Messages messages = prompt.messages;
+    std::string open;
+    if (prompt.continue_final_message) {
+      if (messages.back().role != "assistant")
+        fail_field("continue_final_message", "the last message must be the assistant's");
+      open = messages.back().content;
+      messages.pop_back();
+    }
+    RenderOptions options;
+    options.add_generation_prompt = prompt.add_generation_prompt || prompt.continue_final_message;
+    options.variables = prompt.variables;
+    const Rendered rendered = model.chat->render(messages, options);
+    std::vector<Tokenizer::Piece> pieces;
+    for (const auto& run : rendered.runs) {
+      pieces.push_back({std::string_view(rendered.text)
+                            .substr(static_cast<size_t>(run.begin), static_cast<size_t>(run.end - run.begin)),
+                        run.message == -1});
+    }
+    if (!open.empty()) pieces.push_back({open, false});
+    return model.tokenizer->encode_pieces(pieces, false).ids;
+  } catch (const ApiError&) {
+    throw;
+  } catch (const Error& error) {
+    throw ApiError(400, "invalid_value", "messages", error.what());
+  }
+}
+
+namespace {
+
+CompletionCall read_chat(const OrderedJson& body, const ModelContext& model) {
+  Fields fields(body);
+  CompletionCall call;
+  call.chat = true;
+  GenerationRequest request;
+  read_sampling(fields, model, request);
+  call.n = request.n;
+  read_stream(fields, call);
+  read_fixed(fields, call);
+  request.adapters = model.resolve(call.model);
+  const int64_t max_tokens = read_max_tokens(fields, 0, 1);
+  call.logprobs = fields.boolean("logprobs", false);
+  request.logprobs = call.logprobs;
+  request.top_logprobs = static_cast<int32_t>(fields.integer("top_logprobs", 0, 0, 20));
+  if (request.top_logprobs > 0 && !call.logprobs) fail_field("top_logprobs", "needs logprobs: true");
+  ChatPrompt prompt = read_chat_prompt(fields, model);
+  const ToolFields tools = read_tools(fields, model);
+  request.constraint = read_response_format(fields, model);
+  fields.finish();
+  if (!tools.list.empty() && !tools.none) {
+    prompt.variables["tools"] = tools.list;
+    call.tool_format = model.tools;
+    call.tool_names = tools.names;
+    request.skip_special = *model.tools == ToolFormat::tagged;  // the others' markers may be special tokens
+    if (tools.required && request.constraint != nullptr)
+      fail_field("tool_choice", "cannot enforce a call and response_format at once");
+    if (tools.required) request.constraint = call_constraint(tools, model);
+  }
+  request.prompt = encode_chat(prompt, model);
+  if (model.openchat) request.stop_tokens = {openchat_end_of_turn(*model.openchat, *model.tokenizer)};
+  fit(request, max_tokens, model);
+  call.requests.push_back(std::move(request));
+  return call;
+}
+
+CompletionCall read_completion(const OrderedJson& body, const ModelContext& model) {
+  Fields fields(body);
+  CompletionCall call;
+  GenerationRequest request;
+  read_sampling(fields, model, request);
+  call.n = request.n;
+  read_stream(fields, call);
+  read_fixed(fields, call);
+  request.adapters = model.resolve(call.model);
+  call.echo = fields.boolean("echo", false);
+  int64_t max_tokens = fields.integer("max_tokens", 16, 0, beyond);
+  if (max_tokens == 0 && !call.echo) fail_field("max_tokens", "must be 1 or more, or echo the prompt");
+  call.prompt_only = max_tokens == 0;
+  const int64_t top = fields.integer("logprobs", -1, 0, 20);
+  call.logprobs = top >= 0;
+  request.logprobs = call.logprobs;
+  request.top_logprobs = static_cast<int32_t>(std::max<int64_t>(0, top));
+  request.prompt_logprobs = call.logprobs && call.echo;
+  request.constraint = read_response_format(fields, model);
+  const auto prompts = read_prompts(fields, model, fields.boolean("add_special_tokens", true));
+  fields.only("suffix", "");
+  fields.finish();
+  if (static_cast<int64_t>(prompts.size()) * request.n > model.most_answers)
+    fail_field("prompt", "{} prompts with n = {} are more than {} answers", prompts.size(), request.n,
+               model.most_answers);
+  for (const auto& prompt : prompts) {
+    GenerationRequest one = request;
+    one.prompt = prompt;
+    fit(one, std::max<int64_t>(1, max_tokens), model);
+    call.requests.push_back(std::move(one));
+  }
+  return call;
+}
+
+/// A value of the wrong type deep inside a field shows as an exception of the JSON library.
+template <typename Read>
+CompletionCall read_guarded(Read read, const OrderedJson& body, const ModelContext& model) {
+  try {
+    return read(body, model);
+  } catch (const nlohmann::json::exception& error) {
+    throw ApiError(400, "invalid_value", "", fmt::format("the request's body: {}", error.what()));
+  }
+}
+
+}  // namespace
+
+CompletionCall decode_chat(const OrderedJson& body, const ModelContext& model) {
+  return read_guarded(read_chat, body, model);
+}
+CompletionCall decode_completion(const OrderedJson& body, const ModelContext& model) {
+  return read_guarded(read_completion, body, model);
+}
+
+}  // namespace fettle::serve

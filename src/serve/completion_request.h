@@ -1,0 +1,67 @@
+#pragma once
+// From the JSON body of /v1/chat/completions and /v1/completions to requests of the engine. No HTTP and no
+// engine here: a function of the body and the model.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "generate/request.h"
+#include "serve/fields.h"
+#include "serve/openchat.h"
+#include "serve/token_grammar.h"
+#include "serve/tools.h"
+#include "text/chat_template.h"
+
+namespace fettle::serve {
+
+/// What decoding needs to know of the model that is served. Read by many threads.
+struct ModelContext {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate>
+      chat;  ///< null: the model has none; a conversation is its texts, one a line
+  std::optional<OpenChatType> openchat;  ///< prompts are made by it instead of the template
+  bool system_prompts = true;            ///< of OpenChat models: --enable-sys-prompt
+  std::optional<ToolFormat> tools;       ///< none: the template renders no tools
+  int32_t vocabulary = 0;
+  int64_t context = 0;
+  double default_temperature = 1.0;
+  std::chrono::milliseconds longest{0};  ///< deadline of a request; 0: none
+  int32_t most_answers = 128;            ///< n times prompts
+  /// Adapters behind a model's name; throws ApiError 404.
+  std::function<std::vector<AdapterUse>(const std::string& model)> resolve;
+  TokenGrammars* grammars = nullptr;  ///< null: response_format is refused
+};
+
+struct CompletionCall {
+  std::string model;  ///< as the client named it, or empty
+  std::string user;
+  bool chat = false;
+  bool stream = false, include_usage = false;
+  bool echo = false;         ///< the prompt stands in front of the text
+  bool prompt_only = false;  ///< max_tokens 0 with echo: what is generated is not shown
+  bool logprobs = false;     ///< shown
+  int32_t n = 1;
+  std::vector<std::string> tool_names;      ///< calls of these are read out of the answer
+  std::optional<ToolFormat> tool_format;    ///< set when there are any
+  std::vector<GenerationRequest> requests;  ///< one per prompt
+};
+
+/// Throws ApiError: 400 naming the field, 404 for the model.
+CompletionCall decode_chat(const OrderedJson& body, const ModelContext& model);
+CompletionCall decode_completion(const OrderedJson& body, const ModelContext& model);
+
+/// Ids of a conversation: of "messages" in a body, with what belongs to them (tools, condition, …).
+struct ChatPrompt {
+  Messages messages;
+  OrderedJson variables = OrderedJson::object();
+  std::string condition;
+  bool add_generation_prompt = true;
+  bool continue_final_message = false;
+};
+std::vector<int32_t> encode_chat(const ChatPrompt& prompt, const ModelContext& model);
+/// Reads "messages" and the fields around them.
+ChatPrompt read_chat_prompt(Fields& fields, const ModelContext& model);
+
+}  // namespace fettle::serve

@@ -1,0 +1,83 @@
+#include "serve/fields.h"
+
+#include <cmath>
+
+namespace fettle::serve {
+
+OrderedJson parse_body(std::string_view body) {
+  try {
+    // Checks nesting and UTF-8, with line and column in its errors.
+    const Json checked = parse_json(body, "body");
+    if (!checked.is_object()) fail("body", "expected a JSON object, got {}", checked.type_name());
+    return OrderedJson::parse(body);
+  } catch (const Error& error) {
+    throw ApiError(400, "invalid_json", "", error.what());
+  }
+}
+
+const OrderedJson* Fields::find(const char* name) {
+  read_.insert(name);
+  const auto found = body_.find(name);
+  return found == body_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool Fields::boolean(const char* name, bool fallback) {
+  const OrderedJson* value = find(name);
+  if (value == nullptr) return fallback;
+  if (!value->is_boolean()) fail_field(name, "must be true or false, got {}", value->type_name());
+  return value->get<bool>();
+}
+
+double Fields::number(const char* name, double fallback, double low, double high) {
+  const OrderedJson* value = find(name);
+  if (value == nullptr) return fallback;
+  if (!value->is_number()) fail_field(name, "must be a number, got {}", value->type_name());
+  const auto number = value->get<double>();
+  if (!(number >= low && number <= high))
+    fail_field(name, "must be between {} and {}, got {}", low, high, number);
+  return number;
+}
+
+int64_t Fields::integer(const char* name, int64_t fallback, int64_t low, int64_t high) {
+  const OrderedJson* value = find(name);
+  if (value == nullptr) return fallback;
+  const bool whole = value->is_number_integer() ||
+                     (value->is_number_float() && std::floor(value->get<double>()) == value->get<double>());
+  if (!whole) fail_field(name, "must be a whole number, got {}", dump_json(*value).substr(0, 40));
+  const auto number = value->get<double>();
+  const bool beyond = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
+  const bool too_large = value->is_number_float() && std::abs(number) >= 9.2e18;
+  if (beyond || too_large || number < static_cast<double>(low) || number > static_cast<double>(high))
+    fail_field(name, "must be between {} and {}, got {}", low, high, dump_json(*value));
+  return value->is_number_float() ? static_cast<int64_t>(number) : value->get<int64_t>();
+}
+
+std::string Fields::text(const char* name, const std::string& fallback) {
+  const OrderedJson* value = find(name);
+  if (value == nullptr) return fallback;
+  if (!value->is_string()) fail_field(name, "must be text, got {}", value->type_name());
+  return value->get<std::string>();
+}
+
+std::string Fields::required_text(const char* name) {
+  if (find(name) == nullptr) fail_field(name, "is missing");
+  return text(name, "");
+}
+
+void Fields::only(const char* name, const OrderedJson& value) {
+  const OrderedJson* found = find(name);
+  if (found != nullptr && *found != value) {
+    fail_unsupported(name, "is not supported here; leave it out (only {} would change nothing)",
+                     dump_json(value));
+  }
+}
+
+void Fields::finish() const {
+  for (const auto& [name, value] : body_.items()) {
+    if (value.is_null() || read_.contains(name)) continue;
+    fail_unsupported(name.substr(0, 100),
+                     "is not supported by this server; see docs/serve.md for the fields that are");
+  }
+}
+
+}  // namespace fettle::serve

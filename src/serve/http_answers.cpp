@@ -1,0 +1,63 @@
+#include "serve/http_answers.h"
+
+namespace fettle::serve {
+namespace {
+
+const char* reason_of(int status) {
+  switch (status) {
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Payload Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Error";
+  }
+}
+
+}  // namespace
+
+std::string plain_answer(const ApiError& error) {
+  const std::string body = dump_json(error.body());
+  std::string retry;
+  if (error.retry_after() > 0) retry = fmt::format("Retry-After: {}\r\n", error.retry_after());
+  if (error.status() == 401) retry += "WWW-Authenticate: Bearer\r\n";
+  return fmt::format(
+      "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}Connection: "
+      "close\r\n\r\n{}",
+      error.status(), reason_of(error.status()), body.size(), retry, body);
+}
+
+void answer_json(httplib::Response& response, int status, const Json& body) {
+  response.status = status;
+  response.set_content(dump_json(body), "application/json");
+}
+
+void answer_error(httplib::Response& response, const ApiError& error) {
+  if (error.retry_after() > 0) response.set_header("Retry-After", std::to_string(error.retry_after()));
+  if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
+  answer_json(response, error.status(), error.body());
+}
+
+}  // namespace fettle::serve

@@ -1,0 +1,17 @@
+#pragma once
+// Answers that need no route: JSON, and errors in OpenAI's shape.
+#include <httplib.h>
+
+#include <string>
+
+#include "serve/api_error.h"
+
+namespace fettle::serve {
+
+void answer_json(httplib::Response& response, int status, const Json& body);
+void answer_error(httplib::Response& response, const ApiError& error);
+
+/// A whole answer, head and body, that goes out before the HTTP library is asked; the connection ends with it.
+std::string plain_answer(const ApiError& error);
+
+}  // namespace fettle::serve

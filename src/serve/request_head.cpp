@@ -1,0 +1,149 @@
+#include "serve/request_head.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+namespace fettle::serve {
+namespace {
+
+[[noreturn]] void refuse(int status, const std::string& message) {
+  throw ApiError(status, "bad_request", "", message);
+}
+
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return std::isalnum(u) != 0 ||
+           (u < 0x80 && u > 0x20 && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
+  });
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::string_view take_line(std::string_view& rest) {
+  const size_t end = rest.find("\r\n");
+  if (end == std::string_view::npos) refuse(400, "the head of the request does not end its lines with CR LF");
+  const std::string_view line = rest.substr(0, end);
+  rest.remove_prefix(end + 2);
+  for (const char c : line) {
+    const auto u = static_cast<unsigned char>(c);
+    if ((u < 0x20 && c != '\t') || u == 0x7f) refuse(400, "a control character in the head of the request");
+  }
+  return line;
+}
+
+void read_request_line(std::string_view line, const HeadLimits& limits, RequestHead& head) {
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last) refuse(400, "the first line is no HTTP/1.1 request");
+  head.method = line.substr(0, first);
+  head.target = line.substr(first + 1, last - first - 1);
+  const std::string_view version = line.substr(last + 1);
+  if (!is_token(head.method)) refuse(400, "the request's method is no word");
+  if (version != "HTTP/1.1" && version != "HTTP/1.0") refuse(505, "expected HTTP/1.1 or HTTP/1.0");
+  if (head.target.size() > limits.target)
+    refuse(414, fmt::format("the path has {} bytes, {} are allowed", head.target.size(), limits.target));
+  const bool plain = std::ranges::all_of(head.target, [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!plain || head.target.empty() || head.target[0] != '/')
+    refuse(400, "expected a path that begins with /");
+  head.keep_alive = version == "HTTP/1.1";
+}
+
+struct Field {
+  std::string name;  ///< lower case
+  std::string_view value;
+};
+
+Field read_field(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+    refuse(400, "a header line must be NAME: VALUE");
+  return {lower(line.substr(0, colon)), trimmed(line.substr(colon + 1))};
+}
+
+uint64_t read_length(std::string_view value) {
+  uint64_t length = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), length);
+  if (error != std::errc() || end != value.data() + value.size())
+    refuse(400, "Content-Length must be a number of bytes");
+  return length;
+}
+
+void take_once(std::string& into, std::string_view value, const char* name) {
+  if (!into.empty()) refuse(400, fmt::format("{} is given twice", name));
+  into = value;
+}
+
+/// False for fields that the HTTP library shall not see.
+bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& length, bool& chunked) {
+  if (field.name == "content-length") {
+    if (length) refuse(400, "Content-Length is given twice");
+    length = read_length(field.value);
+  } else if (field.name == "transfer-encoding") {
+    if (chunked || lower(field.value) != "chunked") refuse(501, "Transfer-Encoding must be chunked");
+    chunked = true;
+  } else if (field.name == "content-encoding") {
+    if (lower(field.value) != "identity") refuse(415, "a compressed body is not read; send it as it is");
+    return false;
+  } else if (field.name == "content-type") {
+    if (lower(field.value).starts_with("multipart/")) refuse(415, "expected application/json");
+    return false;
+  } else if (field.name == "connection") {
+    const std::string value = lower(field.value);
+    if (value.find("close") != std::string::npos) head.keep_alive = false;
+  } else if (field.name == "authorization") {
+    take_once(head.authorization, field.value, "Authorization");
+  } else if (field.name == "host") {
+    take_once(head.host, field.value, "Host");
+  } else if (field.name == "origin") {
+    take_once(head.origin, field.value, "Origin");
+  }
+  return field.name != "range" && field.name != "if-range" && field.name != "accept-encoding" &&
+         field.name != "upgrade";
+}
+
+}  // namespace
+
+size_t head_end(std::string_view bytes) {
+  const size_t at = bytes.find("\r\n\r\n");
+  return at == std::string_view::npos ? at : at + 4;
+}
+
+RequestHead parse_head(std::string_view bytes, const HeadLimits& limits) {
+  if (bytes.size() > limits.bytes)
+    refuse(431, fmt::format("the head of the request is larger than {} bytes", limits.bytes));
+  RequestHead head;
+  std::string_view rest = bytes;
+  const std::string_view first = take_line(rest);
+  read_request_line(first, limits, head);
+  head.text = std::string(first) + "\r\n";
+  std::optional<uint64_t> length;
+  bool chunked = false;
+  size_t fields = 0;
+  for (std::string_view line = take_line(rest); !line.empty(); line = take_line(rest)) {
+    if (++fields > limits.fields) refuse(431, fmt::format("more than {} header lines", limits.fields));
+    if (note_field(read_field(line), head, length, chunked)) head.text.append(line).append("\r\n");
+  }
+  // A request that announces no body has none; the HTTP library would read until the client closes.
+  if (!length && !chunked) head.text += "Content-Length: 0\r\n";
+  head.text += "\r\n";
+  if (length && chunked) refuse(400, "Content-Length and Transfer-Encoding contradict each other");
+  if (length && *length > limits.body) {
+    refuse(413, fmt::format("the body has {} bytes, {} are allowed", *length, limits.body));
+  }
+  head.has_body = chunked || (length && *length > 0);
+  return head;
+}
+
+}  // namespace fettle::serve

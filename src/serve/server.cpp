@@ -1,0 +1,212 @@
+#include "serve/server.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+#include "serve/server_state.h"
+
+namespace fettle::serve {
+namespace {
+
+using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
+
+Digest digest_of(std::string_view text) {
+  Digest digest{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  return digest;
+}
+
+/// Neither the time of a comparison nor their number says how much of a key was right.
+bool is_key(std::string_view text, const std::vector<Digest>& keys) {
+  const Digest given = digest_of(text);
+  int found = 0;
+  for (const Digest& key : keys)
+    found |= static_cast<int>(CRYPTO_memcmp(given.data(), key.data(), key.size()) == 0);
+  return found != 0;
+}
+
+std::string without_port(const std::string& host) {
+  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "127.0.0.1" || host == "::1" || host == "[::1]";
+}
+
+std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
+                                  const std::optional<OpenChatType>& type) {
+  std::vector<std::string> names = options.names;
+  if (names.empty()) {
+    fs::path path = model.loaded().path;
+    if (path.filename().empty()) path = path.parent_path();
+    names.push_back(fs::is_directory(path) ? path.filename().string() : path.stem().string());
+  }
+  if (type) {
+    // OpenChat's clients ask for the type, not for the folder.
+    names.push_back(type->name);
+    names.insert(names.end(), type->aliases.begin(), type->aliases.end());
+  }
+  return names;
+}
+
+std::vector<int32_t> ends_of(OpenModel& model) {
+  std::vector<int32_t> ends = model.eos();
+  const ModelConfig& config = model.decoder().config();
+  ends.insert(ends.end(), config.eos.begin(), config.eos.end());
+  ends.push_back(model.tokenizer()->eos());
+  return ends;
+}
+
+std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const std::string& source) {
+  const Tokenizer& tokenizer = *model.tokenizer();
+  try {
+    if (source.empty()) return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer));
+  } catch (const Error& error) {
+    log_warning(
+        "{}; a conversation is given to it as its texts, one a line (--chat-template FILE gives it a "
+        "template)",
+        error.what());
+    return nullptr;
+  }
+  Json special = Json::object();
+  if (tokenizer.bos() >= 0) special["bos_token"] = tokenizer.token(tokenizer.bos());
+  if (tokenizer.eos() >= 0) special["eos_token"] = tokenizer.token(tokenizer.eos());
+  return std::make_shared<ChatTemplate>(source, special, "--chat-template");
+}
+
+std::optional<OpenChatType> type_of(const ServeOptions& options, OpenModel& model) {
+  if (options.model_type.empty()) return openchat_type_of(model.loaded().path);
+  auto type = find_openchat_type(options.model_type);
+  if (!type) {
+    std::vector<std::string> known;
+    for (const OpenChatType& one : openchat_types()) known.push_back(one.name);
+    fail_usage("serve: --model-type '{}' is unknown; there are {}", options.model_type,
+               fmt::join(known, ", "));
+  }
+  return type;
+}
+
+}  // namespace
+
+ServerState::ServerState(OpenModel& m, ServeOptions o)
+    : options(std::move(o)),
+      model(m),
+      engine(model, options.engine),
+      models(engine, model.decoder().config(), names_of(options, model, type_of(options, model)),
+             type_of(options, model) ? "openchat" : "fettle"),
+      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model)),
+      thread(engine) {
+  context.tokenizer = model.tokenizer();
+  context.openchat = type_of(options, model);
+  context.system_prompts = options.enable_sys_prompt;
+  if (!context.openchat) {
+    context.chat = template_of(model, options.chat_template);
+    if (context.chat != nullptr) context.tools = tool_format_of(context.chat->source());
+  } else {
+    openchat_end_of_turn(*context.openchat, *context.tokenizer);  // says at once when the tokenizer lacks it
+    context.default_temperature = 0.7;
+  }
+  context.vocabulary = model.decoder().config().vocab_size;
+  context.context = engine.context_length();
+  context.longest = options.timeout;
+  context.most_answers = options.most_answers;
+  context.resolve = [this](const std::string& name) { return models.resolve(name); };
+  context.grammars = &grammars;
+  if (!options.log.path.empty()) log = std::make_unique<RequestLog>(options.log);
+  if (!options.votes.empty()) votes = std::make_unique<Votes>(options.votes);
+  for (const auto& [name, path] : options.adapters) models.load(name, path);
+}
+
+struct Server::Impl {
+  Impl(OpenModel& model, ServeOptions options) : state(model, std::move(options)), http(state.options.http) {
+    for (const std::string& key : state.options.api_keys) keys.push_back(digest_of(key));
+    http.set_guard([this](const RequestHead& head) { guard(head); });
+    http.set_observer([this](const std::string& method, const std::string& route, int status, double) {
+      state.metrics.request(method, route, status);
+    });
+    add_completion_routes(http, state);
+    add_text_routes(http, state);
+    add_model_routes(http, state);
+    add_arena_routes(http, state);
+    add_state_routes(http, state);
+    add_page_routes(http);
+  }
+
+  void guard(const RequestHead& head) const {
+    check_browser(head);
+    if (keys.empty() || head.method == "OPTIONS") return;
+    const std::string path = head.target.substr(0, head.target.find('?'));
+    if (head.method == "GET" && (path == "/health" || is_page(path))) return;
+    constexpr std::string_view scheme = "Bearer ";
+    const std::string& given = head.authorization;
+    if (!given.starts_with(scheme) || !is_key(std::string_view(given).substr(scheme.size()), keys))
+      throw ApiError(401, "invalid_api_key", "",
+                     "Incorrect API key provided; send Authorization: Bearer KEY.");
+  }
+
+  /// A page from elsewhere must not use a person's browser to reach a server that only listens at home.
+  void check_browser(const RequestHead& head) const {
+    const HttpOptions& o = state.options.http;
+    if (is_loopback(o.host) && !head.host.empty() && !is_loopback(without_port(head.host)))
+      throw ApiError(403, "forbidden_host", "",
+                     "this server answers to localhost alone; open it with --host");
+    if (head.origin.empty() || head.method == "GET" || head.method == "HEAD" || head.method == "OPTIONS")
+      return;
+    if (o.cors_origin == "*" || o.cors_origin == head.origin) return;
+    const size_t scheme = head.origin.find("://");
+    if (scheme == std::string::npos || head.origin.substr(scheme + 3) != head.host)
+      throw ApiError(403, "forbidden_origin", "",
+                     "pages of another origin are not served; allow one with --cors-origin");
+  }
+
+  ServerState state;
+  HttpServer http;
+  std::vector<Digest> keys;
+  int port = 0;
+};
+
+Server::Server(OpenModel& model, ServeOptions options)
+    : impl_(std::make_unique<Impl>(model, std::move(options))) {}
+Server::~Server() = default;
+
+int Server::bind() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  impl_->port = impl_->http.bind();
+  return impl_->port;
+}
+
+void Server::run(const std::function<bool()>& ended) {
+  impl_->http.run(ended);
+}
+
+std::vector<std::string> Server::notes() const {
+  const ServeOptions& o = impl_->state.options;
+  const bool tls = !o.http.tls_certificate.empty();
+  std::vector<std::string> notes{fmt::format("{} is served at http{}://{}:{}", impl_->state.models.name(),
+                                             tls ? "s" : "", o.http.host, impl_->port)};
+  const EngineStats stats = impl_->state.engine.stats();
+  notes.push_back(fmt::format("context {} tokens, {:.0f} MB for keys and values, {} answers at once",
+                              impl_->state.context.context, static_cast<double>(stats.kv_bytes) / 1e6,
+                              o.engine.max_running));
+  if (impl_->state.context.openchat)
+    notes.push_back(
+        fmt::format("prompts as OpenChat's type {} has them", impl_->state.context.openchat->name));
+  if (o.api_keys.empty() && !is_loopback(o.http.host))
+    notes.push_back(
+        "warning: without API keys everybody who reaches this address can use the model (--api-keys-file)");
+  if (!o.api_keys.empty() && !tls && !is_loopback(o.http.host))
+    notes.push_back("warning: without TLS the keys travel in the open (--tls-cert, --tls-key)");
+  return notes;
+}
+
+}  // namespace fettle::serve

@@ -1,0 +1,40 @@
+#pragma once
+// What the routes share. For serve/ alone.
+#include <memory>
+
+#include "serve/completion_request.h"
+#include "serve/http_server.h"
+#include "serve/metrics.h"
+#include "serve/served_models.h"
+#include "serve/server.h"
+#include "serve/token_grammar.h"
+#include "serve/votes.h"
+
+namespace fettle::serve {
+
+struct ServerState {
+  ServerState(OpenModel& model, ServeOptions options);
+
+  ServeOptions options;
+  OpenModel& model;
+  Engine engine;
+  ServedModels models;
+  TokenGrammars grammars;
+  ModelContext context;
+  Metrics metrics;
+  std::unique_ptr<RequestLog> log;
+  std::unique_ptr<Votes> votes;
+  EngineThread thread;  ///< last: it ends first
+};
+
+void add_completion_routes(HttpServer& http, ServerState& state);
+void add_text_routes(HttpServer& http, ServerState& state);
+void add_model_routes(HttpServer& http, ServerState& state);
+void add_arena_routes(HttpServer& http, ServerState& state);
+void add_state_routes(HttpServer& http, ServerState& state);
+void add_page_routes(HttpServer& http);
+
+/// Paths that need no key: the page's files.
+bool is_page(const std::string& path);
+
+}  // namespace fettle::serve
