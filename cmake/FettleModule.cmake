@@ -1,6 +1,6 @@
 # fettle_module(NAME SOURCES … TESTS … FUZZ … DEPENDS … LIBRARIES … [SLOW_TESTS …] [ALONE …])
 #   makes the static library fettle_NAME from SOURCES, one test program NAME_test from TESTS (ctest label "fast"),
-#   NAME_slow_test from SLOW_TESTS (label "slow"), and a libFuzzer program per file in FUZZ. The sanitizer build joins files
+#   NAME_slow_test from SLOW_TESTS (label "slow"), and a libFuzzer program per file in FUZZ. The sanitizer and fuzz builds join files
 #   to compile sooner; those in ALONE have private names that a neighbour has too, and are not joined.
 #   DEPENDS names other modules, LIBRARIES outside libraries.
 function(fettle_warnings target)
@@ -10,7 +10,7 @@ function(fettle_warnings target)
     target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-stringop-overread
                                              -Wno-array-bounds -Wno-restrict -Wno-nonnull -Wno-dangling-pointer -Wno-psabi)
   endif()
-  if(CMAKE_UNITY_BUILD)
+  if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # In a joined file every part counts as an included one, whose private types GCC expects to be shared.
     target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
   endif()

@@ -114,6 +114,8 @@ TEST(Yaml, ScalarsLinesAndSet) {
   EXPECT_THROW(set_by_path(document.value, "a.x=1"), Error);
   EXPECT_THROW(parse_yaml("a: 1\na: 2\n", "x"), Error);
   EXPECT_THROW(parse_yaml("a: [1\n", "x"), Error);
+  EXPECT_THROW(parse_yaml("a: [{p\xe1th: b}]\n", "x"), Error);
+  EXPECT_THROW(parse_yaml("a: b\xff\n", "x"), Error);
 }
 
 }  // namespace

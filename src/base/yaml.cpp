@@ -45,6 +45,16 @@ OrderedJson scalar(const YAML::Node& node) {
   return std::strtod(text.c_str(), nullptr);
 }
 
+/// What is no UTF-8 cannot be written as JSON either, where configs end up.
+bool is_utf8(const std::string& text) {
+  try {
+    [[maybe_unused]] const std::string written = Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 struct Converter {
   YamlDocument& document;
   size_t nodes = 0, path_bytes = 0;
@@ -60,6 +70,7 @@ struct Converter {
     if (!path.empty() && node.Mark().line >= 0) document.lines.emplace(path, node.Mark().line + 1);
     switch (node.Type()) {
       case YAML::NodeType::Scalar:
+        if (!is_utf8(node.Scalar())) fail_at(node, "a text that is not UTF-8");
         return scalar(node);
       case YAML::NodeType::Sequence:
         return sequence(node, path, depth);
@@ -81,6 +92,7 @@ struct Converter {
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) fail_at(entry.first, "a key must be plain text");
       const std::string key = entry.first.Scalar();
+      if (!is_utf8(key)) fail_at(entry.first, "a key that is not UTF-8");
       if (object.contains(key)) fail_at(entry.first, fmt::format("key '{}' stands here twice", key));
       const std::string child = path.empty() ? key : path + "." + key;
       document.lines.emplace(child, entry.first.Mark().line + 1);

@@ -17,7 +17,8 @@ struct YamlDocument {
 };
 
 /// Plain scalars become what YAML's core schema says (1e-5 and 5.0e-7 are numbers, quoted ones strings). Aliases are
-/// expanded; duplicate keys, other key types than strings, and nesting beyond 64 levels are errors naming the line.
+/// expanded; duplicate keys, other key types than strings, texts that are not UTF-8, and nesting beyond 64
+/// levels are errors naming the line.
 YamlDocument parse_yaml(std::string_view text, std::string_view where);
 YamlDocument read_yaml(const fs::path& path);
 

@@ -142,8 +142,7 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
       for (size_t i = 0; i < look.groups.size(); ++i) {
         if (look.groups[i].empty()) continue;
         auto& counts = report.groups[options.group_by[i]];
-        ++counts[counts.size() < most_groups || counts.contains(look.groups[i]) ? look.groups[i]
-                                                                                : "(others)"];
+        ++counts[counts.size() < most_groups || counts.contains(look.groups[i]) ? look.groups[i] : other_groups];
       }
     }
     progress.advance(batch.size());

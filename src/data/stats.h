@@ -26,6 +26,9 @@ struct StatsOptions {
   bool languages = false;  ///< tell the language of every row
 };
 
+/// Under which the values of a field beyond the first thousand are counted together.
+inline constexpr const char* other_groups = "(others)";
+
 struct StatsReport {
   int64_t rows = 0, rejected = 0, repaired = 0, without_id = 0,
           equal_texts = 0;                        ///< equal_texts: rows that repeat an earlier one

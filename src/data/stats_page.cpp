@@ -50,14 +50,20 @@ std::string histogram(const std::string& title, const std::string& unit, const D
 std::string ranking(const std::string& title, const std::map<std::string, int64_t>& counts) {
   constexpr size_t shown = 15;
   std::vector<std::pair<int64_t, std::string>> sorted;
-  for (const auto& [name, count] : counts) sorted.emplace_back(-count, name);
-  std::sort(sorted.begin(), sorted.end());
   int64_t others = 0;
+  for (const auto& [name, count] : counts) {
+    if (name == other_groups) {
+      others = count;
+    } else {
+      sorted.emplace_back(-count, name);
+    }
+  }
+  std::sort(sorted.begin(), sorted.end());
   while (sorted.size() > shown) {
     others -= sorted.back().first;
     sorted.pop_back();
   }
-  if (others > 0) sorted.emplace_back(-others, "(others)");
+  if (others > 0) sorted.emplace_back(-others, other_groups);
   const double most = sorted.empty() ? 1 : static_cast<double>(std::max(-sorted.front().first, others));
   constexpr double width = 560, left = 190, row = 21, top = 34;
   std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\">", width, top + row * static_cast<double>(sorted.size()) + 8);
@@ -140,8 +146,8 @@ std::vector<FlowPass> read_flow(const std::vector<std::string>& reports) {
 }
 
 std::string stats_page(const StatsReport& report, const std::vector<FlowPass>& flow) {
-  std::string body = "<h1>Data</h1>" + fmt::format("<p>{} rows, {} that could not be read, {} repaired, {} that repeat the texts of another.</p>",
-                                                   report.rows, report.rejected, report.repaired, report.equal_texts);
+  std::string body = fmt::format("<p>{} rows, {} that could not be read, {} repaired, {} that repeat the texts of another.</p>", report.rows,
+                                 report.rejected, report.repaired, report.equal_texts);
   if (!flow.empty()) body += "<h2>From raw to final</h2>" + flow_chart(flow);
   body += "<h2>Lengths</h2><div class=\"charts\">" + histogram("Turns of a row", "turns", report.turns) +
           histogram("Characters of a row", "characters", report.characters);
@@ -149,7 +155,11 @@ std::string stats_page(const StatsReport& report, const std::vector<FlowPass>& f
   body += "</div>" + table_of(report) + "<h2>Kinds</h2><div class=\"charts\">";
   if (!report.languages.empty()) body += ranking("Languages", report.languages);
   body += ranking("Formats", report.formats) + ranking("Texts by role", report.roles);
-  for (const auto& [field, counts] : report.groups) body += ranking("By " + field, counts);
+  for (const auto& [field, counts] : report.groups) {
+    // A field that is another in every row, such as the page it came from, has no picture.
+    if (counts.size() > 1 && std::ranges::all_of(counts, [](const auto& c) { return c.second == 1 || c.first == other_groups; })) continue;
+    body += ranking("By " + field, counts);
+  }
   return html_page("Data", body + "</div>");
 }
 

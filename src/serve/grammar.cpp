@@ -59,7 +59,7 @@ void GrammarAutomaton::expand(const Frame& frame, std::vector<int32_t>& frames, 
 
 int32_t GrammarAutomaton::intern(std::vector<int32_t> frames, bool accepts) {
   std::ranges::sort(frames);
-  frames.erase(std::ranges::unique(frames).begin(), frames.end());
+  frames.erase(std::unique(frames.begin(), frames.end()), frames.end());
   if (frames.empty() && !accepts) return dead;
   const auto [at, fresh] =
       state_numbers_.try_emplace({frames, accepts}, static_cast<int32_t>(states_.size()));

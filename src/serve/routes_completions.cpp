@@ -98,7 +98,7 @@ void complete(ServerState& state, HttpCall& http, bool chat) {
   if (!answer->wait([&] { return http.connection.client_left(); })) {
     ++state.metrics.left;
     answer->cancel();
-    http.response.status = 400;  // nobody reads it
+    http.response.status = 499;  // as nginx counts a client that left, or closed its sending half; mostly nobody reads it
     return;
   }
   if (const std::string error = answer->error(); !error.empty()) throw failure(error);

@@ -60,7 +60,7 @@ struct Engine::Tally {
     const bool judged = kind == RowKind::judged;
     if (!judged && kind != RowKind::pairs) return;
     const int64_t chosen = judged ? desirable : rows, rejected = judged ? rows - desirable : rows;
-    StepMetrics::Preference& to = result.preference.emplace();
+    StepMetrics::Preference& to = result.preference.emplace(StepMetrics::Preference{});
     to.reward_chosen = mean(sums.reward_chosen, chosen);
     to.reward_rejected = mean(sums.reward_rejected, rejected);
     to.reward_margin = to.reward_chosen - to.reward_rejected;

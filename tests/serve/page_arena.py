@@ -182,7 +182,7 @@ def chosen_theme(page):
     before = browser.run("getComputedStyle(document.body).backgroundColor")
     browser.click("[aria-label^=Theme]")
     browser.click("[aria-label^=Theme]")
-    assert browser.run("document.documentElement.dataset.theme") == "dark"
+    browser.wait("document.documentElement.dataset.theme === 'dark'")
     browser.reload()
     page.ready()
     assert browser.run("getComputedStyle(document.body).backgroundColor") != before

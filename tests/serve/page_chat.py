@@ -171,7 +171,8 @@ def models_and_blends(page):
     browser.press("ArrowDown")
     browser.press("Enter")
     page.ask("hello")
-    assert page.state.requests[-1]["model"] == "polite" and browser.text(".turn-assistant .turn-name") == "polite"
+    assert page.state.requests[-1]["model"] == "polite"
+    browser.wait("document.querySelector('.turn-assistant .turn-name').innerText === 'polite'")
     browser.click(".picker")
     for box in browser.run("[...document.querySelectorAll('.blend-row input[type=checkbox]')].map((node, i) => { node.closest('.blend-row').id = 'blend' + i; return i; })"):
         if not browser.run(f"document.querySelector('#blend{box} input').checked"):

@@ -53,7 +53,9 @@ class Page:
         self.browser.press("Enter")
 
     def ask(self, text):
+        before = len(self.questions())
         self.write(text)
+        self.browser.wait(f"document.querySelectorAll('.turn-user .turn-text').length > {before}")
         self.finished()
 
     def finished(self, seconds=120):
