@@ -167,9 +167,12 @@ def models_and_blends(page):
     browser = page.browser
     browser.click(".picker")
     browser.wait("document.querySelector('.popover').matches(':popover-open')")
+    browser.wait("document.querySelector('.popover').contains(document.activeElement)")
     page.shot("models")
     browser.press("ArrowDown")
+    browser.wait("document.activeElement.innerText.includes('polite')")
     browser.press("Enter")
+    browser.wait("document.querySelector('.picker').innerText.includes('polite')")
     page.ask("hello")
     assert page.state.requests[-1]["model"] == "polite"
     browser.wait("document.querySelector('.turn-assistant .turn-name').innerText === 'polite'")

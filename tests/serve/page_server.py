@@ -31,7 +31,7 @@ def write_adapter(folder, dim=64):
 @contextlib.contextmanager
 def serving(program):
     """The address of `fettle serve` with a small model and an adapter; None where there is no shared data."""
-    models = os.path.join(os.environ.get("FETTLE_SHARED", "../shared"), "data", "models")
+    models = os.path.join(os.environ.get("FETTLE_SHARED", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared")), "data", "models")
     if not os.path.exists(os.path.join(models, "stories260K.bin")):
         print("skipped: no shared data")
         yield None
