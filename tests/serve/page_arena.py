@@ -180,8 +180,8 @@ def chosen_theme(page):
     browser = page.browser
     browser.theme("light")
     before = browser.run("getComputedStyle(document.body).backgroundColor")
-    browser.click("[aria-label^=Theme]")
-    browser.click("[aria-label^=Theme]")
+    browser.click("[aria-label='Theme: Like the system']")
+    browser.click("[aria-label='Theme: Light']")
     browser.wait("document.documentElement.dataset.theme === 'dark'")
     browser.reload()
     page.ready()

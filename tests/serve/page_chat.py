@@ -177,6 +177,7 @@ def models_and_blends(page):
     assert page.state.requests[-1]["model"] == "polite"
     browser.wait("document.querySelector('.turn-assistant .turn-name').innerText === 'polite'")
     browser.click(".picker")
+    browser.wait("document.querySelector('.popover').contains(document.activeElement)")
     for box in browser.run("[...document.querySelectorAll('.blend-row input[type=checkbox]')].map((node, i) => { node.closest('.blend-row').id = 'blend' + i; return i; })"):
         if not browser.run(f"document.querySelector('#blend{box} input').checked"):
             browser.click(f"#blend{box} label")

@@ -36,6 +36,8 @@ export class ModelPicker {
     this.button = el("button", { type: "button", class: "picker", popovertarget: this.list.id, "aria-haspopup": "dialog" },
                      this.label, icon("chevronDown"));
     this.root = el("div", { class: "picker-box" }, this.button, this.list);
+    // Built before it shows: what a person sees and presses is not replaced under the hand.
+    this.list.addEventListener("beforetoggle", (event) => event.newState === "open" && this.build());
     this.list.addEventListener("toggle", (event) => event.newState === "open" && this.opened());
     this.list.addEventListener("keydown", (event) => this.key(event));
   }
@@ -49,7 +51,6 @@ export class ModelPicker {
   }
 
   opened() {
-    this.build();
     const box = this.button.getBoundingClientRect();
     this.list.style.top = `${box.bottom + 6}px`;
     this.list.style.left = `${Math.max(8, Math.min(box.left, innerWidth - this.list.offsetWidth - 8))}px`;
