@@ -154,6 +154,45 @@ TEST(Engine, ARequestYieldsTheSameWhateverRunsBesideIt) {
   }
 }
 
+/// A second turn whose prompt holds the first one's answer: decoded pages are adopted, or computed again.
+TEST(Engine, LogProbabilitiesHaveTheSameBitsWhateverTheBatchTheCacheAndTheMemory) {
+  for (const ModelConfig& config : variants()) {
+    SmallModel model(config);
+    const auto converse = [&](EngineOptions options, bool company) {
+      Engine engine(model.decoder, test::byte_tokenizer(), options);
+      std::vector<float> logps;
+      std::vector<int32_t> prompt = random_prompt(21, 7);
+      for (int turn = 0; turn < 3; ++turn) {
+        std::vector<GenerationRequest> requests{greedy(prompt, 23)};
+        requests[0].logprobs = requests[0].ignore_eos = true;
+        for (uint64_t i = 0; company && i < 5; ++i) {
+          requests.push_back(greedy(random_prompt(static_cast<int32_t>(3 + 11 * i), 20 + i), 30));
+        }
+        const auto results = engine.generate(requests);
+        const GenerationSample& answer = results[0].samples[0];
+        for (const TokenInfo& info : answer.infos) logps.push_back(info.logp);
+        prompt.insert(prompt.end(), answer.tokens.begin(), answer.tokens.end());
+        prompt.push_back(50);
+      }
+      return logps;
+    };
+    const auto expected = converse(small_options(), false);
+    ASSERT_EQ(expected.size(), 69U);
+    for (const bool company : {false, true}) {
+      for (const bool cache : {false, true}) {
+        for (const int32_t step : {24, 100}) {
+          EngineOptions options = small_options();
+          options.prefix_cache = cache;
+          options.step_tokens = step;
+          EXPECT_EQ(converse(options, company), expected) << company << cache << step;
+          options.kv_bytes = KvCache::bytes_per_row(model.config, DType::f32) * 8 * 20;
+          EXPECT_EQ(converse(options, company), expected) << company << cache << step << " little memory";
+        }
+      }
+    }
+  }
+}
+
 TEST(Engine, TooLittleMemoryOnlyTakesLonger) {
   SmallModel model;
   Engine roomy(model.decoder, test::byte_tokenizer(), small_options());

@@ -18,7 +18,7 @@ int32_t append_tokens(StepBatch& step, const KvPages& pages, const PageTable& ta
     return at;
   };
   const auto append_span = [&](int64_t from, int64_t to, int32_t range_begin, int32_t range_end) {
-    Span span{batch.size(), 0, pages.row(table, from), range_begin, range_end};
+    Span span{batch.size(), 0, pages.row(table, from), range_begin, range_end, static_cast<int32_t>(from % rows)};
     for (int64_t p = from; p < to; ++p) {
       batch.tokens.push_back(tokens[static_cast<size_t>(p)]);
       batch.positions.push_back(static_cast<int32_t>(p));
@@ -31,7 +31,6 @@ int32_t append_tokens(StepBatch& step, const KvPages& pages, const PageTable& ta
   if (begin % rows != 0) {
     const int64_t page = begin / rows;
     const int32_t ranges = append_pages(page);
-    batch.ranges.push_back({pages.row(table, page * rows), pages.row(table, begin)});
     p = std::min(end, (page + 1) * rows);
     append_span(begin, p, ranges, static_cast<int32_t>(batch.ranges.size()));
   }

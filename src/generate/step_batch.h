@@ -14,8 +14,8 @@ struct StepBatch {
 };
 
 /// Appends tokens[begin, end) of a sequence, whose earlier tokens are in the cache already. Spans and key
-/// ranges never cross a page, so that the order in which a query's keys are summed follows from its position
-/// alone, not from where its pages lie or how its prompt was cut. window: the model's sliding window (0:
+/// ranges never cross a page and own keys begin with theirs, so that the order in which a query's keys are summed
+/// follows from its position alone, not from where its pages lie or how its tokens were cut into steps. window: the model's sliding window (0:
 /// none); pages out of it are left out. Returns the batch row of the last token.
 int32_t append_tokens(StepBatch& step, const KvPages& pages, const PageTable& table,
                       std::span<const int32_t> tokens, int64_t begin, int64_t end, int32_t window);

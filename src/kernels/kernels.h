@@ -29,6 +29,9 @@ struct MatMul {
   float alpha = 1.0F;
   float beta = 0.0F;  ///< 0: c is overwritten, whatever stood there
   Product product = Product::f32;
+  /// A row of c has the same bits whatever other rows are computed beside it. For f32 products with b
+  /// transposed and a not.
+  bool batch_invariant = false;
 };
 
 enum class Activation : uint8_t { silu, gelu, gelu_tanh, gelu_quick, relu };  ///< gelu: by erf
@@ -49,11 +52,14 @@ struct KeyRange {
 
 /// Queries [q_begin, q_end) are consecutive tokens of one sequence. Their own keys stand in rows k_begin… of
 /// the key buffer: query q_begin+i sees own keys k_begin…k_begin+i. It also sees the whole of
-/// ranges[range_begin, range_end): its earlier tokens, a shared prompt, pages of a cache.
+/// ranges[range_begin, range_end): its earlier tokens, a shared prompt, pages of a cache. Keys are summed in tiles
+/// that begin with a range or with the own keys. Rows [k_begin - own_before, k_begin) hold own keys of earlier
+/// calls: a query then has the same bits whether its run came in one call or in several.
 struct Span {
   int32_t q_begin, q_end;
   int32_t k_begin;
   int32_t range_begin, range_end;
+  int32_t own_before = 0;
 };
 
 /// What attention sees. Arrays in the backend's memory. Positions are needed for a window or ALiBi alone.

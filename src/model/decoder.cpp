@@ -25,15 +25,15 @@ Tensor upload(const Context& context, const void* data, int64_t count) {
 
 /// Takes the arrays and points the context at them.
 DeviceBatch upload(Context& context, const Batch& batch) {
-  static_assert(sizeof(Span) == 5 * sizeof(int32_t) && sizeof(KeyRange) == 2 * sizeof(int32_t));
+  constexpr int64_t span_words = sizeof(Span) / sizeof(int32_t), range_words = sizeof(KeyRange) / sizeof(int32_t);
   const auto count = [](const auto& values) { return static_cast<int64_t>(values.size()); };
   DeviceBatch out;
   out.tokens = upload(context, batch.tokens.data(), count(batch.tokens));
   out.positions = upload(context, batch.positions.data(), count(batch.positions));
   out.label_rows = upload(context, batch.label_rows.data(), count(batch.label_rows));
   out.labels = upload(context, batch.labels.data(), count(batch.labels));
-  out.spans = upload(context, batch.spans.data(), 5 * count(batch.spans));
-  out.ranges = upload(context, batch.ranges.data(), 2 * count(batch.ranges));
+  out.spans = upload(context, batch.spans.data(), span_words * count(batch.spans));
+  out.ranges = upload(context, batch.ranges.data(), range_words * count(batch.ranges));
   context.tokens = out.tokens;
   context.positions = out.positions;
   context.table.spans = static_cast<const Span*>(out.spans.data);
@@ -322,6 +322,7 @@ void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, Kv
   const ModelConfig& config = impl_->network.config;
   const bool by_position = config.sliding_window > 0 || config.position == PositionKind::alibi;
   impl_->infer([&](Context& context) {
+    context.batch_invariant = true;
     const DeviceBatch device = upload(context, batch);
     context.table.key_positions = nullptr;
     if (by_position) {
@@ -342,6 +343,7 @@ void Decoder::hidden(const Batch& batch, const Tensor& out) {
   check_batch(batch);
   FETTLE_CHECK(out.rows == static_cast<int64_t>(batch.label_rows.size()));
   impl_->infer([&](Context& context) {
+    context.batch_invariant = true;
     const DeviceBatch device = upload(context, batch);
     const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
     head_hidden(context, impl_->network.head, out, x, device.label_rows);

@@ -79,7 +79,8 @@ class Decoder {
 
   /// Generation: writes keys and values of the batch's tokens into rows cache_rows[t] of the cache; spans and
   /// ranges of the batch speak of cache rows (k_begin, ranges). logits: f32 [label_rows.size(), vocab], one
-  /// row per batch.label_rows (labels are ignored).
+  /// row per batch.label_rows (labels are ignored). With f32 products a row has the same bits whatever else is in
+  /// the batch.
   void extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache, const Tensor& logits);
   /// The last layer's normalised hidden state of each row in label_rows: f32 [label_rows.size(), hidden].
   void hidden(const Batch& batch, const Tensor& out);

@@ -56,7 +56,7 @@ HWY_INLINE void transpose_tile(const float* rows, int64_t count, int64_t dim, fl
 struct KeyTile {
   int64_t begin, count;
   bool causal;
-  int64_t offset;  ///< of `begin` within the span's own keys
+  int64_t offset;  ///< of `begin` from k_begin; negative for own keys of earlier calls
   /// How many keys of the tile query i of the span sees, leaving the window aside.
   int64_t seen_by(int64_t i) const { return causal ? std::clamp<int64_t>(i - offset + 1, 0, count) : count; }
 };
@@ -69,7 +69,7 @@ HWY_INLINE void for_key_tiles(const SpanTable& table, const Span& span, int64_t 
     for (int64_t k = table.ranges[r].begin; k < end; k += key_tile)
       body(KeyTile{k, std::min(key_tile, end - k), false, 0});
   }
-  for (int64_t k = 0; k < query_end; k += key_tile) {
+  for (int64_t k = -int64_t{span.own_before}; k < query_end; k += key_tile) {
     body(KeyTile{span.k_begin + k, std::min(key_tile, query_end - k), true, k});
   }
 }
@@ -112,11 +112,11 @@ struct RowState {
 };
 
 struct ForwardScratch {
-  float *q, *out, *keys, *key_columns, *values, *scores;
+  float *q, *out, *keys, *values, *scores;
   RowState* state;
   static int64_t floats(int64_t rows, int64_t dim) {
     const int64_t width = padded(dim);
-    return 2 * rows * width + 3 * key_tile * width + query_tile * key_tile + 2 * rows + widest_vector;
+    return 2 * rows * width + 2 * key_tile * width + query_tile * key_tile + 2 * rows + widest_vector;
   }
   ForwardScratch(float* p, int64_t rows, int64_t dim) {
     const int64_t width = padded(dim);
@@ -128,7 +128,6 @@ struct ForwardScratch {
     q = take(rows * width);
     out = take(rows * width);
     keys = take(key_tile * width);
-    key_columns = take(key_tile * width);
     values = take(key_tile * width);
     scores = take(query_tile * key_tile);
     state = reinterpret_cast<RowState*>(take(2 * rows));
@@ -169,20 +168,39 @@ HWY_INLINE void online_softmax(const AttentionInput& in, const KeyTile& tile, fl
   state.sum += sum_of(sum);
 }
 
-/// A few rows (the decoding of a token): dot products straight on the keys, no tile is copied.
-HWY_INLINE void few_query_scores(const AttentionInput& in, const KeyTile& tile, const float* q, int64_t rows,
-                                 int64_t col, float* scores) {
-  const int64_t dim = in.options.head_dim, width = padded(dim);
-  for (int64_t j = 0; j < tile.count; ++j) {
-    for (int64_t r = 0; r < rows; ++r) {
-      Vec sum = zero();
-      for (int64_t d = 0; d < dim; d += lanes()) {
-        sum = hn::MulAdd(hn::LoadU(df, q + r * width + d),
-                         load_row_part(in.k, tile.begin + j, col + d, dim - d), sum);
-      }
-      scores[r * key_tile + j] = sum_of(sum);
+/// scores[r][j] = q[r] · key j for up to three rows and four keys at a time. key(j, d) gives lanes [d, d + lanes) of
+/// key j, zeros beyond `dim`. A score is summed in one order whatever stands beside it.
+template <int rows, int keys, typename Key>
+HWY_INLINE void score_tile(const float* q, int64_t dim, Key key, int64_t j, float* scores) {
+  const int64_t width = padded(dim);
+  Vec acc[rows][keys];
+  for (auto& row : acc) {
+    for (Vec& v : row) v = zero();
+  }
+  for (int64_t d = 0; d < dim; d += lanes()) {
+    Vec right[keys];
+    for (int i = 0; i < keys; ++i) right[i] = key(j + i, d);
+    for (int r = 0; r < rows; ++r) {
+      const Vec left = hn::LoadU(df, q + r * width + d);
+      for (int i = 0; i < keys; ++i) acc[r][i] = hn::MulAdd(left, right[i], acc[r][i]);
     }
   }
+  for (int r = 0; r < rows; ++r) sums_of<keys>(acc[r], scores + r * key_tile + j);
+}
+
+template <typename Key>
+HWY_INLINE void key_scores(const float* q, int64_t rows, int64_t dim, Key key, int64_t keys, float* scores) {
+  const auto next = [&]<int count>() HWY_ATTR {
+    int64_t j = 0;
+    for (; j + 4 <= keys; j += 4) score_tile<count, 4>(q, dim, key, j, scores);
+    for (; j < keys; ++j) score_tile<count, 1>(q, dim, key, j, scores);
+    rows -= count;
+    q += count * padded(dim);
+    scores += count * key_tile;
+  };
+  while (rows >= 3) next.template operator()<3>();
+  if (rows == 2) next.template operator()<2>();
+  if (rows == 1) next.template operator()<1>();
 }
 
 HWY_INLINE void few_query_sums(const AttentionInput& in, const KeyTile& tile, const float* scores,
@@ -199,7 +217,7 @@ HWY_INLINE void few_query_sums(const AttentionInput& in, const KeyTile& tile, co
   }
 }
 
-/// One head's queries of a task against a tile whose keys are transposed.
+/// One head's queries of a task against a tile that was copied.
 HWY_INLINE void forward_tile(const AttentionInput& in, const ForwardTask& task, const KeyTile& tile,
                              int64_t h, const ForwardScratch& s) {
   const int64_t dim = in.options.head_dim, width = padded(dim), queries = task.end - task.begin;
@@ -208,8 +226,8 @@ HWY_INLINE void forward_tile(const AttentionInput& in, const ForwardTask& task, 
     const int64_t count = std::min(query_tile, queries - begin), row = h * queries + begin;
     const int64_t most = tile.seen_by(task.begin + begin + count - 1), n = padded(most);
     if (most == 0 || outside_window(in, tile, first + begin, first + begin + count)) continue;
-    tile_product(count, n, dim, {s.q + row * width, width, 1}, {s.key_columns, key_tile},
-                 {s.scores, key_tile, false});
+    const auto key = [&](int64_t j, int64_t d) HWY_ATTR { return hn::LoadU(df, s.keys + j * width + d); };
+    key_scores(s.q + row * width, count, dim, key, most, s.scores);
     for (int64_t i = 0; i < count; ++i) {
       online_softmax(in, tile, s.scores + i * key_tile, n, tile.seen_by(task.begin + begin + i),
                      first + begin + i, head, s.state[row + i], s.out + (row + i) * width, width);
@@ -219,7 +237,7 @@ HWY_INLINE void forward_tile(const AttentionInput& in, const ForwardTask& task, 
   }
 }
 
-/// A few rows against a tile.
+/// A few rows (the decoding of a token) against a tile, which is read where it lies.
 HWY_INLINE void forward_few(const AttentionInput& in, const ForwardTask& task, const KeyTile& tile,
                             const ForwardScratch& s) {
   const int64_t width = padded(in.options.head_dim), queries = task.end - task.begin,
@@ -227,7 +245,10 @@ HWY_INLINE void forward_few(const AttentionInput& in, const ForwardTask& task, c
   const int64_t first = in.table.spans[task.span].q_begin + task.begin,
                 kv_col = task.kv_head * in.options.head_dim;
   if (outside_window(in, tile, first, first + queries)) return;
-  few_query_scores(in, tile, s.q, rows, kv_col, s.scores);
+  const auto key = [&](int64_t j, int64_t d) HWY_ATTR {
+    return load_row_part(in.k, tile.begin + j, kv_col + d, in.options.head_dim - d);
+  };
+  key_scores(s.q, rows, in.options.head_dim, key, tile.count, s.scores);
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t query = r % queries, head = task.kv_head * in.group() + r / queries;
     online_softmax(in, tile, s.scores + r * key_tile, key_tile, tile.seen_by(task.begin + query),
@@ -255,7 +276,6 @@ void attention_task(const AttentionInput& in, const ForwardTask& task, const Ten
   for_key_tiles(in.table, span, task.end, [&](const KeyTile& tile) HWY_ATTR {
     if (rows <= few) return forward_few(in, task, tile, s);
     copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
-    transpose_tile(s.keys, tile.count, dim, s.key_columns);
     copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.values);
     for (int64_t h = 0; h < in.group(); ++h) forward_tile(in, task, tile, h, s);
   });
@@ -361,7 +381,7 @@ void attention_backward_task(const AttentionInput& in, const std::vector<int32_t
       transpose_tile(s.dv, tile.count, dim, s.value_columns);
       std::fill_n(s.dk, key_tile * width, 0.0F);
       std::fill_n(s.dv, key_tile * width, 0.0F);
-      for (int64_t begin = tile.causal ? tile.offset : 0; begin < queries; begin += query_tile) {
+      for (int64_t begin = tile.causal ? std::max<int64_t>(0, tile.offset) : 0; begin < queries; begin += query_tile) {
         const int64_t end = std::min(queries, begin + query_tile);
         if (outside_window(in, tile, span.q_begin + begin, span.q_begin + end)) continue;
         backward_tile(in, to, s, span, tile, head, begin, end);

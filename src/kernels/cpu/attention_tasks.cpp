@@ -8,7 +8,7 @@ namespace {
 
 int64_t keys_seen(const SpanTable& table, const ForwardTask& task) {
   const Span& span = table.spans[task.span];
-  int64_t keys = task.end;
+  int64_t keys = span.own_before + task.end;
   for (int32_t r = span.range_begin; r < span.range_end; ++r)
     keys += table.ranges[r].end - table.ranges[r].begin;
   return keys;
@@ -26,7 +26,7 @@ std::vector<ForwardTask> forward_tasks(const AttentionInput& in, int threads) {
   int64_t queries = 0;
   for (int32_t s = 0; s < in.table.span_count; ++s)
     queries += in.table.spans[s].q_end - in.table.spans[s].q_begin;
-  // Long pieces use a transposed tile of keys more often, short ones share out better.
+  // Long pieces use a copied tile of keys more often, short ones share out better.
   int64_t length = 256;
   while (length > 32 && queries * in.options.kv_heads < length * threads * 8) length /= 2;
   std::vector<ForwardTask> tasks;
@@ -52,7 +52,7 @@ std::vector<std::vector<int32_t>> connected_spans(const SpanTable& table) {
   std::vector<Interval> intervals;
   for (int32_t s = 0; s < table.span_count; ++s) {
     const Span& span = table.spans[s];
-    intervals.push_back({span.k_begin, span.k_begin + span.q_end - span.q_begin, s});
+    intervals.push_back({span.k_begin - span.own_before, span.k_begin + span.q_end - span.q_begin, s});
     for (int32_t r = span.range_begin; r < span.range_end; ++r)
       intervals.push_back({table.ranges[r].begin, table.ranges[r].end, s});
   }

@@ -188,6 +188,36 @@ TEST(Attention, SameBitsWhateverTheThreadsAndTheNeighbours) {
   EXPECT_EQ(first, third);
 }
 
+TEST(Attention, SameBitsWhetherARunComesInOneCallOrInSeveral) {
+  constexpr int32_t length = 150, width = 6 * 24, kv_width = 2 * 24;
+  Source source(6);
+  for (const DType kv : {DType::f32, DType::bf16}) {
+    Attention o = shape(6, 2, 24);
+    const Owned q = source.floats(length, width), k = source.of(kv, length, kv_width),
+                v = source.of(kv, length, kv_width);
+    for (const int32_t window : {0, 40}) {
+      o.window = window;
+      Pack whole;
+      whole.add(length);
+      Owned expected(DType::f32, length, width), out = expected;
+      cpu().attention(expected, Tensor(), q, k, v, whole.table(), o);
+      int32_t begin = 0;
+      for (const int32_t piece : {1, 2, 9, 40, 1, 3, 94}) {
+        const std::vector<Span> spans{{0, piece, begin, 0, 0, begin}};
+        const SpanTable table{spans.data(), 1, nullptr, whole.query_positions.data() + begin,
+                              whole.key_positions.data()};
+        cpu().attention(out->row_slice(begin, begin + piece), Tensor(), q->row_slice(begin, begin + piece), k, v,
+                        table, o);
+        begin += piece;
+      }
+      ASSERT_EQ(begin, length);
+      for (int64_t i = 0; i < length; ++i) {
+        EXPECT_EQ(0, std::memcmp(out->row<float>(i), expected->row<float>(i), width * 4)) << i << " window " << window;
+      }
+    }
+  }
+}
+
 TEST(Attention, SpansThatShareKeysAreOneTask) {
   Pack pack;
   pack.add(10);

@@ -93,16 +93,16 @@ HWY_INLINE Vec halves_at(const uint8_t* p) {
 }
 
 /// The 16 values that a nibble may stand for, and their choice by index: one permutation where a vector holds
-/// all of them.
+/// all of them. The scale has so few digits that its products with a nibble are exact.
 struct NibbleValues {
   Vec scale, offset, table;
   HWY_INLINE NibbleValues(Vec scale, Vec offset)
-      : scale(scale), offset(offset), table(hn::Add(hn::Mul(hn::Iota(df, 0.0F), scale), offset)) {}
+      : scale(scale), offset(offset), table(hn::MulAdd(hn::Iota(df, 0.0F), scale, offset)) {}
   HWY_INLINE Vec operator()(hn::Vec<I32> index) const {
 #if HWY_TARGET == HWY_AVX3
     return hn::TableLookupLanes(table, hn::IndicesFromVec(df, index));
 #else
-    return hn::Add(hn::Mul(hn::ConvertTo(df, index), scale), offset);
+    return hn::MulAdd(hn::ConvertTo(df, index), scale, offset);
 #endif
   }
 };
@@ -115,16 +115,8 @@ HWY_INLINE hn::Vec<I32> fifth_bit(uint32_t word, int64_t at) {
   return hn::BitCast(di, hn::IfThenElseZero(set_bits, hn::Set(du, 16)));
 }
 
-// Blocks of 32 also come as decode_whole(block, f): the stored whole numbers; a value is halves_at(block)
-// times that, plus minimum(block) where there is one.
-
 struct DecodeQ8_0 {
   static constexpr int64_t elements = 32, bytes = 34;
-  static constexpr bool has_minimum = false;
-  template <typename F>
-  static HWY_INLINE void decode_whole(const uint8_t* block, F f) {
-    for (int64_t j = 0; j < 32; j += lanes()) f(j, hn::ConvertTo(df, load_signed(block + 2 + j)));
-  }
   template <typename F>
   static HWY_INLINE void decode(const uint8_t* block, F f) {
     const Vec d = halves_at(block);
@@ -137,29 +129,8 @@ template <int bits, bool has_stored_minimum>
 struct DecodeNibbles {
   static constexpr int64_t high_at = has_stored_minimum ? 4 : 2, low_at = high_at + (bits == 5 ? 4 : 0);
   static constexpr int64_t elements = 32, bytes = low_at + 16;
-  static constexpr bool has_minimum = true;
-
-  static HWY_INLINE Vec minimum(const uint8_t* block) {
-    if constexpr (has_stored_minimum) return halves_at(block + 2);
-    return hn::Mul(halves_at(block), set(-static_cast<float>(1 << (bits - 1))));
-  }
-  template <typename F>
-  static HWY_INLINE void decode_whole(const uint8_t* block, F f) {
-    uint32_t high = 0;
-    if constexpr (bits == 5) std::memcpy(&high, block + high_at, sizeof high);
-    for (int64_t j = 0; j < 16; j += lanes()) {
-      const auto both = load_bytes(block + low_at + j);
-      auto first = low_nibble(both), second = hn::ShiftRight<4>(both);
-      if constexpr (bits == 5) {
-        first = hn::Or(first, fifth_bit(high, j));
-        second = hn::Or(second, fifth_bit(high, j + 16));
-      }
-      f(j, hn::ConvertTo(df, first));
-      f(j + 16, hn::ConvertTo(df, second));
-    }
-  }
   static HWY_INLINE Vec value(hn::Vec<I32> q, Vec d, Vec m) {
-    if constexpr (has_stored_minimum) return hn::Add(hn::Mul(hn::ConvertTo(df, q), d), m);
+    if constexpr (has_stored_minimum) return hn::MulAdd(hn::ConvertTo(df, q), d, m);
     return hn::Mul(hn::ConvertTo(df, hn::Sub(q, hn::Set(di, 1 << (bits - 1)))), d);
   }
   template <typename F>
@@ -199,7 +170,7 @@ struct DecodeQ2K {
       const uint8_t* from = block + 16 + group / 8 * 32 + group % 2 * 16;
       for (int64_t j = 0; j < 16; j += lanes()) {
         const auto q = hn::And(shifted(load_bytes(from + j), group % 8 / 2 * 2), hn::Set(di, 3));
-        f(group * 16 + j, hn::Sub(hn::Mul(scale, hn::ConvertTo(df, q)), m));
+        f(group * 16 + j, hn::MulSub(scale, hn::ConvertTo(df, q), m));
       }
     }
   }
@@ -256,8 +227,8 @@ struct DecodeGrouped {
           const auto fifth = shifted(load_bytes(block + 16 + j), 2 * pair);
           q0 = hn::Or(q0, hn::ShiftLeft<4>(hn::And(fifth, hn::Set(di, 1))));
           q1 = hn::Or(q1, hn::ShiftLeft<3>(hn::And(fifth, hn::Set(di, 2))));
-          f(pair * 64 + j, hn::Add(hn::Mul(hn::ConvertTo(df, q0), a.scale), a.offset));
-          f(pair * 64 + 32 + j, hn::Add(hn::Mul(hn::ConvertTo(df, q1), b.scale), b.offset));
+          f(pair * 64 + j, hn::MulAdd(hn::ConvertTo(df, q0), a.scale, a.offset));
+          f(pair * 64 + 32 + j, hn::MulAdd(hn::ConvertTo(df, q1), b.scale, b.offset));
         } else {
           f(pair * 64 + j, first(q0));
           f(pair * 64 + 32 + j, second(q1));

@@ -1,6 +1,6 @@
 #pragma once
 // The processor's backend. Products go to oneDNN or to kernels of our own for few rows (product.cpp,
-// few_rows.cpp, narrow_product.cpp); all else is Highway, compiled for AVX2, AVX-512 and a scalar baseline and chosen at run
+// row_product.cpp); all else is Highway, compiled for AVX2, AVX-512 and a scalar baseline and chosen at run
 // time. Each operation is defined in the file of its kernel. Work is split by shape alone and every output
 // has one owner, so that results have the same bits whatever the timing.
 #include <array>
@@ -17,7 +17,7 @@ namespace fettle::cpu {
 /// Growing blocks that are kept between calls, by purpose.
 class Workspace {
  public:
-  enum Slot { converted_a, converted_b, packed_a, scratchpad, partial, heads, rotation, slot_count };
+  enum Slot { converted_a, converted_b, scratchpad, partial, heads, rotation, slot_count };
   template <typename T>
   T* get(Slot slot, int64_t count) {
     return static_cast<T*>(reserve(slot, count * static_cast<int64_t>(sizeof(T))));

@@ -3,8 +3,8 @@
 
 #include "base/threads.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/few_rows.h"
-#include "kernels/cpu/narrow_product.h"
+#include "kernels/cpu/row_product.h"
+#include "kernels/cpu/unpack.h"
 
 namespace fettle::cpu {
 namespace {
@@ -70,33 +70,19 @@ void CpuBackend::matmul(const Tensor& c, const Tensor& a, const Tensor& b, const
     return Tensor(to, bf16 ? DType::bf16 : DType::f32, x.rows, x.cols);
   };
 
-  if (plan.m <= most_few_rows && !o.transpose_a && o.transpose_b) {
-    const Tensor rows = a.dtype == DType::f32 ? a : unpacked(a, false, Workspace::converted_a);
-    const int64_t grain = std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, plan.k));
-    float* sums = nullptr;
-    if (is_quantized(b.dtype)) {
-      sums = workspace_.get<float>(Workspace::packed_a, plan.m * (plan.k / 32));
-      sum_blocks(rows, sums);
-    }
-    parallel_for(plan.n, grain, [&](int64_t begin, int64_t end) {
-      few_rows_product(c, rows, sums, b, o.alpha, o.beta, begin, end);
-    });
-    return;
-  }
-
   // A narrow product reads more than it multiplies: rounding its operands first would cost more than it
   // saves.
-  constexpr int64_t narrow = 32;
-  const bool worth_rounding =
-      std::min({plan.m, plan.n, plan.k}) > narrow || a.dtype == DType::bf16 || b.dtype == DType::bf16;
+  constexpr int64_t narrow = 32, one_or_few = 4;
+  const bool worth_rounding = std::min({plan.m, plan.n, plan.k}) > narrow ||
+                              (plan.m > one_or_few && (a.dtype == DType::bf16 || b.dtype == DType::bf16));
   plan.type = o.product == Product::bf16 && has_bf16() && worth_rounding ? DType::bf16 : DType::f32;
-  if (plan.m <= most_narrow_rows && plan.type == DType::f32 && !o.transpose_a && o.transpose_b) {
+  const bool in_place = o.batch_invariant || plan.m <= most_rows_in_place;
+  if (in_place && plan.type == DType::f32 && !o.transpose_a && o.transpose_b) {
     const Tensor rows = a.dtype == DType::f32 ? a : unpacked(a, false, Workspace::converted_a);
-    float* packed = workspace_.get<float>(Workspace::packed_a, packed_rows_size(rows));
-    for_row_pieces(plan.k, plan.m, [&](int64_t begin, int64_t end) { pack_rows(rows, packed, begin, end); });
-    const int64_t grain = std::max<int64_t>(1, (1 << 16) / (plan.k * plan.m));
-    parallel_for(plan.n, grain, [&](int64_t begin, int64_t end) {
-      narrow_product(c, packed, b, o.alpha, o.beta, begin, end);
+    constexpr int64_t unit = 4;  // weight rows that row_product takes at a time
+    const int64_t grain = std::max<int64_t>(1, (1 << 16) / (plan.k * plan.m) / unit);
+    parallel_for((plan.n + unit - 1) / unit, grain, [&](int64_t begin, int64_t end) {
+      row_product(c, rows, b, o.alpha, o.beta, begin * unit, std::min(plan.n, end * unit));
     });
     return;
   }

@@ -1,9 +1,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
-#include "kernels/cpu/few_rows.h"
+#include "kernels/cpu/unpack.h"
 #include "kernels/half.h"
 #include "kernels/test_support.h"
 
@@ -96,6 +97,32 @@ TEST(Product, EveryNumberOfRowsBetweenFewAndMany) {
     compare({m, 50, 1100}, DType::f32, DType::f32, {.transpose_b = true, .alpha = -0.5F, .beta = 2.0F}, 3e-6);
     compare({m, 13, 1120}, DType::f32, DType::q4_1, {.transpose_b = true, .beta = 1.0F}, 3e-6);
     compare({m, 49, 768}, DType::bf16, DType::q6_k, {.transpose_b = true}, 3e-6);
+  }
+}
+
+TEST(Product, ARowIsTheSameBitForBitWhateverStandsBesideIt) {
+  for (const DType type :
+       {DType::f32, DType::f16, DType::bf16, DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
+        DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k}) {
+    // Columns that are one piece and several, and no whole vector where the type allows it; odd weight rows.
+    for (const int64_t k : is_quantized(type) ? std::vector<int64_t>{256, 1792} : std::vector<int64_t>{61, 1555}) {
+      Source source(static_cast<uint64_t>(k));
+      const int64_t most = 131, n = 53;
+      const Owned a = source.floats(most, k, 1, 3), b = source.of(type, n, k);
+      const MatMul o{.transpose_b = true, .alpha = 0.7F, .beta = 0.5F, .batch_invariant = true};
+      const Owned start = source.floats(most, n);
+      Owned all = start;
+      cpu().matmul(all, a, b, o);
+      for (const int64_t m : {1, 2, 3, 4, 5, 7, 12, 31, 96, 97, 130}) {
+        const int64_t first = most - m;
+        Owned some = start;
+        cpu().matmul(some->row_slice(first, most), a->row_slice(first, most), b, o);
+        for (int64_t i = first; i < most; ++i) {
+          ASSERT_EQ(0, std::memcmp(all->row<float>(i), some->row<float>(i), static_cast<size_t>(n) * 4))
+              << dtype_name(type) << " k " << k << " m " << m << " row " << i;
+        }
+      }
+    }
   }
 }
 

@@ -52,6 +52,42 @@ HWY_INLINE void store(Vec v, float* p, int64_t n) {
 HWY_INLINE float sum_of(Vec v) {
   return hn::GetLane(hn::SumOfLanes(df, v));
 }
+#if HWY_TARGET != HWY_SCALAR
+/// The upper half of a vector is added to the lower one until four lanes are left.
+template <typename D>
+HWY_INLINE auto fold(D, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(D()) <= 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return fold(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+#endif
+
+/// to[i] = the sum of v[i]'s lanes, i < count ≤ 4, each added in the same order whatever `count` and i are.
+template <int count>
+HWY_INLINE void sums_of(const Vec* v, float* to) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int i = 0; i < count; ++i) to[i] = hn::GetLane(v[i]);
+#else
+  const hn::CappedTag<float, 4> four;
+  const hn::Repartition<double, F32> pairs;
+  const Vec b = count > 1 ? v[1] : zero(), c = count > 2 ? v[2] : zero(), d = count > 3 ? v[3] : zero();
+  const auto ab = hn::BitCast(pairs, hn::Add(hn::InterleaveLower(df, v[0], b), hn::InterleaveUpper(df, v[0], b)));
+  const auto cd = hn::BitCast(pairs, hn::Add(hn::InterleaveLower(df, c, d), hn::InterleaveUpper(df, c, d)));
+  const auto sums = fold(df, hn::Add(hn::BitCast(df, hn::InterleaveLower(pairs, ab, cd)),
+                                     hn::BitCast(df, hn::InterleaveUpper(pairs, ab, cd))));
+  if constexpr (count == 4) {
+    hn::StoreU(sums, four, to);
+  } else {
+    HWY_ALIGN float part[4];
+    hn::Store(sums, four, part);
+    for (int i = 0; i < count; ++i) to[i] = part[i];
+  }
+#endif
+}
+
 HWY_INLINE float max_of(Vec v) {
   return hn::GetLane(hn::MaxOfLanes(df, v));
 }

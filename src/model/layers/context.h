@@ -16,6 +16,7 @@ struct Context {
   Arena& arena;
   const ModelConfig& config;
   Product product = Product::f32;
+  bool batch_invariant = false;  ///< see MatMul
   Tensor tokens;     ///< i32 [1, T]
   Tensor positions;  ///< i32 [1, T]
   SpanTable table;

@@ -79,7 +79,10 @@ void head_hidden(const Context& context, const Head& head, const Tensor& normed,
 void head_logits(const Context& context, const Head& head, const Tensor& logits, const Tensor& normed) {
   context.backend.matmul(
       logits, normed, product_weight(*head.weight),
-      {.transpose_b = true, .alpha = context.config.logit_scale, .product = context.product});
+      {.transpose_b = true,
+       .alpha = context.config.logit_scale,
+       .product = context.product,
+       .batch_invariant = context.batch_invariant});
   if (head.bias != nullptr) context.backend.add_bias(logits, head.bias_value);
 }
 

@@ -79,7 +79,7 @@ void lora_project(const Context& context, const Linear& linear, const Tensor& x,
   for (const LoraLink& lora : linear.loras) {
     const ArenaScope scope(context.arena);
     context.backend.matmul(columns.next(lora), dropped_input(context, lora, x), lora.a->value,
-                           {.transpose_b = true, .product = context.product});
+                           {.transpose_b = true, .product = context.product, .batch_invariant = context.batch_invariant});
   }
 }
 
@@ -87,13 +87,20 @@ void linear_forward(const Context& context, const Linear& linear, const Tensor& 
                     const LinearKept& kept, bool accumulate) {
   Backend& backend = context.backend;
   backend.matmul(y, x, product_weight(*linear.weight),
-                 {.transpose_b = true, .beta = accumulate ? 1.0F : 0.0F, .product = context.product});
+                 {.transpose_b = true,
+                  .beta = accumulate ? 1.0F : 0.0F,
+                  .product = context.product,
+                  .batch_invariant = context.batch_invariant});
   if (linear.bias != nullptr) backend.add_bias(y, linear.bias_value);
   lora_project(context, linear, x, kept);
   ColumnWalk columns(kept.projected);
   for (const LoraLink& lora : linear.loras) {
     backend.matmul(y, columns.next(lora), lora.b->value,
-                   {.transpose_b = true, .alpha = lora.scale, .beta = 1.0F, .product = context.product});
+                   {.transpose_b = true,
+                    .alpha = lora.scale,
+                    .beta = 1.0F,
+                    .product = context.product,
+                    .batch_invariant = context.batch_invariant});
   }
 }
 
