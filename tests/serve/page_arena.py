@@ -56,8 +56,8 @@ def arena_any_and_failure(page):
     browser.click(".arena-outcome button")
     browser.wait("!document.querySelector('.votes').hidden")
     browser.click("[data-vote=tie]")
-    browser.wait("document.querySelector('.arena-outcome')?.innerText.includes('Stored')")
-    assert page.state.votes[-1]["vote"] == "tie"
+    browser.wait("!document.querySelector('.arena-outcome').hidden")
+    assert "Stored" in browser.text(".arena-outcome") and page.state.votes[-1]["vote"] == "tie"
 
 
 def results(page):
