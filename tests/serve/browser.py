@@ -167,13 +167,21 @@ class Browser:
         return self.run(f"document.querySelectorAll({json.dumps(selector)}).length")
 
     def click(self, selector):
-        """A real press of the mouse in the middle of the first match; fails when something lies over it."""
+        """A real press of the mouse in the middle of the first match, once that stands still; fails when something lies over it."""
         quoted = json.dumps(selector)
         self.wait(f"document.querySelector({quoted})?.getClientRects().length")
-        where = self.run(f"""(() => {{
-            const node = document.querySelector({quoted});
-            node.scrollIntoView({{block: "nearest", behavior: "instant"}});
-            const box = node.getBoundingClientRect();
+        where = self.run(f"""(async () => {{
+            const find = () => document.querySelector({quoted});
+            const place = () => find()?.getBoundingClientRect() ?? {{}};
+            find()?.scrollIntoView({{block: "nearest", behavior: "instant"}});
+            let last = {{}};
+            for (let frame = 0, still = 0; frame < 300 && still < 2; ++frame) {{
+                await new Promise((done) => requestAnimationFrame(done));
+                const {{ left, top }} = place();
+                still = left !== undefined && left === last.left && top === last.top ? still + 1 : 0;
+                last = {{ left, top }};
+            }}
+            const node = find(), box = node.getBoundingClientRect();
             const x = box.left + box.width / 2, y = box.top + box.height / 2;
             const hit = document.elementFromPoint(x, y);
             return {{x, y, hit: node === hit || node.contains(hit), over: hit?.outerHTML.slice(0, 120)}};

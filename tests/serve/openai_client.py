@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """What the `openai` package can do with a server: one row per feature, "yes" or why not. Runs on any OpenAI-compatible
-address, so that servers can be compared.
+address, so that servers can be compared: each gets a column.
 
-Usage: openai_client.py BASE_URL [MODEL]      (needs: pip install openai)
+Usage: openai_client.py URL [--model NAME]
+       openai_client.py --table fettle=http://127.0.0.1:18888/v1 llama.cpp=http://127.0.0.1:8000/v1
+(needs: pip install openai; the rows about tools need a template that renders them, such as chatml_tools.jinja beside this file:
+fettle serve --model M --chat-template tests/serve/chatml_tools.jinja)
+
+Ends with 1 when the first server lacks a row.
 """
+import argparse
 import json
 import sys
 
 import openai
 
-BASE, *rest = sys.argv[1:]
-client = openai.OpenAI(base_url=BASE, api_key="none", max_retries=0, timeout=300)
-MODEL = rest[0] if rest else client.models.list().data[0].id
 HELLO = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 ROWS = []
+client = MODEL = None  # of the server that is asked
 
 
 def row(name):
@@ -25,6 +29,17 @@ def row(name):
 
 def chat(**fields):
     return client.chat.completions.create(**{"model": MODEL, "messages": HELLO, "max_tokens": 24, "temperature": 0, **fields})
+
+
+def tokenize(text, special):
+    """The ids of a text; the route is no part of OpenAI's API, so each server has its own."""
+    body = {"content": text, "prompt": text, "input": text, "add_special_tokens": special}
+    for path in ("/../tokenize", "/../extras/tokenize"):
+        try:
+            return client.post(path, body={name: body[name] for name in body if (name == "input") == ("extras" in path)}, cast_to=object)["tokens"]
+        except openai.NotFoundError:
+            pass
+    raise AssertionError("no route that tokenizes")
 
 
 @row("models")
@@ -64,10 +79,9 @@ def _():
 
 @row("logit_bias forbids a token")
 def _():
-    token = chat(max_tokens=1, logprobs=True).choices[0].logprobs.content[0].token
-    ids = client.post("/../tokenize", body={"content": token, "prompt": token, "add_special_tokens": False}, cast_to=object)["tokens"]
-    other = chat(max_tokens=1, logprobs=True, logit_bias={str(ids[0]): -100}).choices[0].logprobs.content[0].token
-    assert other != token
+    token = chat(max_tokens=1).choices[0].message.content
+    ids = tokenize(token, special=False)
+    assert chat(max_tokens=1, logit_bias={str(ids[0]): -100}).choices[0].message.content != token
 
 
 @row("stop")
@@ -79,9 +93,9 @@ def _():
 
 @row("presence and frequency penalties change the text")
 def _():
-    repeat = [{"role": "user", "content": "Repeat the word tree many times."}]
-    plain = chat(messages=repeat, max_tokens=40).choices[0].message.content
-    assert chat(messages=repeat, max_tokens=40, frequency_penalty=2, presence_penalty=2).choices[0].message.content != plain
+    repeat = [{"role": "user", "content": "Count from 1 to 20, each number in a new line."}]
+    plain = chat(messages=repeat, max_tokens=30).choices[0].message.content
+    assert chat(messages=repeat, max_tokens=30, frequency_penalty=2, presence_penalty=2).choices[0].message.content != plain
 
 
 @row("response_format json_object")
@@ -116,6 +130,28 @@ def _():
     assert call.function.name == "get_weather" and isinstance(json.loads(call.function.arguments)["city"], str)
 
 
+@row("tools, the enforced call streamed")
+def _():
+    name, arguments, finish = "", "", None
+    for event in chat(messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=TOOLS, max_tokens=100, stream=True,
+                      tool_choice={"type": "function", "function": {"name": "get_weather"}}):
+        for choice in event.choices:
+            finish = choice.finish_reason or finish
+            for call in choice.delta.tool_calls or []:
+                name += call.function.name or ""
+                arguments += call.function.arguments or ""
+    assert name == "get_weather" and isinstance(json.loads(arguments)["city"], str) and finish == "tool_calls", (name, arguments, finish)
+
+
+@row("tools, a call and its result as messages")
+def _():
+    turn = [{"role": "user", "content": "What is the weather in Paris?"},
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": "{\"city\": \"Paris\"}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "It rains, 7 degrees."}]
+    assert chat(messages=turn, tools=TOOLS).usage.prompt_tokens > chat(messages=turn[:1], tools=TOOLS).usage.prompt_tokens
+
+
 @row("completions with echo and logprobs")
 def _():
     answer = client.completions.create(model=MODEL, prompt="Gravity is a force", max_tokens=1, echo=True, logprobs=1, temperature=0)
@@ -133,7 +169,7 @@ def _():
 @row("usage equals the tokenizer's count")
 def _():
     answer = client.completions.create(model=MODEL, prompt="Gravity is a force that", max_tokens=5, temperature=0)
-    ids = client.post("/../tokenize", body={"content": "Gravity is a force that", "prompt": "Gravity is a force that"}, cast_to=object)["tokens"]
+    ids = tokenize("Gravity is a force that", special=True)
     assert answer.usage.prompt_tokens == len(ids) and answer.usage.completion_tokens == 5, (answer.usage, ids)
 
 
@@ -172,18 +208,44 @@ def _():
     refused(openai.NotFoundError, model="nothing-of-that-name")
 
 
-def main():
-    failed = 0
-    print(f"| {'feature':52} | {BASE} |\n| --- | --- |")
-    for name, function in ROWS:
+def why(error):
+    """A table's cell: what went wrong, in a few words."""
+    text = error.body.get("message", "") if isinstance(error, openai.APIError) and isinstance(error.body, dict) else str(error)
+    name = {"BadRequestError": "400", "UnprocessableEntityError": "422", "InternalServerError": "500"}.get(type(error).__name__, type(error).__name__)
+    return " ".join(f"no: {name} {text}".replace("|", "/").split())[:110].strip()
+
+
+def ask(url, model, rows):
+    """The verdicts of one server, row by row."""
+    global client, MODEL
+    client = openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=300)
+    MODEL = model or client.models.list().data[0].id
+    for name, function in rows:
         try:
             function()
             verdict = "yes"
         except Exception as error:  # noqa: BLE001: whatever goes wrong is the row's verdict
-            verdict = f"no: {type(error).__name__} {str(error)[:110]!r}"
-            failed += 1
-        print(f"| {name:52} | {verdict} |", flush=True)
-    sys.exit(1 if failed else 0)
+            verdict = why(error)
+        print(f"{url}: {name}: {verdict}", file=sys.stderr, flush=True)
+        yield verdict
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url", nargs="?", help="base URL, as in http://127.0.0.1:18888/v1")
+    parser.add_argument("--table", nargs="+", default=[], metavar="NAME=URL", help="these servers side by side")
+    parser.add_argument("--model", help="the name that requests carry (default: the first that the server lists)")
+    parser.add_argument("--rows", nargs="+", default=[""], metavar="TEXT", help="only rows with one of these in their name")
+    options = parser.parse_args()
+    rows = [row for row in ROWS if any(text in row[0] for text in options.rows)]
+    servers = [server.split("=", 1) for server in options.table] or [[options.url, options.url]]
+    if servers[0][0] is None:
+        parser.error("which server?")
+    columns = [list(ask(url, options.model, rows)) for _, url in servers]
+    print("| | " + " | ".join(name for name, _ in servers) + " |\n|" + " --- |" * (len(servers) + 1))
+    for (name, _), *verdicts in zip(rows, *columns):
+        print("| " + " | ".join([name, *verdicts]) + " |")
+    sys.exit(any(verdict != "yes" for verdict in columns[0]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def arena_vote(page):
     browser.run("document.getElementById('arena-model-1').value = 'terse'; document.getElementById('arena-model-1').dispatchEvent(new Event('change'))")
     seen = set()
     for number in range(6):
-        page.write("markdown" if number == 0 else f"slow {number}" if number == 1 else f"prompt {number}")
+        page.write("markdown" if number == 0 else f"slow {number}" if number == 1 else f"burst {number}" if number == 2 else f"prompt {number}")
         if number == 1:
             browser.wait("[...document.querySelectorAll('.arena-side .prose')].every((node) => node.innerText.includes('word2'))")
             browser.press("Escape")
@@ -32,7 +32,7 @@ def arena_vote(page):
         browser.wait("document.querySelector('.arena-side.chosen')")
         names = browser.run("[...document.querySelectorAll('.side-name')].map((node) => node.innerText)")
         assert sorted(names) == ["polite", "terse"] and names == [page.state.votes[-1][side]["model"] for side in "ab"]
-        assert page.state.votes[-1]["vote"] == "a" and "tokens/s" in browser.text(".arena-side .turn-stats")
+        assert page.state.votes[-1]["vote"] == "a" and ("10 tokens/s" if number == 2 else "tokens/s") in browser.text(".arena-side .turn-stats")
         seen.add(names[0])
     assert len(page.state.votes) == 5
     page.shot("arena_voted")
@@ -56,8 +56,8 @@ def arena_any_and_failure(page):
     browser.click(".arena-outcome button")
     browser.wait("!document.querySelector('.votes').hidden")
     browser.click("[data-vote=tie]")
-    browser.wait("document.querySelector('.arena-outcome')?.innerText.includes('Stored')")
-    assert page.state.votes[-1]["vote"] == "tie"
+    browser.wait("!document.querySelector('.arena-outcome').hidden")
+    assert "Stored" in browser.text(".arena-outcome") and page.state.votes[-1]["vote"] == "tie"
 
 
 def results(page):

@@ -32,7 +32,7 @@ class Served:
 
 @contextlib.contextmanager
 def serve(program, model, *flags):
-    command = [program, "serve", "--model", model, "--port", "0", "--no-votes", *flags]
+    command = [program, "serve", "--model", model, "--port", "0", *flags, *([] if "--votes" in flags else ["--no-votes"])]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         port = None

@@ -73,6 +73,8 @@ def answer_for(model, prompt):
         text = HOSTILE
     elif prompt.startswith("slow"):
         return [f"word{i} " for i in range(100000)], 0.05, "stop"
+    elif prompt.startswith("burst"):
+        return ["all ", "of it ", "at once"], 0, "stop"
     elif prompt.startswith("breaks"):
         return ["half an ", "answer"], 0.02, "error"
     elif prompt.startswith("cut"):
@@ -87,6 +89,7 @@ def answer_for(model, prompt):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     state = None
+    held = None  # what is gathered to go out at once
 
     def log_message(self, *_):
         pass
@@ -154,6 +157,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if prompt.startswith("too long"):
             return self.error(400, "The model takes 8192 tokens, the messages have 9000.", "context_length_exceeded")
         pieces, pause, end = answer_for(body["model"], prompt)
+        self.held = b"" if pause == 0 else None
+        begin = time.time()
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -165,8 +170,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
             if end == "stop":
                 self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-                self.event({"choices": [], "usage": {"prompt_tokens": 31, "completion_tokens": len(pieces), "total_tokens": 31 + len(pieces)}})
-                self.wfile.write(b"data: [DONE]\n\n")
+                self.event({"choices": [], "usage": {"prompt_tokens": 31, "completion_tokens": len(pieces), "total_tokens": 31 + len(pieces)},
+                            "timings": {"first_token_seconds": 0.001, "total_seconds": 0.201 if pause == 0 else time.time() - begin}})
+                self.wfile.write((self.held or b"") + b"data: [DONE]\n\n")
             elif end == "error":
                 self.event({"error": {"message": "Out of memory for keys and values.", "type": "server_error", "param": None, "code": None}})
         except (BrokenPipeError, ConnectionResetError):
@@ -174,8 +180,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
     def event(self, data):
-        self.wfile.write(f"data: {json.dumps(data)}\n\n".encode())
-        self.wfile.flush()
+        line = f"data: {json.dumps(data)}\n\n".encode()
+        if self.held is None:
+            self.wfile.write(line)
+        else:
+            self.held += line
 
     @staticmethod
     def preference(vote):

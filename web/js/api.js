@@ -95,6 +95,7 @@ class Meter {
     this.last = null;
     this.pieces = 0;
     this.usage = null;
+    this.timings = null;  // the server's own: pieces that wait on their way arrive all at once
   }
 
   piece() {
@@ -105,7 +106,8 @@ class Meter {
 
   read() {
     const tokens = this.usage?.completion_tokens ?? this.pieces;
-    const seconds = this.first === null ? 0 : (this.last - this.first) / 1000;
+    const arrival = this.first === null ? 0 : (this.last - this.first) / 1000;
+    const seconds = this.timings ? this.timings.total_seconds - this.timings.first_token_seconds : arrival;
     return {
       tokens,
       exact: this.usage !== null,
@@ -135,6 +137,7 @@ export async function streamChat(request, { signal, onText }) {
       const chunk = JSON.parse(data);
       if (chunk.error) throw new ApiError(chunk.error.message ?? "The server broke off.", { status: 500 });
       if (chunk.usage) meter.usage = chunk.usage;
+      if (chunk.timings) meter.timings = chunk.timings;
       const choice = chunk.choices?.[0];
       if (choice?.delta?.content) {
         text += choice.delta.content;

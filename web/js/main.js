@@ -156,6 +156,7 @@ class Page {
   }
 
   showSidebar(open) {
+    document.body.classList.toggle("sliding", this.sidebarOpen !== undefined);
     this.sidebarOpen = open;
     document.body.classList.toggle("with-sidebar", open);
     this.menu.setAttribute("aria-expanded", String(open));
