@@ -63,10 +63,13 @@ OrderedJson to_json(const PassReport& report) {
 }
 
 std::string to_text(const PassReport& report) {
-  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out,
-                                 report.in - report.out);
   std::vector<std::pair<int64_t, std::string>> reasons;
-  for (const auto& [reason, count] : report.reasons) reasons.emplace_back(-count, reason);
+  int64_t dropped = 0;  // not in - out: a mixture may take a row several times
+  for (const auto& [reason, count] : report.reasons) {
+    reasons.emplace_back(-count, reason);
+    dropped += count;
+  }
+  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out, dropped);
   std::sort(reasons.begin(), reasons.end());
   for (const auto& [count, reason] : reasons) text += fmt::format("{:>10}  {}\n", -count, reason);
   if (report.repaired > 0)
