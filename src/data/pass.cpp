@@ -26,7 +26,9 @@ void judge_row(Row& row, RowView& view, const Judge& judge, Verdict& verdict) {
     const bool has_id = !verdict.id.empty();
     if (!has_id) verdict.id = row_id(row, view);
     judge(row, view, verdict);
-    if (!verdict.drop && verdict.rows.empty()) verdict.rows.push_back(with_id(row, has_id, verdict.id));
+    // A row that needs no change is written from where it stands.
+    const bool as_it_is = has_id && row.text.find('\n') == std::string::npos;
+    if (!verdict.drop && verdict.rows.empty() && !as_it_is) verdict.rows.push_back(with_id(row, has_id, verdict.id));
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     verdict.drop = true;
@@ -111,6 +113,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       }
       ++report.out;
       if (verdict.elsewhere) continue;
+      if (verdict.rows.empty()) writer.write_text(batch[i].text);
       for (const auto& row : verdict.rows) writer.write_text(row);
     }
     report.in += static_cast<int64_t>(batch.size());
