@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <numeric>
+#include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -37,6 +39,22 @@ TEST(File, AtomicWriteReplacesWholeOrNotAtAll) {
   size_t entries = 0;
   for ([[maybe_unused]] const auto& entry : fs::directory_iterator(folder.path())) ++entries;
   EXPECT_EQ(entries, 1u);
+}
+
+TEST(File, PipesAndDevicesTakeTheBytesAndStayWhatTheyAre) {
+  const TemporaryFolder folder;
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = read_file(pipe); });
+  {
+    AtomicFile file(pipe);
+    file.write("rows");
+    file.commit();
+  }
+  reader.join();
+  EXPECT_EQ(got, "rows");
+  EXPECT_TRUE(fs::is_fifo(pipe));
 }
 
 TEST(File, ErrorsNameThePath) {

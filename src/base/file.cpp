@@ -48,6 +48,12 @@ std::string unique_suffix() {
   return fmt::format(".tmp-{}-{}", ::getpid(), counter.fetch_add(1));
 }
 
+/// A device or a pipe (/dev/null, >(gzip > FILE)): it takes bytes as they come, and nothing may be renamed over it.
+bool is_stream(const fs::path& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path, uint64_t limit) {
@@ -107,7 +113,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_.string() + unique_suffix()) {
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  if (is_stream(path_)) {
+    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) fail_io(path_.string(), "cannot open");
+    return;
+  }
+  temporary_ = path_.string() + unique_suffix();
   if (path_.has_parent_path()) fs::create_directories(path_.parent_path());
   descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_io(path_.string(), "cannot create");
@@ -115,7 +127,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(path_
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
-  if (!committed_) ::unlink(temporary_.c_str());
+  if (!committed_ && !temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicFile::flush() {
@@ -152,6 +164,11 @@ void AtomicFile::write_at(uint64_t offset, const void* data, size_t size) {
 
 void AtomicFile::commit() {
   flush();
+  if (temporary_.empty()) {
+    committed_ = true;
+    if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(path_.string(), "cannot close");
+    return;
+  }
   if (::fsync(descriptor_) != 0) fail_io(path_.string(), "cannot flush to the disk");
   if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(path_.string(), "cannot close");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_.string(), "cannot rename into place");

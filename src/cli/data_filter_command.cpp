@@ -80,7 +80,7 @@ void add_filter(CLI::App& data) {
                               "--output kept.jsonl --rejected removed.jsonl\n"
                               "  $ fettle data filter --input sharegpt.json --field \"model=Model: GPT-4\" "
                               "--min-turns 2 --output gpt4.jsonl\n"
-                              "  $ fettle data filter --input chats.jsonl --language en --decontaminate mmlu/ "
+                              "  $ fettle data filter --input chats.jsonl --language en --decontaminate mmlu.parquet "
                               "gsm8k.jsonl --output clean.jsonl --rejected removed.jsonl");
   auto state = std::make_shared<FilterState>();
   add_files(command, state->files);

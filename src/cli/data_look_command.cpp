@@ -56,6 +56,21 @@ struct ShowState {
   int64_t rows = 3;
   std::string id, colour = "auto";
 };
+/// Token by token under the model's tokenizer, as training takes the row.
+std::string tokens_of(const data::Example& example, const Text& text, const ShowState& state, bool colour) {
+  std::string reason;
+  bool truncated = false;
+  const auto* chat = text.chat ? &*text.chat : nullptr;
+  const auto show = [&](const auto& tokens) {
+    return tokens ? data::show_tokens(*tokens, *text.tokenizer, colour) + (truncated ? "(cut)\n" : "")
+                  : "nothing to learn: " + reason + "\n";
+  };
+  const auto options = state.tokens.options();
+  if (example.kind == data::Example::Kind::pair)
+    return show(data::tokenize_pair(example, *text.tokenizer, chat, options, reason, truncated));
+  return show(data::tokenize_sequence(example, *text.tokenizer, chat, options, reason, truncated));
+}
+
 void run_show(ShowState& state) {
   const bool colour = state.colour == "always" || (state.colour == "auto" && ::isatty(STDOUT_FILENO) != 0);
   Text text;
@@ -67,20 +82,17 @@ void run_show(ShowState& state) {
   while (shown < state.rows && reader.next(rows)) {
     for (const auto& row : rows) {
       if (shown == state.rows) break;
-      const auto example =
-          data::example_from_row(data::parse_row(row), data::Format::automatic, {}, row.where());
+      auto value = data::parse_row(row);
+      const std::string why = data::show_rejection(value, colour);
+      if (!why.empty() && value.is_null()) {
+        if (state.id.empty()) print_line(why), ++shown;
+        continue;
+      }
+      const auto example = data::example_from_row(value, data::Format::automatic, {}, row.where());
       if (!state.id.empty() && example.id != state.id) continue;
       ++shown;
-      print_line(data::show_example(example, colour));
-      if (!text.tokenizer) continue;
-      std::string reason;
-      bool truncated = false;
-      const auto sequence =
-          data::tokenize_sequence(example, *text.tokenizer, text.chat ? &*text.chat : nullptr,
-                                  state.tokens.options(), reason, truncated);
-      print_line(sequence
-                     ? data::show_tokens(*sequence, *text.tokenizer, colour) + (truncated ? "(cut)\n" : "")
-                     : "nothing to learn: " + reason + "\n");
+      print_line(why + data::show_example(example, colour));
+      if (text.tokenizer) print_line(tokens_of(example, text, state, colour));
     }
   }
   if (shown == 0 && !state.id.empty()) fail(state.id, "no row has this id");

@@ -12,6 +12,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/external_sort.h"
+#include "data/mapped_pages.h"
 #include "data/minhash.h"
 #include "data/verbs.h"
 
@@ -124,6 +125,14 @@ class Clusters {
   bool same_text(int64_t a, int64_t b) const {
     return same_as_[static_cast<size_t>(a)] == same_as_[static_cast<size_t>(b)];
   }
+  /// Which rows stand for others.
+  std::vector<bool> leaders() const {
+    std::vector<bool> leads(kept_.size(), false);
+    for (size_t row = 0; row < kept_.size(); ++row) {
+      if (kept_[row] != row) leads[kept_[row]] = true;
+    }
+    return leads;
+  }
   int64_t capped_buckets() const { return capped_; }
   std::vector<uint32_t> take() { return std::move(kept_); }
 
@@ -212,7 +221,16 @@ class Clusters {
     shingles_->commit();
     const MappedFile shingles(folder_.path() / "shingles"), rows(folder_.path() / "rows");
     const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
+    // A page, and what the system reads around it, stays this process's memory until it is given back.
+    constexpr uint64_t around = uint64_t{128} << 10, most = uint64_t{128} << 20;
+    uint64_t touched = 0;
     const auto set = [&](uint32_t row) {
+      touched += remembered[row].shingle_count * sizeof(uint32_t) + around;
+      if (touched > most) {
+        forget_pages(shingles);
+        forget_pages(rows);
+        touched = 0;
+      }
       return std::span(reinterpret_cast<const uint32_t*>(shingles.bytes().data() + remembered[row].shingles_at),
                        remembered[row].shingle_count);
     };
@@ -247,19 +265,23 @@ class Clusters {
   }
 
   void choose() {
-    const MappedFile mapped(folder_.path() / "rows");
-    const auto* remembered = reinterpret_cast<const Remembered*>(mapped.bytes().data());
     const auto count = static_cast<uint32_t>(rows_);
     kept_.resize(count);
     std::iota(kept_.begin(), kept_.end(), uint32_t{0});
-    // The root's place holds the best of its cluster until all are known.
-    for (uint32_t row = 0; row < count; ++row) {
-      auto& leader = kept_[found_.root(row)];
-      if (remembered[row].value > remembered[leader].value) leader = row;
-    }
+    if (options_.keep != DedupeOptions::Keep::first) prefer_higher_values();
     for (uint32_t row = 0; row < count; ++row) {
       const uint32_t root = found_.root(row);
       if (root != row) kept_[row] = kept_[root];
+    }
+  }
+
+  /// The root's place holds the best of its cluster.
+  void prefer_higher_values() {
+    const MappedFile mapped(folder_.path() / "rows");
+    const auto* remembered = reinterpret_cast<const Remembered*>(mapped.bytes().data());
+    for (uint32_t row = 0; row < static_cast<uint32_t>(rows_); ++row) {
+      auto& leader = kept_[found_.root(row)];
+      if (remembered[row].value > remembered[leader].value) leader = row;
     }
   }
 
@@ -314,21 +336,21 @@ PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options) {
   const Clusters clusters(files, options);
   std::map<uint32_t, std::vector<std::string>> members;
   std::unordered_map<uint32_t, std::string> kept_ids;
+  const std::vector<bool> leads = options.clusters.empty() ? std::vector<bool>() : clusters.leaders();
   const auto settle = [&](const Row& row, Verdict& verdict) {
     const uint32_t kept = clusters.kept(row.number);
     if (kept == row.number) {
-      if (!options.clusters.empty()) kept_ids[kept] = verdict.id;
+      if (!leads.empty() && leads[kept]) kept_ids[kept] = verdict.id;
       return;
     }
     verdict.drop = true;
     verdict.reason = clusters.same_text(row.number, kept) ? exact : close;
     verdict.detail = fmt::format("row {} stands for it", kept);
-    if (!options.clusters.empty()) members[kept].push_back(verdict.id);
+    if (!leads.empty()) members[kept].push_back(verdict.id);
   };
   auto report = run_pass(
       "dedupe", files, [](Row&, RowView&, Verdict&) {}, settle);
   if (!options.clusters.empty()) {
-    std::erase_if(kept_ids, [&](const auto& entry) { return !members.contains(entry.first); });
     write_clusters(options.clusters, members, kept_ids);
   }
   if (clusters.capped_buckets() > 0) report.more["crowded_buckets"] = clusters.capped_buckets();

@@ -216,9 +216,10 @@ class Filter {
   std::string check_size(const RowView& view) const {
     int64_t turns = 0, characters = 0, tokens = 0;
     const bool count_tokens = options_.min_tokens > 0 || options_.max_tokens > 0;
+    const bool count_all = options_.min_characters > 0 || options_.max_characters > 0;
     for (const auto& part : view.texts()) {
       turns += part.is_turn;
-      characters += count_characters(part.text);
+      if (count_all) characters += count_characters(part.text);
       if (count_tokens) tokens += static_cast<int64_t>(options_.tokenizer->encode(part.text).size());
     }
     const auto outside = [](int64_t value, int64_t low, int64_t high, const char* what) -> std::string {

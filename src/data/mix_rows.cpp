@@ -1,6 +1,11 @@
+#include <numeric>
+
+#include "base/interrupt.h"
+#include "base/progress.h"
 #include "base/random.h"
 #include "data/share.h"
 #include "data/verbs.h"
+#include "data/waiting_rows.h"
 
 namespace fettle::data {
 PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
@@ -8,7 +13,10 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
   PassReport total;
   total.verb = "mix";
   total.files = files;
-  std::vector<std::string> rows;
+  WaitingRows waiting;
+  std::vector<uint32_t> order;
+  RowWriter writer(files.output);
+  Progress progress("mix", 0, "rows");
   auto rejected = files.rejected.empty() ? std::make_unique<RejectedRows>()
                                          : std::make_unique<RejectedRows>(files.rejected);
   for (const auto& [path, weight] : options.sources) {
@@ -19,6 +27,7 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
     int64_t in = 0, out = 0;
     RowView view;
     while (reader.next(batch)) {
+      throw_if_interrupted();
       for (auto& row : batch) {
         ++in;
         try {
@@ -29,25 +38,32 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
         }
         const std::string own = view.id(), id = own.empty() ? row_id(row, view) : own;
         const int64_t count = copies_of(weight, id, options.seed);
-        for (int64_t i = 0; i < count; ++i) rows.push_back(with_id(row, !own.empty(), id));
+        if (count > 0) {
+          row.text = with_id(row, !own.empty(), id);
+          for (int64_t i = 0; i < count; ++i) {
+            options.shuffle ? order.push_back(static_cast<uint32_t>(waiting.size())) : writer.write_text(row.text);
+          }
+          if (options.shuffle) waiting.add(row);
+        }
         out += count;
         if (count == 0) ++total.reasons["left out by the source's weight"];
       }
+      progress.advance(batch.size());
     }
     total.in += in + reader.report().rejected;
     for (const auto& file : reader.report().files) total.read.files.push_back(file);
     total.read.bytes += reader.report().bytes;
     total.more["sources"].push_back({{"path", path}, {"weight", weight}, {"in", in}, {"out", out}});
+    total.out += out;
   }
   if (options.shuffle) {
     Random random(options.seed);
-    shuffle(rows, random);
+    shuffle(order, random);
+    waiting.close();
+    for (const uint32_t row : order) writer.write_text(waiting.row(row).text);
   }
-  RowWriter writer(files.output);
-  for (const auto& row : rows) writer.write_text(row);
   writer.commit();
   rejected->commit();
-  total.out = static_cast<int64_t>(rows.size());
   for (const auto& [reason, count] : rejected->by_reason()) total.reasons[reason] += count;
   return total;
 }

@@ -9,39 +9,10 @@
 #include "data/parquet_writer.h"
 #include "data/python_random.h"
 #include "data/utf8.h"
+#include "data/waiting_rows.h"
 
 namespace fettle::data {
 namespace {
-
-/// Rows that wait on the disk for their turn in the shuffled order.
-class WaitingRows {
- public:
-  void add(const Row& row) {
-    places_.push_back({file_.size(), row.text.size(), row.line, row.file});
-    file_.write(row.text);
-  }
-  void close() {
-    file_.commit();
-    mapped_ = std::make_unique<MappedFile>(folder_.path() / "rows");
-  }
-  size_t size() const { return places_.size(); }
-  Row row(size_t index) const {
-    const auto& place = places_[index];
-    return {std::string(mapped_->text().substr(place.at, place.bytes)), static_cast<int64_t>(index), place.line,
-            place.file};
-  }
-
- private:
-  struct Place {
-    uint64_t at, bytes;
-    int64_t line;
-    std::shared_ptr<const std::string> file;
-  };
-  TemporaryFolder folder_;
-  AtomicFile file_{folder_.path() / "rows"};
-  std::unique_ptr<MappedFile> mapped_;
-  std::vector<Place> places_;
-};
 
 /// One output of a split: takes the samples in order.
 class SampleWriter {

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "data/mapped_pages.h"
 #include "data/parquet_writer.h"
 
 namespace fettle::data {
@@ -211,8 +212,14 @@ void ParquetRows::commit() {
   ParquetWriter writer(impl_->path, std::move(columns));
   Shredder shredder(writer);
   const MappedFile rows(impl_->folder.path() / "rows");
+  size_t touched = 0;
   for (std::string_view text = rows.text(); !text.empty();) {
     const size_t end = text.find('\n');
+    touched += end;
+    if (touched > size_t{64} << 20) {
+      forget_pages(rows);
+      touched = 0;
+    }
     shredder.row(simdjson::dom::object(impl_->parser.parse(text.data(), end).value()));
     text.remove_prefix(end + 1);
   }

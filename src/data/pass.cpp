@@ -26,7 +26,9 @@ void judge_row(Row& row, RowView& view, const Judge& judge, Verdict& verdict) {
     const bool has_id = !verdict.id.empty();
     if (!has_id) verdict.id = row_id(row, view);
     judge(row, view, verdict);
-    if (!verdict.drop && verdict.rows.empty()) verdict.rows.push_back(with_id(row, has_id, verdict.id));
+    // A row that needs no change is written from where it stands.
+    const bool as_it_is = has_id && row.text.find('\n') == std::string::npos;
+    if (!verdict.drop && verdict.rows.empty() && !as_it_is) verdict.rows.push_back(with_id(row, has_id, verdict.id));
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     verdict.drop = true;
@@ -63,10 +65,13 @@ OrderedJson to_json(const PassReport& report) {
 }
 
 std::string to_text(const PassReport& report) {
-  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out,
-                                 report.in - report.out);
   std::vector<std::pair<int64_t, std::string>> reasons;
-  for (const auto& [reason, count] : report.reasons) reasons.emplace_back(-count, reason);
+  int64_t dropped = 0;  // not in - out: a mixture may take a row several times
+  for (const auto& [reason, count] : report.reasons) {
+    reasons.emplace_back(-count, reason);
+    dropped += count;
+  }
+  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out, dropped);
   std::sort(reasons.begin(), reasons.end());
   for (const auto& [count, reason] : reasons) text += fmt::format("{:>10}  {}\n", -count, reason);
   if (report.repaired > 0)
@@ -108,6 +113,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       }
       ++report.out;
       if (verdict.elsewhere) continue;
+      if (verdict.rows.empty()) writer.write_text(batch[i].text);
       for (const auto& row : verdict.rows) writer.write_text(row);
     }
     report.in += static_cast<int64_t>(batch.size());

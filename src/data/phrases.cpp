@@ -3,13 +3,34 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <deque>
+#include <limits>
 
 namespace fettle::data {
 namespace {
 
 bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<uint8_t>(c) < 0x80; });
+  uint64_t bits = 0, some = 0;
+  size_t at = 0;
+  for (; at + sizeof some <= text.size(); at += sizeof some) {
+    std::memcpy(&some, text.data() + at, sizeof some);
+    bits |= some;
+  }
+  for (; at < text.size(); ++at) bits |= static_cast<uint8_t>(text[at]);
+  return (bits & 0x8080808080808080u) == 0;
+}
+
+/// Lower cases of the characters of two bytes (U+0080 to U+07FF) as their two bytes; 0 where they are of another length.
+std::array<std::array<char, 2>, 0x800> two_byte_lower_cases() {
+  std::array<std::array<char, 2>, 0x800> all{};
+  for (utf8proc_int32_t point = 0x80; point < 0x800; ++point) {
+    utf8proc_uint8_t encoded[4];
+    if (point == 0x130 || utf8proc_encode_char(utf8proc_tolower(point), encoded) != 2) continue;
+    all[static_cast<size_t>(point)] = {static_cast<char>(encoded[0]), static_cast<char>(encoded[1])};
+  }
+  return all;
 }
 
 char lower_ascii(char c) {
@@ -19,12 +40,22 @@ char lower_ascii(char c) {
 }  // namespace
 
 std::string lower_case(std::string_view text) {
+  static const auto two_bytes = two_byte_lower_cases();
   std::string lowered;
   lowered.reserve(text.size() + 8);
   for (size_t at = 0; at < text.size();) {
     if (static_cast<uint8_t>(text[at]) < 0x80) {
       lowered += lower_ascii(text[at++]);
       continue;
+    }
+    if (const auto lead = static_cast<uint8_t>(text[at]); lead >= 0xC2 && lead < 0xE0 && at + 1 < text.size()) {
+      const auto next = static_cast<uint8_t>(text[at + 1]);
+      const auto& lower = two_bytes[static_cast<size_t>((lead & 0x1F) << 6 | (next & 0x3F))];
+      if ((next & 0xC0) == 0x80 && lower[0] != 0) {
+        lowered.append(lower.data(), 2);
+        at += 2;
+        continue;
+      }
     }
     utf8proc_int32_t point = -1;
     const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data() + at);
@@ -49,6 +80,7 @@ PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases) : phrases_
     if (phrase.empty()) fail_usage("an empty phrase matches everything");
     lowered.push_back(lower_case(phrase));
     lengths_.push_back(static_cast<int32_t>(lowered.back().size()));
+    longest_ = std::max(longest_, lowered.back().size());
   }
   build(lowered);
 }
@@ -103,14 +135,84 @@ void PhraseMatcher::build(const std::vector<std::string>& lowered) {
       }
     }
   }
+  number_states();
+}
+
+/// Breadth first, so that the states of most bytes lie together; those with a hit last.
+void PhraseMatcher::number_states() {
+  const size_t count = ends_.size();
+  if (count * class_count_ > std::numeric_limits<uint32_t>::max())
+    fail_usage("the phrases are too many: {} states of {} kinds of byte", count, class_count_);
+  std::vector<uint32_t> order{0}, place(count, 0);
+  std::vector<bool> known(count, false);
+  known[0] = true;
+  for (size_t at = 0; at < order.size(); ++at) {
+    for (size_t cls = 0; cls < class_count_; ++cls) {
+      const uint32_t child = next_[order[at] * class_count_ + cls];
+      if (!known[child]) order.push_back(child);
+      known[child] = true;
+    }
+  }
+  const auto quiet = std::stable_partition(order.begin(), order.end(),
+                                           [&](uint32_t state) { return ends_[state] < 0 && suffix_[state] == 0; });
+  first_hit_ = static_cast<uint32_t>(static_cast<size_t>(quiet - order.begin()) * class_count_);
+  for (size_t i = 0; i < count; ++i) place[order[i]] = static_cast<uint32_t>(i);
+  std::vector<uint32_t> next(next_.size()), suffix(count);
+  std::vector<int32_t> ends(count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t old = order[i];
+    ends[i] = ends_[old];
+    suffix[i] = place[suffix_[old]];
+    for (size_t cls = 0; cls < class_count_; ++cls) {
+      next[i * class_count_ + cls] = static_cast<uint32_t>(place[next_[old * class_count_ + cls]] * class_count_);
+    }
+  }
+  next_ = std::move(next);
+  suffix_ = std::move(suffix);
+  ends_ = std::move(ends);
+}
+
+/// Four places of the text at once, since a step waits for the one before. Each place begins so early that no phrase which
+/// reaches into it is missed.
+bool PhraseMatcher::may_hold(std::string_view lowered) const {
+  constexpr size_t places = 4;
+  const size_t quarter = lowered.size() / places, early = longest_ - 1;
+  if (quarter < 64 || quarter < 2 * early) return true;
+  const auto* text = reinterpret_cast<const uint8_t*>(lowered.data());
+  const uint8_t* classes = classes_.data();
+  const uint32_t* next = next_.data();
+  const uint8_t *a = text, *b = text + quarter - early, *c = b + quarter, *d = c + quarter;
+  uint32_t in_a = 0, in_b = 0, in_c = 0, in_d = 0, highest = 0;
+  // The last place takes what the division left over.
+  const size_t steps = quarter + early;
+  for (size_t i = 0; i < quarter; ++i) {
+    in_a = next[in_a + classes[a[i]]];
+    in_b = next[in_b + classes[b[i]]];
+    in_c = next[in_c + classes[c[i]]];
+    in_d = next[in_d + classes[d[i]]];
+    highest = std::max(std::max(highest, std::max(in_a, in_b)), std::max(in_c, in_d));
+  }
+  for (size_t i = quarter; i < steps; ++i) {
+    in_b = next[in_b + classes[b[i]]];
+    in_c = next[in_c + classes[c[i]]];
+    in_d = next[in_d + classes[d[i]]];
+    highest = std::max(std::max(highest, in_b), std::max(in_c, in_d));
+  }
+  for (const uint8_t* rest = d + steps; rest < text + lowered.size(); ++rest) {
+    in_d = next[in_d + classes[*rest]];
+    highest = std::max(highest, in_d);
+  }
+  return highest >= first_hit_;
 }
 
 template <typename Visit>
 void PhraseMatcher::scan(std::string_view lowered, const Visit& visit) const {
-  uint32_t state = 0;
+  if (!may_hold(lowered)) return;
+  uint32_t reached = 0;
   for (size_t at = 0; at < lowered.size(); ++at) {
-    state = next_[state * class_count_ + classes_[static_cast<uint8_t>(lowered[at])]];
-    if (ends_[state] < 0 && suffix_[state] == 0) continue;
+    reached = next_[reached + classes_[static_cast<uint8_t>(lowered[at])]];
+    if (reached < first_hit_) continue;
+    const auto state = static_cast<uint32_t>(reached / class_count_);
     for (uint32_t found = ends_[state] >= 0 ? state : suffix_[state]; found != 0; found = suffix_[found]) {
       const auto end = static_cast<int64_t>(at) + 1;
       if (!visit(Hit{ends_[found], end - lengths_[static_cast<size_t>(ends_[found])], end})) return;

@@ -33,6 +33,8 @@ class PhraseMatcher {
 
  private:
   void build(const std::vector<std::string>& lowered);
+  void number_states();
+  bool may_hold(std::string_view lowered) const;
   template <typename Visit>
   void scan(std::string_view lowered, const Visit& visit) const;
 
@@ -40,8 +42,11 @@ class PhraseMatcher {
   std::vector<int32_t> lengths_;
   std::vector<uint8_t> classes_ =
       std::vector<uint8_t>(256, 0);  ///< bytes that no phrase tells apart share a class
-  size_t class_count_ = 1;
-  std::vector<uint32_t> next_;    ///< state × class → state
+  size_t class_count_ = 1, longest_ = 0;
+  /// state × class → state × class_count_, so that a step is one addition and one look. States where a phrase ends
+  /// (or has a suffix that does) come last.
+  std::vector<uint32_t> next_;
+  uint32_t first_hit_ = 0;        ///< the first of those, × class_count_
   std::vector<int32_t> ends_;     ///< state → phrase that ends here, or -1
   std::vector<uint32_t> suffix_;  ///< state → the longest proper suffix state where a phrase ends, or 0
 };

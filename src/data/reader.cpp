@@ -8,6 +8,7 @@
 
 #include "base/threads.h"
 #include "data/input.h"
+#include "data/mapped_pages.h"
 #include "data/parquet_reader.h"
 #include "data/splitter.h"
 #include "data/utf8.h"
@@ -30,6 +31,7 @@ struct RowReader::Impl {
   std::unique_ptr<MappedFile> mapped;
   std::unique_ptr<ParquetReader> parquet;
   int64_t parquet_row = 0;
+  uint64_t parquet_bytes = 0;  ///< of text since the file's pages were given back
   std::vector<Row>* batch = nullptr;
   uint64_t batch_bytes = 0;
   int64_t next_number = 0;
@@ -89,6 +91,11 @@ struct RowReader::Impl {
     if (!more) return close();
     piece.line = ++parquet_row;
     report.bytes += piece.text.size();
+    parquet_bytes += piece.text.size();
+    if (parquet_bytes > uint64_t{64} << 20) {
+      forget_pages(*mapped);
+      parquet_bytes = 0;
+    }
     take(std::move(piece));
   }
 

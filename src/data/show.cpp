@@ -80,7 +80,32 @@ std::string show_example(const Example& example, bool colour) {
   return text;
 }
 
-std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
+std::string show_rejection(OrderedJson& value, bool colour) {
+  if (!value.is_object() || !value.contains("file") || !value.contains("reason") ||
+      !(value.contains("row") || value.contains("text"))) return "";
+  const auto text_of = [&](const char* key) {
+    return value.contains(key) && value[key].is_string() ? harmless(value[key].get<std::string>()) : std::string();
+  };
+  std::string head = "removed: " + text_of("reason");
+  if (const std::string detail = text_of("detail"); !detail.empty()) head += " · " + detail;
+  head += " · " + text_of("file");
+  if (value.contains("line")) head += ":" + value["line"].dump();
+  std::string text = (colour ? bold + head + plain : head) + "\n";
+  OrderedJson row;
+  if (value.contains("row")) {
+    row = value["row"];
+    if (row.is_object() && value.contains("id")) row["id"] = value["id"];
+  } else {
+    text += text_of("text") + "\n";
+  }
+  value = std::move(row);
+  return text;
+}
+
+namespace {
+
+/// The tokens alone, without the line that counts them.
+std::string marked_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
   std::string text, run;
   float weight = 0;
   // Tokens may cut a character, so neighbours with one weight are decoded together.
@@ -104,7 +129,28 @@ std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bo
                                                  : tokenizer.bytes(sequence.ids[t]);
   }
   flush();
-  return text + fmt::format("\n{} tokens, {} learnt from\n", sequence.length(), sequence.supervised());
+  return text;
+}
+
+std::string count_line(int64_t tokens, int64_t learnt) {
+  return fmt::format("\n{} tokens, {} learnt from\n", tokens, learnt);
+}
+
+}  // namespace
+
+std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
+  return marked_tokens(sequence, tokenizer, colour) + count_line(sequence.length(), sequence.supervised());
+}
+
+std::string show_tokens(const Pair& pair, const Tokenizer& tokenizer, bool colour) {
+  const auto part = [&](const std::vector<int32_t>& ids, float weight) {
+    Sequence sequence;
+    sequence.ids = ids;
+    sequence.weights.assign(ids.size(), weight);
+    return marked_tokens(sequence, tokenizer, colour);
+  };
+  return part(pair.prompt_ids, 0) + "\n(chosen)   " + part(pair.chosen_ids, 1) + "\n(rejected) " + part(pair.rejected_ids, 1) +
+         count_line(pair.length(), pair.supervised());
 }
 
 }  // namespace fettle::data

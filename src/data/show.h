@@ -15,6 +15,12 @@ std::string show_example(const Example& example, bool colour);
 /// The tokens one after another, what is learnt from marked: green and underlined in colour, «so» without;
 /// weights other than 0 and 1 stand behind in braces. Line ends are shown as ⏎ and kept.
 std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour);
+/// The prompt once, then each answer on lines of its own.
+std::string show_tokens(const Pair& pair, const Tokenizer& tokenizer, bool colour);
+
+/// A line of a rejected.jsonl: says why the row went and where it stood, and puts the row itself in the place of `value`; null
+/// where it was no JSON, and its text is shown. Empty for every other row, which stays as it is.
+std::string show_rejection(OrderedJson& value, bool colour);
 
 /// One place where a row was found, or lost.
 struct TraceStep {

@@ -62,7 +62,8 @@ PassReport split_rows(const PassFiles& files, const SplitOptions& options) {
     for (size_t i = 0; i < options.parts.size(); ++i) {
       place -= options.parts[i].second;
       if (place >= 0) continue;
-      for (const auto& row : verdict.rows) writers[i]->write_text(row);
+      if (verdict.rows.empty()) writers[i]->write_text(row.text);
+      for (const auto& made : verdict.rows) writers[i]->write_text(made);
       verdict.elsewhere = true;
       ++counts[i];
       return;

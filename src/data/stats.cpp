@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <unordered_set>
 
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/example.h"
+#include "data/external_sort.h"
 #include "data/language.h"
 #include "data/utf8.h"
 
@@ -60,6 +60,17 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   return look;
 }
 
+/// How many of the hashes came before.
+int64_t repeats(ExternalSort<uint64_t>& hashes) {
+  int64_t count = 0;
+  uint64_t before = 0, hash = 0;
+  for (bool any = false; hashes.next(hash); any = true) {
+    count += any && hash == before;
+    before = hash;
+  }
+  return count;
+}
+
 /// Values of a field beyond this many different ones are counted together.
 constexpr size_t most_groups = 1000;
 
@@ -76,25 +87,27 @@ std::string line_of(const std::string& name, const Distribution& d) {
 
 }  // namespace
 
-Distribution Distribution::of(std::vector<int64_t> values) {
+Distribution Distribution::of(const std::map<int64_t, int64_t>& counts) {
   Distribution d;
-  if (values.empty()) return d;
-  std::sort(values.begin(), values.end());
-  const auto at = [&](double share) {
-    const auto rank =
-        static_cast<size_t>(std::max(1.0, std::ceil(share * static_cast<double>(values.size()))));
-    return values[std::min(rank, values.size()) - 1];
-  };
-  d.count = static_cast<int64_t>(values.size());
+  if (counts.empty()) return d;
   std::map<int64_t, int64_t> bins;
-  for (const int64_t value : values) {
-    d.total += value;
-    ++bins[value <= 0 ? 0 : static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(value)))];
+  for (const auto& [value, count] : counts) {
+    d.count += count;
+    d.total += value * count;
+    bins[value <= 0 ? 0 : static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(value)))] += count;
   }
+  const auto at = [&](double share) {
+    auto rank = std::max(int64_t{1}, static_cast<int64_t>(std::ceil(share * static_cast<double>(d.count))));
+    for (const auto& [value, count] : counts) {
+      rank -= count;
+      if (rank <= 0) return value;
+    }
+    return counts.rbegin()->first;
+  };
   d.histogram.assign(bins.begin(), bins.end());
   d.mean = static_cast<double>(d.total) / static_cast<double>(d.count);
-  d.least = values.front();
-  d.most = values.back();
+  d.least = counts.begin()->first;
+  d.most = counts.rbegin()->first;
   d.p5 = at(0.05);
   d.p25 = at(0.25);
   d.median = at(0.5);
@@ -109,9 +122,10 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
   RejectedRows rejected;
   RowReader reader(inputs, rejected);
   Progress progress("stats", 0, "rows");
-  std::vector<int64_t> turns, characters, tokens;
-  std::map<std::string, std::vector<int64_t>> role_characters;
-  std::unordered_set<uint64_t> seen;
+  std::map<int64_t, int64_t> turns, characters, tokens;
+  std::map<std::string, std::map<int64_t, int64_t>> role_characters;
+  const TemporaryFolder folder;
+  ExternalSort<uint64_t> texts(folder.path(), "texts", size_t{64} << 20);
   std::vector<Row> batch;
   while (reader.next(batch)) {
     throw_if_interrupted();
@@ -129,15 +143,15 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
       ++report.rows;
       report.repaired += look.repaired;
       report.without_id += !look.has_id;
-      report.equal_texts += !look.roles.empty() && !seen.insert(look.text_hash).second;
+      if (!look.roles.empty()) texts.add(look.text_hash);
       ++report.formats[look.format];
       if (options.languages) ++report.languages[look.language];
-      turns.push_back(look.turns);
-      characters.push_back(look.characters);
-      if (options.tokenizer != nullptr) tokens.push_back(look.tokens);
+      ++turns[look.turns];
+      ++characters[look.characters];
+      if (options.tokenizer != nullptr) ++tokens[look.tokens];
       for (const auto& [role, length] : look.roles) {
         ++report.roles[role];
-        role_characters[role].push_back(length);
+        ++role_characters[role][length];
       }
       for (size_t i = 0; i < look.groups.size(); ++i) {
         if (look.groups[i].empty()) continue;
@@ -147,11 +161,11 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
     }
     progress.advance(batch.size());
   }
-  report.turns = Distribution::of(std::move(turns));
-  report.characters = Distribution::of(std::move(characters));
-  report.tokens = Distribution::of(std::move(tokens));
-  for (auto& [role, lengths] : role_characters)
-    report.role_characters[role] = Distribution::of(std::move(lengths));
+  report.equal_texts = repeats(texts);
+  report.turns = Distribution::of(turns);
+  report.characters = Distribution::of(characters);
+  report.tokens = Distribution::of(tokens);
+  for (const auto& [role, lengths] : role_characters) report.role_characters[role] = Distribution::of(lengths);
   report.read = reader.report();
   report.rejected += report.read.rejected;
   report.repaired += report.read.repaired;

@@ -17,7 +17,8 @@ struct Distribution {
   std::vector<std::pair<int64_t, int64_t>>
       histogram;  ///< lower bounds (0 and powers of two) and how many lie from there up
 
-  static Distribution of(std::vector<int64_t> values);
+  /// `counts`: value → how often. Lengths repeat, so this stays small however many rows there are.
+  static Distribution of(const std::map<int64_t, int64_t>& counts);
 };
 
 struct StatsOptions {

@@ -44,8 +44,8 @@ struct SplitOptions {
 };
 PassReport split_rows(const PassFiles& files, const SplitOptions& options);
 
-/// Sources with weights into one file; rows are chosen by hash of (seed, id), and shuffled by the seed in
-/// memory.
+/// Sources with weights into one file; rows are chosen by hash of (seed, id), and shuffled by the seed.
+/// They wait for their place in the system's temporary folder.
 struct MixOptions {
   std::vector<std::pair<std::string, double>>
       sources;  ///< path and weight: 1 once, 0.25 a quarter, 2.5 twice and a half

@@ -374,7 +374,7 @@ TEST_F(Verbs, StatsCountAndMeasure) {
   EXPECT_EQ(report.turns.most, 2);
   EXPECT_FALSE(to_text(report).empty());
   EXPECT_EQ(to_json(report)["roles"]["user"], 1);
-  const auto d = Distribution::of({5, 1, 2, 3, 4});
+  const auto d = Distribution::of({{5, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}});
   EXPECT_EQ(d.median, 3);
   EXPECT_EQ(d.p99, 5);
   EXPECT_EQ(d.histogram, (std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 2}, {4, 2}}));
@@ -415,6 +415,14 @@ TEST(Show, RolesAndHarmlessText) {
       show_example(example, false),
       "id x · preference pair\n[user]\nq\\x1b[2J\n[assistant (chosen)]\na\n[assistant (rejected)]\nb\n");
   EXPECT_NE(show_example(example, true).find("\x1b[36m"), std::string::npos);
+  OrderedJson removed{{"file", "a.jsonl"}, {"line", 7}, {"reason", "phrase"}, {"detail", "'as an ai' in output 1"}, {"id", "r"},
+                      {"row", {{"text", "As an AI"}}}};
+  EXPECT_EQ(show_rejection(removed, false), "removed: phrase · 'as an ai' in output 1 · a.jsonl:7\n");
+  EXPECT_EQ(removed, OrderedJson({{"text", "As an AI"}, {"id", "r"}}));
+  EXPECT_EQ(show_rejection(removed, false), "");
+  OrderedJson broken{{"file", "a.jsonl"}, {"reason", "not valid JSON"}, {"text", "{\x1b"}};
+  EXPECT_EQ(show_rejection(broken, false), "removed: not valid JSON · a.jsonl\n{\\x1b\n");
+  EXPECT_TRUE(broken.is_null());
 }
 
 }  // namespace
