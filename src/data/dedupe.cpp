@@ -222,7 +222,7 @@ class Clusters {
     const MappedFile shingles(folder_.path() / "shingles"), rows(folder_.path() / "rows");
     const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
     // A page, and what the system reads around it, stays this process's memory until it is given back.
-    constexpr uint64_t around = uint64_t{128} << 10, most = uint64_t{128} << 20;
+    constexpr uint64_t around = uint64_t{64} << 10, most = uint64_t{32} << 20;
     uint64_t touched = 0;
     const auto set = [&](uint32_t row) {
       touched += remembered[row].shingle_count * sizeof(uint32_t) + around;

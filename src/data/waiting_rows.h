@@ -24,7 +24,7 @@ class WaitingRows {
   size_t size() const { return places_.size(); }
   Row row(size_t index) const {
     // A page, and what the system reads around it, stays this process's memory until it is given back.
-    constexpr uint64_t around = uint64_t{64} << 10, most = uint64_t{128} << 20;
+    constexpr uint64_t around = uint64_t{64} << 10, most = uint64_t{32} << 20;
     const auto& place = places_[index];
     if (touched_.fetch_add(place.bytes + around, std::memory_order_relaxed) > most) {
       touched_ = 0;
