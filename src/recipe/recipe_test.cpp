@@ -103,11 +103,13 @@ TEST_F(Fixture, AKilledStepIsNotFinishedAndRunsAgain) {
   const auto plan = plan_recipe(recipe(), options);
   fs::create_directories(plan[0].folder);
   write_file(plan[0].folder / "half.txt", "x");
+  write_file(plan[0].folder / "rows.jsonl.tmp-1-2", "ha");
   const auto again = plan_recipe(recipe(), options);
   EXPECT_TRUE(again[0].started);
   EXPECT_FALSE(again[0].cached);
   run_recipe(recipe(), options);
   EXPECT_TRUE(plan_recipe(recipe(), options)[0].cached);
+  EXPECT_FALSE(fs::exists(plan[0].folder / "rows.jsonl.tmp-1-2"));
 }
 
 TEST_F(Fixture, ASecondRunInOneFolderIsRefused) {

@@ -190,6 +190,15 @@ void finish(const PlannedStep& planned, double seconds) {
                                    {"version", FETTLE_VERSION}}, 1));
 }
 
+/// What AtomicFile left of a run that was killed; the run's lock says that nobody writes there now.
+void remove_temporaries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().filename().string().find(".tmp-") != std::string::npos) found.push_back(entry.path());
+  }
+  for (const auto& path : found) fs::remove(path);
+}
+
 }  // namespace
 
 std::vector<PlannedStep> plan_recipe(const Recipe& recipe, const RunOptions& options, bool with_estimates) {
@@ -242,6 +251,7 @@ std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& opti
     throw_if_interrupted();
     if (on_step) on_step(planned);
     fs::create_directories(planned.folder);
+    remove_temporaries(planned.folder);
     const auto start = std::chrono::steady_clock::now();
     try {
       const StepContext context{*planned.step, resolved_params(*planned.step, earlier), planned.folder, fs::absolute(options.out), recipe};
