@@ -1,8 +1,8 @@
 #pragma once
-// The processor's backend. Products go to oneDNN or to kernels of our own for few rows (product.cpp,
-// row_product.cpp); all else is Highway, compiled for AVX2, AVX-512 and a scalar baseline and chosen at run
-// time. Each operation is defined in the file of its kernel. Work is split by shape alone and every output
-// has one owner, so that results have the same bits whatever the timing.
+// The processor's backend. Products go to oneDNN (product.cpp) or to a kernel of our own that gives a row the
+// same bits in any company (row_product.cpp); all else is Highway, compiled for AVX2, AVX-512 and a scalar baseline
+// and chosen at run time. Each operation is defined in the file of its kernel. Work is split by shape alone and
+// every output has one owner, so that results have the same bits whatever the timing.
 #include <array>
 #include <cstddef>
 #include <functional>

@@ -79,7 +79,7 @@ void CpuBackend::matmul(const Tensor& c, const Tensor& a, const Tensor& b, const
   const bool in_place = o.batch_invariant || plan.m <= most_rows_in_place;
   if (in_place && plan.type == DType::f32 && !o.transpose_a && o.transpose_b) {
     const Tensor rows = a.dtype == DType::f32 ? a : unpacked(a, false, Workspace::converted_a);
-    constexpr int64_t unit = 4;  // weight rows that row_product takes at a time
+    constexpr int64_t unit = row_product_unit;
     const int64_t grain = std::max<int64_t>(1, (1 << 16) / (plan.k * plan.m) / unit);
     parallel_for((plan.n + unit - 1) / unit, grain, [&](int64_t begin, int64_t end) {
       row_product(c, rows, b, o.alpha, o.beta, begin * unit, std::min(plan.n, end * unit));

@@ -141,7 +141,7 @@ HWY_INLINE void direct_tile(const Tensor& c, const Tensor& a, const Tensor& b, f
 template <int rows>
 HWY_NOINLINE void direct_product(const Tensor& c, const Tensor& a, const Tensor& b, float alpha, float beta,
                                  int64_t begin, int64_t end) {
-  constexpr int weights = rows == 1 ? 8 : rows == 2 ? 4 : 2;
+  constexpr int weights = rows == 1 ? row_product_unit : rows == 2 ? 4 : 2;
   int64_t j = begin;
   for (; j + weights <= end; j += weights) direct_tile<rows, weights>(c, a, b, alpha, beta, j);
   for (; j < end; ++j) direct_tile<rows, 1>(c, a, b, alpha, beta, j);
