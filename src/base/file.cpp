@@ -136,7 +136,7 @@ void AtomicFile::flush() {
 }
 
 void AtomicFile::write(const void* data, size_t size) {
-  constexpr size_t buffered = size_t{1} << 20;
+  constexpr size_t buffered = size_t{256} << 10;
   size_ += size;
   if (buffer_.size() + size > buffered) flush();
   if (size > buffered) {

@@ -1,12 +1,8 @@
 #include <algorithm>
 #include <map>
-#include <mutex>
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "base/interrupt.h"
 #include "base/progress.h"
@@ -14,52 +10,26 @@
 #include "data/external_sort.h"
 #include "data/mapped_pages.h"
 #include "data/minhash.h"
+#include "data/text_key.h"
 #include "data/verbs.h"
 
 namespace fettle::data {
 namespace {
-
-struct Key {
-  uint64_t high = 0, low = 0;
-  int64_t texts = 0;
-  bool operator==(const Key&) const = default;
-};
-struct KeyHash {
-  size_t operator()(const Key& key) const { return key.low ^ static_cast<uint64_t>(key.texts); }
-};
-
-/// The texts of all turns one after another, without separators or roles, and how many there are (OpenChat's
-/// key).
-Key key_of(const RowView& view) {
-  thread_local std::string joined;
-  joined.clear();
-  for (const auto& part : view.texts()) joined += part.text;
-  const auto hash = XXH3_128bits(joined.data(), joined.size());
-  return {hash.high64, hash.low64, static_cast<int64_t>(view.texts().size())};
-}
 
 constexpr const char* exact = "exact duplicate";
 constexpr const char* close = "near duplicate";
 
 /// One reading, with the keys in memory: for standard input, and for data of which they are a small part.
 PassReport dedupe_streaming(const PassFiles& files) {
-  std::unordered_map<Key, int64_t, KeyHash> seen;
-  std::unordered_map<int64_t, Key> keys;  // of the rows in flight
-  std::mutex mutex;
-  const auto judge = [&](Row& row, RowView& view, Verdict&) {
-    const Key key = key_of(view);
-    if (key.texts == 0) return;
-    const std::lock_guard lock(mutex);
-    keys[row.number] = key;
-  };
+  FirstRows seen;
+  const auto judge = [](Row&, RowView& view, Verdict& verdict) { verdict.key = text_key(view.texts()); };
   const auto settle = [&](const Row& row, Verdict& verdict) {
-    const auto key = keys.extract(row.number);
-    if (key.empty()) return;
-    const auto [first, fresh] = seen.emplace(key.mapped(), row.number);
-    if (fresh) return;
+    if (verdict.key.texts == 0) return;
+    const int64_t first = seen.first(verdict.key, row.number);
+    if (first == row.number) return;
     verdict.drop = true;
     verdict.reason = exact;
-    verdict.detail = fmt::format("says the same as row {}", first->second);
+    verdict.detail = fmt::format("says the same as row {}", first);
   };
   return run_pass("dedupe", files, judge, settle);
 }
@@ -86,7 +56,7 @@ class UnionFind {
 
 // Records that are sorted on the disk.
 struct KeyOfRow {
-  Key key;
+  TextKey key;
   uint32_t row = 0;
   bool operator<(const KeyOfRow& other) const {
     return std::tuple(key.high, key.low, key.texts, row) < std::tuple(other.key.high, other.key.low, other.key.texts, other.row);
@@ -138,7 +108,7 @@ class Clusters {
 
  private:
   struct Look {
-    Key key;
+    TextKey key;
     double value = 0;
     std::vector<uint32_t> shingles, band_hashes;
   };
@@ -167,7 +137,7 @@ class Clusters {
   }
 
   void look(const RowView& view, Look& look) const {
-    look.key = key_of(view);
+    look.key = text_key(view.texts());
     if (options_.keep == DedupeOptions::Keep::longest) {
       for (const auto& part : view.texts()) look.value += static_cast<double>(part.text.size());
     } else if (options_.keep == DedupeOptions::Keep::best) {

@@ -7,6 +7,7 @@
 
 #include "data/reader.h"
 #include "data/row_view.h"
+#include "data/text_key.h"
 
 namespace fettle::data {
 
@@ -37,6 +38,7 @@ struct Verdict {
   bool drop = false;
   bool elsewhere = false;  ///< kept, but the verb has written it itself
   double place = 0;        ///< for the second look of a verb that draws
+  TextKey key;             ///< for the second look of a verb that compares
 };
 
 /// Judges rows in parallel (`judge` must be thread-safe; its RowView holds the row, parsed), then, in the

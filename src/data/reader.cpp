@@ -35,7 +35,8 @@ struct RowReader::Impl {
   std::vector<Row>* batch = nullptr;
   uint64_t batch_bytes = 0;
   int64_t next_number = 0;
-  std::vector<char> chunk = std::vector<char>(size_t{1} << 20);
+  /// Fits the processor's second cache; to an aligned place the system copies several times quicker on some processors.
+  alignas(64) char chunk[size_t{256} << 10];
 
   Impl(RejectedRows& sink, const ReadOptions& how) : rejected(sink), options(how) {}
 
@@ -45,16 +46,16 @@ struct RowReader::Impl {
     input = std::make_unique<ByteInput>(*name);
     size_t got = 0;
     while (got < 4) {
-      const size_t more = input->read(chunk.data() + got, chunk.size() - got);
+      const size_t more = input->read(chunk + got, sizeof chunk - got);
       if (more == 0) break;
       got += more;
     }
-    if (std::string_view(chunk.data(), got).starts_with("PAR1")) return open_parquet(got);
+    if (std::string_view(chunk, got).starts_with("PAR1")) return open_parquet(got);
     splitter = std::make_unique<Splitter>(
         options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
         options.lines ? Layout::lines : Layout::unknown);
     report.bytes += got;
-    if (got > 0) splitter->feed({chunk.data(), got});
+    if (got > 0) splitter->feed({chunk, got});
   }
 
   /// The first `got` bytes are in `chunk`. Parquet is read from its end, so it has to lie in a file.
@@ -64,7 +65,7 @@ struct RowReader::Impl {
       spool = std::make_unique<TemporaryFolder>();
       path = spool->path() / "rows.parquet";
       AtomicFile file(path);
-      for (; got > 0; got = input->read(chunk.data(), chunk.size())) file.write(chunk.data(), got);
+      for (; got > 0; got = input->read(chunk, sizeof chunk)) file.write(chunk, got);
       file.commit();
     }
     mapped = std::make_unique<MappedFile>(path);
@@ -159,12 +160,12 @@ bool RowReader::next(std::vector<Row>& batch) {
       impl_->feed_parquet();
       continue;
     }
-    const size_t got = impl_->input->read(impl_->chunk.data(), impl_->chunk.size());
+    const size_t got = impl_->input->read(impl_->chunk, sizeof impl_->chunk);
     impl_->report.bytes += got;
     if (got == 0) {
       impl_->close();
     } else {
-      impl_->splitter->feed({impl_->chunk.data(), got});
+      impl_->splitter->feed({impl_->chunk, got});
     }
   }
   return !batch.empty();

@@ -12,7 +12,7 @@ std::string_view role_of(std::string_view speaker) {
   return speaker == "system" ? "system" : "tool";
 }
 
-std::string_view text_under(simdjson::dom::object object, const char* key) {
+std::string_view text_under(simdjson::dom::object object, std::string_view key) {
   std::string_view text;
   return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view{};
 }
@@ -74,8 +74,8 @@ void RowView::add_turns(std::string_view field, simdjson::dom::array turns, bool
 }
 
 void RowView::collect() {
-  const auto has = [&](const char* key) { return object_[key].error() == simdjson::SUCCESS; };
-  const auto take = [&](const char* key, const char* role, bool is_turn = true) {
+  const auto has = [&](std::string_view key) { return object_[key].error() == simdjson::SUCCESS; };
+  const auto take = [&](std::string_view key, std::string_view role, bool is_turn = true) {
     simdjson::dom::element value;
     if (object_[key].get(value) == simdjson::SUCCESS) add(key, role, value, is_turn);
   };

@@ -1,5 +1,7 @@
 #include "data/splitter.h"
 
+#include <simdjson.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -8,6 +10,7 @@ namespace fettle::data {
 namespace {
 
 constexpr size_t kept_of_long_values = 1024;
+constexpr size_t room_behind = simdjson::SIMDJSON_PADDING;  // a text with it is parsed where it stands
 
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -65,6 +68,7 @@ void Splitter::decide(bool at_end) {
 void Splitter::keep(std::string_view bytes) {
   piece_.bytes += bytes.size();
   if (piece_.bytes <= max_bytes_) {
+    if (piece_.text.empty()) piece_.text.reserve(bytes.size() + room_behind);
     piece_.text.append(bytes);
   } else if (piece_.problem.empty()) {
     piece_.problem = "longer than " + std::to_string(max_bytes_) + " bytes";

@@ -40,6 +40,7 @@ struct RowWriter::Impl {
     }
   }
   void put(std::string_view text) {
+    if (file && compression == Compression::none) return file->write(text);  // which gathers too
     pending += text;
     if (pending.size() >= size_t{1} << 18) flush(false);
   }
