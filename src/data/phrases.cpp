@@ -11,17 +11,6 @@
 namespace fettle::data {
 namespace {
 
-bool is_ascii(std::string_view text) {
-  uint64_t bits = 0, some = 0;
-  size_t at = 0;
-  for (; at + sizeof some <= text.size(); at += sizeof some) {
-    std::memcpy(&some, text.data() + at, sizeof some);
-    bits |= some;
-  }
-  for (; at < text.size(); ++at) bits |= static_cast<uint8_t>(text[at]);
-  return (bits & 0x8080808080808080u) == 0;
-}
-
 /// Lower cases of the characters of two bytes (U+0080 to U+07FF) as their two bytes; 0 where they are of another length.
 std::array<std::array<char, 2>, 0x800> two_byte_lower_cases() {
   std::array<std::array<char, 2>, 0x800> all{};
@@ -35,6 +24,12 @@ std::array<std::array<char, 2>, 0x800> two_byte_lower_cases() {
 
 char lower_ascii(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
+
+std::vector<std::string> all_lower_case(const std::vector<std::string>& phrases) {
+  std::vector<std::string> lowered;
+  for (const auto& phrase : phrases) lowered.push_back(lower_case(phrase));
+  return lowered;
 }
 
 }  // namespace
@@ -74,13 +69,11 @@ std::string lower_case(std::string_view text) {
   return lowered;
 }
 
-PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases) : phrases_(phrases) {
-  std::vector<std::string> lowered;
-  for (const auto& phrase : phrases) {
+PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases) : phrases_(phrases), filter_(all_lower_case(phrases)) {
+  const auto lowered = all_lower_case(phrases);
+  for (const auto& phrase : lowered) {
     if (phrase.empty()) fail_usage("an empty phrase matches everything");
-    lowered.push_back(lower_case(phrase));
-    lengths_.push_back(static_cast<int32_t>(lowered.back().size()));
-    longest_ = std::max(longest_, lowered.back().size());
+    lengths_.push_back(static_cast<int32_t>(phrase.size()));
   }
   build(lowered);
 }
@@ -92,9 +85,6 @@ void PhraseMatcher::build(const std::vector<std::string>& lowered) {
       if (cls == 0) cls = static_cast<uint8_t>(class_count_++);
     }
   }
-  // Upper-case ASCII falls into the class of its lower case, so that ASCII texts need no copy.
-  for (int c = 'A'; c <= 'Z'; ++c) classes_[static_cast<size_t>(c)] = classes_[static_cast<size_t>(c + 32)];
-
   const auto add_state = [&] {
     next_.resize(next_.size() + class_count_, 0);
     ends_.push_back(-1);
@@ -172,42 +162,10 @@ void PhraseMatcher::number_states() {
   ends_ = std::move(ends);
 }
 
-/// Four places of the text at once, since a step waits for the one before. Each place begins so early that no phrase which
-/// reaches into it is missed.
-bool PhraseMatcher::may_hold(std::string_view lowered) const {
-  constexpr size_t places = 4;
-  const size_t quarter = lowered.size() / places, early = longest_ - 1;
-  if (quarter < 64 || quarter < 2 * early) return true;
-  const auto* text = reinterpret_cast<const uint8_t*>(lowered.data());
-  const uint8_t* classes = classes_.data();
-  const uint32_t* next = next_.data();
-  const uint8_t *a = text, *b = text + quarter - early, *c = b + quarter, *d = c + quarter;
-  uint32_t in_a = 0, in_b = 0, in_c = 0, in_d = 0, highest = 0;
-  // The last place takes what the division left over.
-  const size_t steps = quarter + early;
-  for (size_t i = 0; i < quarter; ++i) {
-    in_a = next[in_a + classes[a[i]]];
-    in_b = next[in_b + classes[b[i]]];
-    in_c = next[in_c + classes[c[i]]];
-    in_d = next[in_d + classes[d[i]]];
-    highest = std::max(std::max(highest, std::max(in_a, in_b)), std::max(in_c, in_d));
-  }
-  for (size_t i = quarter; i < steps; ++i) {
-    in_b = next[in_b + classes[b[i]]];
-    in_c = next[in_c + classes[c[i]]];
-    in_d = next[in_d + classes[d[i]]];
-    highest = std::max(std::max(highest, in_b), std::max(in_c, in_d));
-  }
-  for (const uint8_t* rest = d + steps; rest < text + lowered.size(); ++rest) {
-    in_d = next[in_d + classes[*rest]];
-    highest = std::max(highest, in_d);
-  }
-  return highest >= first_hit_;
-}
-
 template <typename Visit>
-void PhraseMatcher::scan(std::string_view lowered, const Visit& visit) const {
-  if (!may_hold(lowered)) return;
+void PhraseMatcher::scan(std::string_view text, const Visit& visit) const {
+  if (!filter_.may_hold(text)) return;
+  const std::string lowered = lower_case(text);
   uint32_t reached = 0;
   for (size_t at = 0; at < lowered.size(); ++at) {
     reached = next_[reached + classes_[static_cast<uint8_t>(lowered[at])]];
@@ -221,17 +179,15 @@ void PhraseMatcher::scan(std::string_view lowered, const Visit& visit) const {
 }
 
 void PhraseMatcher::find(std::string_view text, const std::function<void(const Hit&)>& visit) const {
-  const std::string lowered = is_ascii(text) ? std::string() : lower_case(text);
-  scan(lowered.empty() ? text : std::string_view(lowered), [&](const Hit& hit) {
+  scan(text, [&](const Hit& hit) {
     visit(hit);
     return true;
   });
 }
 
 bool PhraseMatcher::any(std::string_view text) const {
-  const std::string lowered = is_ascii(text) ? std::string() : lower_case(text);
   bool found = false;
-  scan(lowered.empty() ? text : std::string_view(lowered), [&](const Hit&) {
+  scan(text, [&](const Hit&) {
     found = true;
     return false;
   });

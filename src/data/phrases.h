@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/gram_filter.h"
 
 namespace fettle::data {
 
@@ -34,15 +35,15 @@ class PhraseMatcher {
  private:
   void build(const std::vector<std::string>& lowered);
   void number_states();
-  bool may_hold(std::string_view lowered) const;
   template <typename Visit>
-  void scan(std::string_view lowered, const Visit& visit) const;
+  void scan(std::string_view text, const Visit& visit) const;
 
   std::vector<std::string> phrases_;
+  GramFilter filter_;
   std::vector<int32_t> lengths_;
   std::vector<uint8_t> classes_ =
       std::vector<uint8_t>(256, 0);  ///< bytes that no phrase tells apart share a class
-  size_t class_count_ = 1, longest_ = 0;
+  size_t class_count_ = 1;
   /// state × class → state × class_count_, so that a step is one addition and one look. States where a phrase ends
   /// (or has a suffix that does) come last.
   std::vector<uint32_t> next_;
