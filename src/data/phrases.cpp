@@ -23,7 +23,8 @@ std::array<std::array<char, 2>, 0x800> two_byte_lower_cases() {
 }
 
 char lower_ascii(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  const bool upper = static_cast<uint8_t>(c - 'A') < 26;
+  return static_cast<char>(c + 32 * upper);
 }
 
 std::vector<std::string> all_lower_case(const std::vector<std::string>& phrases) {
@@ -39,8 +40,13 @@ std::string lower_case(std::string_view text) {
   std::string lowered;
   lowered.reserve(text.size() + 8);
   for (size_t at = 0; at < text.size();) {
-    if (static_cast<uint8_t>(text[at]) < 0x80) {
-      lowered += lower_ascii(text[at++]);
+    const auto* begin = text.data() + at;
+    const auto* end = std::find_if(begin, text.data() + text.size(), [](char c) { return static_cast<uint8_t>(c) >= 0x80; });
+    if (begin != end) {
+      const size_t before = lowered.size(), count = static_cast<size_t>(end - begin);
+      lowered.resize(before + count);
+      std::transform(begin, end, lowered.data() + before, lower_ascii);
+      at += count;
       continue;
     }
     if (const auto lead = static_cast<uint8_t>(text[at]); lead >= 0xC2 && lead < 0xE0 && at + 1 < text.size()) {
