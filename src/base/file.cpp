@@ -43,9 +43,11 @@ void flush_path(const fs::path& path, int flags) {
 
 fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
+constexpr std::string_view temporary_mark = ".tmp-";
+
 std::string unique_suffix() {
   static std::atomic<int> counter{0};
-  return fmt::format(".tmp-{}-{}", ::getpid(), counter.fetch_add(1));
+  return fmt::format("{}{}-{}", temporary_mark, ::getpid(), counter.fetch_add(1));
 }
 
 /// A device or a pipe (/dev/null, >(gzip > FILE)): it takes bytes as they come, and nothing may be renamed over it.
@@ -174,6 +176,10 @@ void AtomicFile::commit() {
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_.string(), "cannot rename into place");
   committed_ = true;
   flush_path(parent_of(path_), O_RDONLY | O_DIRECTORY);
+}
+
+bool is_half_written(const fs::path& path) {
+  return path.filename().string().find(temporary_mark) != std::string::npos;
 }
 
 void flush_folder(const fs::path& folder) {

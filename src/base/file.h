@@ -59,6 +59,9 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// Whether the name is one that AtomicFile gives a file before commit(): a killed program leaves such files behind.
+bool is_half_written(const fs::path& path);
+
 /// Replaces the folder `target` by `made` (both on one file system): a reader sees the old folder or the new one.
 void replace_folder(const fs::path& made, const fs::path& target);
 

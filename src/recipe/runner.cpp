@@ -194,7 +194,7 @@ void finish(const PlannedStep& planned, double seconds) {
 void remove_temporaries(const fs::path& folder) {
   std::vector<fs::path> found;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().filename().string().find(".tmp-") != std::string::npos) found.push_back(entry.path());
+    if (entry.is_regular_file() && is_half_written(entry.path())) found.push_back(entry.path());
   }
   for (const auto& path : found) fs::remove(path);
 }
