@@ -130,7 +130,7 @@ std::optional<Benchmarks::Match> Benchmarks::find(const RowView& view) const {
     const bool as_words = options_.rule == DecontaminateOptions::Rule::overlap;
     for (const auto& part : view.texts()) {
       int32_t hit = -1;
-      matcher_->find(as_words ? joined(words_of(part.text)) : plain(part.text), [&](const PhraseMatcher::Hit& found) {
+      matcher_->find(as_words ? joined(words_of(part.text)) : plain(part.text), [&](const PhraseMatcher::Hit& found, std::string_view) {
         if (hit < 0) hit = found.phrase;
       });
       if (hit < 0) continue;

@@ -51,14 +51,12 @@ bool is_searched(const TextPart& part, const std::vector<std::string>& wanted) {
 
 void look_at(const TextPart& part, bool searched, const PhraseMatcher& matcher, Findings& findings) {
   std::set<int32_t> seen;
-  std::string lowered;
-  matcher.find(part.text, [&](const PhraseMatcher::Hit& hit) {
+  matcher.find(part.text, [&](const PhraseMatcher::Hit& hit, std::string_view lowered) {
     if (!seen.insert(hit.phrase).second) return;
     auto& use = findings.uses[hit.phrase];
     if (part.role == "user") {
       ++use.user_texts;
     } else {
-      if (lowered.empty()) lowered = lower_case(part.text);
       ++use.assistant_texts;
       use.refusals += refusal_signs().any(sentence_around(lowered, hit.begin, hit.end));
     }

@@ -114,11 +114,12 @@ bool GramFilter::stands_at(std::string_view text, size_t at) const {
 }
 
 bool GramFilter::may_hold(std::string_view text) const {
-  // The two characters beyond ASCII whose lower case begins with an ASCII letter: the Kelvin sign and the dotted I.
-  if (all_ || text.find("\xE2\x84\xAA") != std::string_view::npos || text.find("\xC4\xB0") != std::string_view::npos) return true;
+  if (all_) return true;
   const uint64_t* known = known_.data();
+  uint32_t seen = 0;
   const auto is_known = [&](size_t at) {
-    const uint32_t hash = hash_of(gram_of(text.data() + at));
+    const uint32_t gram = gram_of(text.data() + at), hash = hash_of(gram);
+    seen |= gram;
     return known[hash / 64] >> hash % 64 & 1;
   };
   constexpr size_t at_once = 4, step = 2;
@@ -130,9 +131,11 @@ bool GramFilter::may_hold(std::string_view text) const {
     }
   }
   for (; at + gram_bytes <= text.size(); at += step) {
-    if (stands_at(text, at)) return true;
+    if (is_known(at) && stands_at(text, at)) return true;
   }
-  return false;
+  // The two characters beyond ASCII whose lower case begins with an ASCII letter: the Kelvin sign and the dotted I.
+  const bool only_ascii = (seen & 0x80808080u) == 0;
+  return !only_ascii && (text.find("\xE2\x84\xAA") != std::string_view::npos || text.find("\xC4\xB0") != std::string_view::npos);
 }
 
 }  // namespace fettle::data

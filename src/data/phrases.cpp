@@ -179,21 +179,21 @@ void PhraseMatcher::scan(std::string_view text, const Visit& visit) const {
     const auto state = static_cast<uint32_t>(reached / class_count_);
     for (uint32_t found = ends_[state] >= 0 ? state : suffix_[state]; found != 0; found = suffix_[found]) {
       const auto end = static_cast<int64_t>(at) + 1;
-      if (!visit(Hit{ends_[found], end - lengths_[static_cast<size_t>(ends_[found])], end})) return;
+      if (!visit(Hit{ends_[found], end - lengths_[static_cast<size_t>(ends_[found])], end}, lowered)) return;
     }
   }
 }
 
-void PhraseMatcher::find(std::string_view text, const std::function<void(const Hit&)>& visit) const {
-  scan(text, [&](const Hit& hit) {
-    visit(hit);
+void PhraseMatcher::find(std::string_view text, const std::function<void(const Hit&, std::string_view)>& visit) const {
+  scan(text, [&](const Hit& hit, std::string_view lowered) {
+    visit(hit, lowered);
     return true;
   });
 }
 
 bool PhraseMatcher::any(std::string_view text) const {
   bool found = false;
-  scan(text, [&](const Hit&) {
+  scan(text, [&](const Hit&, std::string_view) {
     found = true;
     return false;
   });

@@ -27,8 +27,8 @@ class PhraseMatcher {
     int32_t phrase;
     int64_t begin, end;  ///< bytes of the lower-cased text
   };
-  /// All hits in order of their end; overlapping ones too.
-  void find(std::string_view text, const std::function<void(const Hit&)>& visit) const;
+  /// All hits in order of their end, overlapping ones too, each with the lower-cased text.
+  void find(std::string_view text, const std::function<void(const Hit&, std::string_view lowered)>& visit) const;
   bool any(std::string_view text) const;
   const std::vector<std::string>& phrases() const { return phrases_; }
 

@@ -253,7 +253,7 @@ void expect_same_hits(const std::vector<std::string>& letters, uint64_t shortest
     const PhraseMatcher matcher(phrases);
     const std::string text = word(1 + random.below(200)), lowered = lower_case(text);
     std::vector<int64_t> found(phrases.size(), 0), expected(phrases.size(), 0);
-    matcher.find(text, [&](const PhraseMatcher::Hit& hit) {
+    matcher.find(text, [&](const PhraseMatcher::Hit& hit, std::string_view) {
       ++found[static_cast<size_t>(hit.phrase)];
       EXPECT_EQ(lowered.substr(static_cast<size_t>(hit.begin), static_cast<size_t>(hit.end - hit.begin)),
                 phrases[static_cast<size_t>(hit.phrase)]);
