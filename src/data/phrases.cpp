@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <deque>
 #include <limits>
 
@@ -75,8 +74,10 @@ std::string lower_case(std::string_view text) {
   return lowered;
 }
 
-PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases) : phrases_(phrases), filter_(all_lower_case(phrases)) {
-  const auto lowered = all_lower_case(phrases);
+PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases) : PhraseMatcher(phrases, all_lower_case(phrases)) {}
+
+PhraseMatcher::PhraseMatcher(const std::vector<std::string>& phrases, const std::vector<std::string>& lowered)
+    : phrases_(phrases), filter_(lowered) {
   for (const auto& phrase : lowered) {
     if (phrase.empty()) fail_usage("an empty phrase matches everything");
     lengths_.push_back(static_cast<int32_t>(phrase.size()));

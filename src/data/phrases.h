@@ -33,6 +33,7 @@ class PhraseMatcher {
   const std::vector<std::string>& phrases() const { return phrases_; }
 
  private:
+  PhraseMatcher(const std::vector<std::string>& phrases, const std::vector<std::string>& lowered);
   void build(const std::vector<std::string>& lowered);
   void number_states();
   template <typename Visit>
