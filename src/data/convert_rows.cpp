@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 
 #include "data/verbs.h"
 
@@ -8,13 +7,17 @@ namespace fettle::data {
 namespace {
 
 void add_numbers(std::string& text, std::string_view key, size_t count, const auto& number_at) {
+  constexpr size_t longest = 12;  // digits, sign and comma
   text += key;
+  const size_t before = text.size();
+  text.resize(before + count * longest + 1);
+  char* at = text.data() + before;
   for (size_t i = 0; i < count; ++i) {
-    if (i > 0) text += ',';
-    char digits[16];
-    text.append(digits, std::to_chars(digits, std::end(digits), number_at(i)).ptr);
+    if (i > 0) *at++ = ',';
+    at = std::to_chars(at, at + longest, number_at(i)).ptr;
   }
-  text += ']';
+  *at++ = ']';
+  text.resize(static_cast<size_t>(at - text.data()));
 }
 
 /// Written without JSON values in between, which would take longer than the tokenizer.
