@@ -1,8 +1,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <mutex>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "base/error.h"
@@ -96,6 +99,22 @@ TEST(Threads, CoversEveryIndexOnceAndRethrows) {
   });
   for (const auto& hit : hits) EXPECT_EQ(hit.load(), 1);
   EXPECT_THROW(parallel_for(100, 1, [](int64_t, int64_t) { throw Error("x"); }), Error);
+}
+
+// A thread that is ended and started again costs more than a small product.
+TEST(Threads, StayWhenAPieceOfWorkIsSmall) {
+  const int before = threads();
+  set_threads(4);
+  std::mutex mutex;
+  std::set<pid_t> seen;
+  for (const int64_t pieces : {4, 2, 3, 4, 2, 4, 3, 4}) {
+    parallel_for(pieces, 1, [&](int64_t, int64_t) {
+      const std::lock_guard lock(mutex);
+      seen.insert(::gettid());
+    });
+  }
+  set_threads(before);
+  EXPECT_LE(seen.size(), 4U);
 }
 
 TEST(Json, ErrorsNameThePlace) {

@@ -44,7 +44,9 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     return;
   }
   std::exception_ptr error;
-#pragma omp parallel for schedule(static, 1) num_threads(static_cast<int>(pieces))
+  // Always the whole team, also for fewer pieces: libgomp ends the threads that a smaller team has no use for, and
+  // starting them again takes longer than most of the work that comes through here.
+#pragma omp parallel for schedule(static, 1) num_threads(threads())
   for (int64_t piece = 0; piece < pieces; ++piece) {
     try {
       body(count * piece / pieces, count * (piece + 1) / pieces);

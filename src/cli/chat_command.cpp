@@ -129,7 +129,7 @@ class Chat {
     GenerationRequest request;
     RenderOptions render;
     render.add_generation_prompt = true;
-    request.prompt = tokenize_chat(*model_->tokenizer(), model_->chat(), messages_, render).ids;
+    request.prompt = encode_chat(*model_->tokenizer(), model_->chat(), messages_, render);
     request.sampling = state_.sampling.sampling;
     request.stop = state_.sampling.stop;
     request.max_tokens =

@@ -60,7 +60,7 @@ struct Generator {
     }
     RenderOptions render;
     render.add_generation_prompt = true;
-    return tokenize_chat(*model->tokenizer(), model->chat(), messages, render).ids;
+    return encode_chat(*model->tokenizer(), model->chat(), messages, render);
   }
 
   /// The prompt of a row: "prompt" as text or messages, or "messages".

@@ -6,32 +6,37 @@
 namespace fettle::data {
 namespace {
 
-void add_numbers(std::string& text, std::string_view key, size_t count, const auto& number_at) {
-  constexpr size_t longest = 12;  // digits, sign and comma
-  text += key;
-  const size_t before = text.size();
-  text.resize(before + count * longest + 1);
-  char* at = text.data() + before;
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) *at++ = ',';
-    at = std::to_chars(at, at + longest, number_at(i)).ptr;
-  }
-  *at++ = ']';
-  text.resize(static_cast<size_t>(at - text.data()));
-}
-
-/// Written without JSON values in between, which would take longer than the tokenizer.
+/// `{"id":…,"ids":[…],"mask":[…]}`, or with "weights" where a weight is neither 0 nor 1. Written without JSON
+/// values in between, and into memory that is kept from row to row, which would take longer than the
+/// tokenizer.
 std::string token_row(const Sequence& sequence) {
-  std::string text = "{\"id\":" + dump_json(Json(sequence.id));
-  add_numbers(text, ",\"ids\":[", sequence.ids.size(), [&](size_t i) { return sequence.ids[i]; });
+  constexpr size_t longest_id = 12, longest_mask = 2;  // digits, sign and comma
   const auto& weights = sequence.weights;
   const bool plain = std::all_of(weights.begin(), weights.end(), [](float w) { return w == 0 || w == 1; });
-  if (plain) {
-    add_numbers(text, ",\"mask\":[", weights.size(), [&](size_t i) { return weights[i] != 0 ? 1 : 0; });
-  } else {
-    text += ",\"weights\":" + dump_json(Json(weights));
+  const std::string head = "{\"id\":" + dump_json(Json(sequence.id)) + ",\"ids\":[";
+  constexpr std::string_view between = "],\"mask\":[";
+  const size_t room_needed =
+      head.size() + between.size() + 2 + sequence.ids.size() * (longest_id + longest_mask);
+  thread_local std::vector<char> room;
+  if (room.size() < room_needed) room.resize(room_needed);
+  char* at = std::copy(head.begin(), head.end(), room.data());
+  for (const int32_t id : sequence.ids) {
+    at = std::to_chars(at, at + longest_id, id).ptr;
+    *at++ = ',';
   }
-  return text += '}';
+  if (!sequence.ids.empty()) --at;
+  if (plain) {
+    at = std::copy(between.begin(), between.end(), at);
+    for (const float weight : weights) {
+      *at++ = weight != 0 ? '1' : '0';
+      *at++ = ',';
+    }
+    if (!weights.empty()) --at;
+    *at++ = ']';
+    *at++ = '}';
+    return {room.data(), at};
+  }
+  return std::string(room.data(), at) + "],\"weights\":" + dump_json(Json(weights)) + '}';
 }
 
 void to_tokens(const Example& example, const ConvertOptions& options, Verdict& verdict) {
@@ -60,12 +65,13 @@ void to_format(const Example& example, const ConvertOptions& options, Verdict& v
 }  // namespace
 
 PassReport convert_rows(const PassFiles& files, const ConvertOptions& options) {
-  return run_pass("convert", files, [&](Row& row, RowView&, Verdict& verdict) {
-    const Example example = example_from_row(parse_row(row), options.from, options.columns, row.where());
+  const auto judge = [&](Row& row, RowView& view, Verdict& verdict) {
+    const Example example = example_from_row(view.value(), options.from, options.columns, row.where());
     verdict.id = example.id;
     options.tokenizer != nullptr ? to_tokens(example, options, verdict)
                                  : to_format(example, options, verdict);
-  });
+  };
+  return run_pass("convert", files, judge, {}, Naming::judge);
 }
 
 }  // namespace fettle::data

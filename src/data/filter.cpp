@@ -91,9 +91,10 @@ size_t first_turn(const std::vector<TextPart>& texts) {
   return first;
 }
 
-void change_turns(const Row& row, const std::vector<TextPart>& texts, const Findings& findings,
-                  FilterOptions::OnPhrase how, Verdict& verdict) {
-  OrderedJson value = parse_row(row);
+void change_turns(const RowView& view, const Findings& findings, FilterOptions::OnPhrase how,
+                  Verdict& verdict) {
+  const auto& texts = view.texts();
+  OrderedJson value = view.value();
   auto* turns = turns_of(value);
   if (turns == nullptr || turns->size() != texts.size() - first_turn(texts)) {
     verdict.drop = true;  // prompt and completion, or a pair: there is one exchange, which goes as a whole
@@ -162,7 +163,7 @@ class Filter {
                     fmt::format("{:.0f} % of '{}' ({})", 100 * match->share, match->question, match->where));
       }
     }
-    if (matcher_) check_phrases(row, view, verdict);
+    if (matcher_) check_phrases(view, verdict);
   }
 
   OrderedJson phrase_report(int64_t& doubtful_rows) const;
@@ -232,7 +233,7 @@ class Filter {
     return why;
   }
 
-  void check_phrases(Row& row, RowView& view, Verdict& verdict) {
+  void check_phrases(const RowView& view, Verdict& verdict) {
     Findings findings;
     for (const auto& part : view.texts())
       look_at(part, is_searched(part, options_.phrase_fields), *matcher_, findings);
@@ -244,7 +245,7 @@ class Filter {
     if (options_.on_phrase == FilterOptions::OnPhrase::drop_row) {
       verdict.drop = true;
     } else {
-      change_turns(row, view.texts(), findings, options_.on_phrase, verdict);
+      change_turns(view, findings, options_.on_phrase, verdict);
     }
   }
 

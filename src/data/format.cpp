@@ -133,11 +133,13 @@ Format detect_format(const OrderedJson& row, const Columns& columns, std::string
   const auto present = [&](const std::vector<const char*>& keys) {
     return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return fields.has(key); });
   };
+  for (const auto& signature : signatures()) {
+    if (std::all_of(signature.needs.begin(), signature.needs.end(), present)) return signature.format;
+  }
   const Signature* nearest = nullptr;
   std::string missing, wanted;
   for (const auto& signature : signatures()) {
     const auto lacks = std::find_if_not(signature.needs.begin(), signature.needs.end(), present);
-    if (lacks == signature.needs.end()) return signature.format;
     const auto held = std::count_if(signature.needs.begin(), signature.needs.end(), present);
     const std::string near = nearest_name(lacks->front(), fields.keys());
     if (held == 0 && near.empty()) continue;

@@ -5,13 +5,12 @@
 #include <unordered_map>
 
 #include "data/reader.h"
+#include "data/row_view.h"
 
 namespace fettle::data {
 namespace {
 
 constexpr size_t max_depth = 512;
-
-OrderedJson convert(simdjson::dom::element element);
 
 /// The last of equal keys wins, at the place of the first. Looking a key up in an ordered object is linear,
 /// so objects with many keys go through a set.
@@ -21,7 +20,7 @@ OrderedJson convert_object(simdjson::dom::object fields) {
   std::unordered_map<std::string, size_t> places;
   for (const auto field : fields) {
     if (object.size() < few) {
-      object[std::string(field.key)] = convert(field.value);
+      object[std::string(field.key)] = to_ordered_json(field.value);
       continue;
     }
     if (places.empty()) {
@@ -29,38 +28,12 @@ OrderedJson convert_object(simdjson::dom::object fields) {
     }
     const auto [place, fresh] = places.emplace(std::string(field.key), object.size());
     if (fresh) {
-      object.emplace_back(std::string(field.key), convert(field.value));
+      object.emplace_back(std::string(field.key), to_ordered_json(field.value));
     } else {
-      object.data()[place->second].second = convert(field.value);
+      object.data()[place->second].second = to_ordered_json(field.value);
     }
   }
   return object;
-}
-
-OrderedJson convert(simdjson::dom::element element) {
-  using Type = simdjson::dom::element_type;
-  switch (element.type()) {
-    case Type::OBJECT:
-      return convert_object(simdjson::dom::object(element));
-    case Type::ARRAY: {
-      OrderedJson::array_t array;
-      for (const auto item : simdjson::dom::array(element)) array.push_back(convert(item));
-      return array;
-    }
-    case Type::STRING:
-      return std::string(std::string_view(element));
-    case Type::INT64:
-      return int64_t(element);
-    case Type::UINT64:
-      return uint64_t(element);
-    case Type::DOUBLE:
-      return double(element);
-    case Type::BOOL:
-      return bool(element);
-    case Type::NULL_VALUE:
-      break;
-  }
-  return nullptr;
 }
 
 std::optional<unsigned> escape_at(std::string_view text, size_t at) {
@@ -110,16 +83,42 @@ std::string repair(std::string_view text) {
 
 }  // namespace
 
+OrderedJson to_ordered_json(simdjson::dom::element element) {
+  using Type = simdjson::dom::element_type;
+  switch (element.type()) {
+    case Type::OBJECT:
+      return convert_object(simdjson::dom::object(element));
+    case Type::ARRAY: {
+      OrderedJson::array_t array;
+      for (const auto item : simdjson::dom::array(element)) array.push_back(to_ordered_json(item));
+      return array;
+    }
+    case Type::STRING:
+      return std::string(std::string_view(element));
+    case Type::INT64:
+      return int64_t(element);
+    case Type::UINT64:
+      return uint64_t(element);
+    case Type::DOUBLE:
+      return double(element);
+    case Type::BOOL:
+      return bool(element);
+    case Type::NULL_VALUE:
+      break;
+  }
+  return nullptr;
+}
+
 OrderedJson parse_row(const Row& row, bool* repaired) {
   thread_local simdjson::dom::parser parser;
   if (parser.max_depth() != max_depth && parser.allocate(size_t{1} << 16, max_depth) != simdjson::SUCCESS) {
     throw Error(Error::Kind::io, "no memory for the JSON parser");
   }
   simdjson::dom::element element;
-  if (parser.parse(row.text).get(element) == simdjson::SUCCESS) return convert(element);
+  if (parser.parse(row.text).get(element) == simdjson::SUCCESS) return to_ordered_json(element);
   const std::string fixed = repair(row.text);
   if (repaired != nullptr) *repaired = fixed != row.text;
-  if (fixed != row.text && parser.parse(fixed).get(element) == simdjson::SUCCESS) return convert(element);
+  if (fixed != row.text && parser.parse(fixed).get(element) == simdjson::SUCCESS) return to_ordered_json(element);
   // What is left is broken, for which this parser has the better message, or has a number beyond 64 bits.
   return OrderedJson(parse_json(fixed, row.where()));
 }

@@ -12,7 +12,7 @@
 namespace fettle::data {
 namespace {
 
-void judge_row(Row& row, RowView& view, const Judge& judge, Verdict& verdict) {
+void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
   try {
     view.open(row);
   } catch (const Error& error) {
@@ -24,16 +24,19 @@ void judge_row(Row& row, RowView& view, const Judge& judge, Verdict& verdict) {
   try {
     verdict.id = view.id();
     const bool has_id = !verdict.id.empty();
-    if (!has_id) verdict.id = row_id(row, view);
+    if (!has_id && naming == Naming::pass) verdict.id = row_id(row, view);
     judge(row, view, verdict);
+    if (verdict.id.empty()) verdict.id = row_id(row, view);
     // A row that needs no change is written from where it stands.
     const bool as_it_is = has_id && row.text.find('\n') == std::string::npos;
-    if (!verdict.drop && verdict.rows.empty() && !as_it_is) verdict.rows.push_back(with_id(row, has_id, verdict.id));
+    if (!verdict.drop && verdict.rows.empty() && !as_it_is)
+      verdict.rows.push_back(with_id(row, has_id, verdict.id));
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     verdict.drop = true;
     verdict.reason = "does not fit its format";
     verdict.detail = error.what();
+    if (verdict.id.empty()) verdict.id = row_id(row, view);
   }
 }
 
@@ -43,7 +46,7 @@ std::string row_id(const Row& row, const RowView& view) {
   std::string own = view.id();
   if (!own.empty()) return own;
   try {
-    return example_from_row(parse_row(row), Format::automatic, {}, row.where()).id;
+    return example_from_row(view.value(), Format::automatic, {}, row.where()).id;
   } catch (const Error&) {
     return hash_hex(row.text).substr(0, 16);
   }
@@ -71,7 +74,8 @@ std::string to_text(const PassReport& report) {
     reasons.emplace_back(-count, reason);
     dropped += count;
   }
-  std::string text = fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out, dropped);
+  std::string text =
+      fmt::format("{}: {} rows in, {} out, {} dropped\n", report.verb, report.in, report.out, dropped);
   std::sort(reasons.begin(), reasons.end());
   for (const auto& [count, reason] : reasons) text += fmt::format("{:>10}  {}\n", -count, reason);
   if (report.repaired > 0)
@@ -80,8 +84,8 @@ std::string to_text(const PassReport& report) {
   return text;
 }
 
-PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
-                    const Settle& settle) {
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle,
+                    Naming naming) {
   PassReport report;
   report.verb = verb;
   report.files = files;
@@ -98,7 +102,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
     parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-        judge_row(batch[i], view, judge, verdicts[i]);
+        judge_row(batch[i], view, judge, naming, verdicts[i]);
         repaired[i] = view.repaired();
       }
     });

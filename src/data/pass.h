@@ -47,8 +47,10 @@ struct Verdict {
 /// when it is of no known format.
 using Judge = std::function<void(Row& row, RowView& view, Verdict& verdict)>;
 using Settle = std::function<void(const Row& row, Verdict& verdict)>;
+/// Who names a row without an id: making one takes parsing the row once more, which a judge may have done.
+enum class Naming { pass, judge };
 PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
-                    const Settle& settle = {});
+                    const Settle& settle = {}, Naming naming = Naming::pass);
 
 /// The id of a row by the rule above.
 std::string row_id(const Row& row, const RowView& view);

@@ -150,7 +150,8 @@ bool RowReader::next(std::vector<Row>& batch) {
   batch.clear();
   impl_->batch = &batch;
   impl_->batch_bytes = 0;
-  while (impl_->batch_bytes < impl_->options.batch_bytes) {
+  const uint64_t enough = impl_->options.batch_bytes * static_cast<uint64_t>(threads());
+  while (impl_->batch_bytes < enough) {
     if (!impl_->input) {
       if (impl_->files.empty()) break;
       impl_->open();

@@ -26,7 +26,8 @@ struct Row {
 struct ReadOptions {
   /// A longer row is rejected, and its bytes are skipped without being kept.
   uint64_t max_row_bytes = uint64_t{64} << 20;
-  uint64_t batch_bytes = uint64_t{8} << 20;  ///< how much text next() gathers
+  /// How much text next() gathers for each thread; what is made of it should not leave the caches.
+  uint64_t batch_bytes = uint64_t{512} << 10;
   bool lines = false;  ///< every line is a row, also where the first begins with '['
 };
 
@@ -79,8 +80,8 @@ OrderedJson parse_row(const Row& row, bool* repaired = nullptr);
 std::vector<OrderedJson> read_rows(const std::vector<std::string>& paths, RejectedRows& rejected,
                                    ReadReport* report = nullptr);
 
-/// Writes JSON lines (or, when the path ends in .json, an array; in .parquet, Parquet) to a temporary file that
-/// commit() renames; "-" is standard output; .gz and .zst compress.
+/// Writes JSON lines (or, when the path ends in .json, an array; in .parquet, Parquet) to a temporary file
+/// that commit() renames; "-" is standard output; .gz and .zst compress.
 class RowWriter {
  public:
   explicit RowWriter(const fs::path& path);

@@ -24,14 +24,13 @@ void RowView::open(Row& row) {
   if (parser_.max_depth() != max_depth && parser_.allocate(size_t{1} << 16, max_depth) != simdjson::SUCCESS) {
     throw Error(Error::Kind::io, "no memory for the JSON parser");
   }
-  simdjson::dom::element element;
   repaired_ = false;
-  if (parser_.parse(row.text).get(element) != simdjson::SUCCESS) {
+  if (parser_.parse(row.text).get(element_) != simdjson::SUCCESS) {
     row.text = dump_json(parse_row(row));
     repaired_ = true;
-    if (parser_.parse(row.text).get(element) != simdjson::SUCCESS) fail(row.where(), "not valid JSON");
+    if (parser_.parse(row.text).get(element_) != simdjson::SUCCESS) fail(row.where(), "not valid JSON");
   }
-  if (element.get(object_) != simdjson::SUCCESS) fail(row.where(), "not a JSON object");
+  if (element_.get(object_) != simdjson::SUCCESS) fail(row.where(), "not a JSON object");
   texts_.clear();
   collect();
 }

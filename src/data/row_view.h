@@ -20,6 +20,9 @@ struct TextPart {
   bool is_turn = true;  ///< false for rejected answers and the like, which repeat the place of another turn
 };
 
+/// A copy of what simdjson parsed; of equal keys the last wins, at the place of the first.
+OrderedJson to_ordered_json(simdjson::dom::element element);
+
 /// Parses the row once. Not thread-safe; use one per thread and row after row (the parser's memory is kept).
 class RowView {
  public:
@@ -36,6 +39,8 @@ class RowView {
   /// A top-level field as text (numbers and others as JSON); "" when missing or null.
   std::string field(std::string_view name) const;
   simdjson::dom::object object() const { return object_; }
+  /// The row as parse_row gives it, without parsing it again.
+  OrderedJson value() const { return to_ordered_json(element_); }
 
  private:
   void collect();
@@ -43,6 +48,7 @@ class RowView {
   void add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn);
 
   simdjson::dom::parser parser_;
+  simdjson::dom::element element_;
   simdjson::dom::object object_;
   std::vector<TextPart> texts_;
   bool repaired_ = false;

@@ -36,7 +36,7 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   look.repaired = view.repaired();
   look.has_id = !view.id().empty();
   try {
-    look.format = format_name(detect_format(parse_row(row), {}, row.where()));
+    look.format = format_name(detect_format(view.value(), {}, row.where()));
   } catch (const Error&) {
     look.format = "unknown";
   }
@@ -156,7 +156,8 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
       for (size_t i = 0; i < look.groups.size(); ++i) {
         if (look.groups[i].empty()) continue;
         auto& counts = report.groups[options.group_by[i]];
-        ++counts[counts.size() < most_groups || counts.contains(look.groups[i]) ? look.groups[i] : other_groups];
+        ++counts[counts.size() < most_groups || counts.contains(look.groups[i]) ? look.groups[i]
+                                                                                : other_groups];
       }
     }
     progress.advance(batch.size());
@@ -165,7 +166,8 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
   report.turns = Distribution::of(turns);
   report.characters = Distribution::of(characters);
   report.tokens = Distribution::of(tokens);
-  for (const auto& [role, lengths] : role_characters) report.role_characters[role] = Distribution::of(lengths);
+  for (const auto& [role, lengths] : role_characters)
+    report.role_characters[role] = Distribution::of(lengths);
   report.read = reader.report();
   report.rejected += report.read.rejected;
   report.repaired += report.read.repaired;

@@ -15,7 +15,8 @@ Messages chat_of(const Content& content, const char* role) {
   return content.text.empty() ? Messages{} : Messages{Message{role, content.text}};
 }
 
-Messages joined(Messages messages, const Messages& more) {
+Messages joined(Messages messages, const Content& answer) {
+  const Messages more = chat_of(answer, "assistant");
   messages.insert(messages.end(), more.begin(), more.end());
   return messages;
 }
@@ -42,20 +43,23 @@ class Tokens {
     }
   }
 
-  TokenizedChat conversation(const Messages& messages, bool generation_prompt = false) const {
+  TokenizedChat conversation(std::span<const Message> messages) const {
+    return tokenize_chat(tokenizer_, *chat_, messages, render_, options_.parse_special_in_content);
+  }
+  std::vector<int32_t> ids(std::span<const Message> messages, bool generation_prompt = false) const {
     RenderOptions render = render_;
     render.add_generation_prompt = generation_prompt;
-    return tokenize_chat(tokenizer_, *chat_, messages, render, options_.parse_special_in_content);
+    return encode_chat(tokenizer_, *chat_, messages, render, options_.parse_special_in_content);
   }
 
   /// Prompt ids, as they stand before an answer.
   std::vector<int32_t> prompt() const {
     if (options_.raw) return text(plain(example_.prompt, example_.id), false);
-    return conversation(chat_of(example_.prompt, "user"), true).ids;
+    return ids(chat_of(example_.prompt, "user"), true);
   }
   std::vector<int32_t> with_answer(const Content& answer) const {
     if (options_.raw) return text(plain(example_.prompt, example_.id) + plain(answer, example_.id), true);
-    return conversation(joined(chat_of(example_.prompt, "user"), chat_of(answer, "assistant"))).ids;
+    return ids(joined(chat_of(example_.prompt, "user"), answer));
   }
 
   /// What the post-processor adds at the start (BOS) comes with it. With `end`, EOS stands at the end once,
@@ -149,52 +153,61 @@ bool fit(std::vector<int32_t>& prompt, std::vector<int32_t>& first, std::vector<
   return false;
 }
 
-/// Weights of a conversation's tokens from `begin` on.
-void supervise_from(size_t begin, const TokenizedChat& chat, const Messages& messages, float scale,
+/// The whole conversation; `storage` holds it where the example has it in two parts.
+std::span<const Message> whole_conversation(const Example& example, Messages& storage) {
+  if (example.kind == Example::Kind::conversation) return example.completion.messages;
+  storage = joined(chat_of(example.prompt, "user"), example.completion);
+  return storage;
+}
+
+void tokenize_turns(std::span<const Message> messages, const Tokens& tokens, TrainOn train_on, float scale,
                     Sequence& sequence) {
-  for (size_t t = begin; t < sequence.ids.size(); ++t) {
-    const int32_t turn = chat.turn[t];
-    const double own = turn >= 0 && turn < static_cast<int32_t>(messages.size())
-                           ? messages[static_cast<size_t>(turn)].weight
-                           : 1.0;
-    sequence.weights[t] = scale * static_cast<float>(own);
+  auto chat = tokens.conversation(messages);
+  sequence.ids = std::move(chat.ids);
+  sequence.weights.assign(sequence.ids.size(), 0.0f);
+  for (size_t t = 0; t < sequence.ids.size(); ++t) {
+    if (train_on == TrainOn::assistant) {
+      if (chat.assistant[t] != 0) sequence.weights[t] = scale * chat.weight[t];
+    } else {
+      const double own = chat.turn[t] >= 0 ? messages[static_cast<size_t>(chat.turn[t])].weight : 1.0;
+      sequence.weights[t] = scale * static_cast<float>(own);
+    }
   }
 }
 
-/// Number of messages before the completion, which of a conversation is its last assistant turn; -1 if there
-/// is none.
-int64_t prompt_turns(const Example& example, Messages& messages) {
-  if (example.kind != Example::Kind::conversation)
-    return static_cast<int64_t>(chat_of(example.prompt, "user").size());
-  while (!messages.empty() && messages.back().role != "assistant") messages.pop_back();
-  return static_cast<int64_t>(messages.size()) - 1;
+/// What precedes the completion, which of a conversation is its last assistant turn, is not supervised.
+bool tokenize_completion(const Example& example, std::span<const Message> messages, const Tokens& tokens,
+                         float scale, Sequence& sequence, std::string& reason) {
+  size_t before = chat_of(example.prompt, "user").size();
+  if (example.kind == Example::Kind::conversation) {
+    while (!messages.empty() && messages.back().role != "assistant")
+      messages = messages.first(messages.size() - 1);
+    if (messages.empty()) {
+      reason = no_assistant;
+      return false;
+    }
+    before = messages.size() - 1;
+  }
+  const bool weighted =
+      std::any_of(messages.begin(), messages.end(), [](const Message& m) { return m.weight != 1.0; });
+  if (weighted) {
+    tokenize_turns(messages, tokens, TrainOn::all, scale, sequence);
+  } else {
+    sequence.ids = tokens.ids(messages);
+    sequence.weights.assign(sequence.ids.size(), scale);
+  }
+  const auto prompt = tokens.ids(messages.first(before), true);
+  std::fill_n(sequence.weights.begin(), common_prefix(prompt, sequence.ids), 0.0f);
+  return true;
 }
 
 bool tokenize_chat_sequence(const Example& example, const Tokens& tokens, const TokenizeOptions& options,
                             float scale, Sequence& sequence, std::string& reason) {
-  Messages messages = joined(chat_of(example.prompt, "user"), chat_of(example.completion, "assistant"));
-  if (options.train_on != TrainOn::completions) {
-    auto chat = tokens.conversation(messages);
-    sequence.weights.assign(chat.ids.size(), 0.0f);
-    sequence.ids = chat.ids;
-    if (options.train_on == TrainOn::all) {
-      supervise_from(0, chat, messages, scale, sequence);
-    } else {
-      for (size_t t = 0; t < chat.ids.size(); ++t)
-        sequence.weights[t] = chat.assistant[t] != 0 ? scale * chat.weight[t] : 0.0f;
-    }
-    return true;
-  }
-  const int64_t before = prompt_turns(example, messages);
-  if (before < 0) {
-    reason = no_assistant;
-    return false;
-  }
-  const auto chat = tokens.conversation(messages);
-  const auto prompt = tokens.conversation(Messages(messages.begin(), messages.begin() + before), true).ids;
-  sequence.ids = chat.ids;
-  sequence.weights.assign(chat.ids.size(), 0.0f);
-  supervise_from(common_prefix(prompt, chat.ids), chat, messages, scale, sequence);
+  Messages storage;
+  const auto messages = whole_conversation(example, storage);
+  if (options.train_on == TrainOn::completions)
+    return tokenize_completion(example, messages, tokens, scale, sequence, reason);
+  tokenize_turns(messages, tokens, options.train_on, scale, sequence);
   return true;
 }
 
@@ -246,15 +259,13 @@ std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& t
   return sequence;
 }
 
-std::optional<Sequence> tokenize_sequence(const Example& original, const Tokenizer& tokenizer,
+std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
                                           const ChatTemplate* chat, const TokenizeOptions& options,
                                           std::string& reason, bool& truncated) {
-  const auto supervised = as_supervised(original);
-  if (!supervised) {
+  if (example.kind == Example::Kind::judged && !example.desirable) {
     reason = "undesirable answer";
     return std::nullopt;
   }
-  const Example& example = *supervised;
   if (example.kind == Example::Kind::text)
     return tokenize_text(example, tokenizer, chat, options, reason, truncated);
   Sequence sequence;

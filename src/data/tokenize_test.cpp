@@ -21,9 +21,9 @@ class ByteTokenizer : public Tokenizer {
   }
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override {
     const std::array<Piece, 1> pieces{Piece{text, options.parse_special}};
-    return encode_pieces(pieces, options.add_special).ids;
+    return encode_pieces(pieces, {.add_special = options.add_special}).ids;
   }
-  Encoding encode_pieces(std::span<const Piece> pieces, bool add_special) const override {
+  Encoding encode_pieces(std::span<const Piece> pieces, PieceOptions options) const override {
     std::string text;
     std::vector<bool> parse;
     for (const auto& piece : pieces) {
@@ -31,7 +31,7 @@ class ByteTokenizer : public Tokenizer {
       parse.insert(parse.end(), piece.text.size(), piece.parse_special);
     }
     Encoding made;
-    if (add_special && add_bos_) {
+    if (options.add_special && add_bos_) {
       made.ids.push_back(256);
       made.begins.push_back(0);
     }

@@ -89,7 +89,7 @@ class LocalChatClient final : public ChatClient {
     RenderOptions render;
     render.add_generation_prompt = true;
     render.variables = task.options.template_variables;
-    return tokenize_chat(*tokenizer_, *template_, task.messages, render).ids;
+    return encode_chat(*tokenizer_, *template_, task.messages, render);
   }
 
   GenerationRequest make_request(const ChatTask& task) {

@@ -252,7 +252,7 @@ std::vector<int32_t> encode_chat(const ChatPrompt& prompt, const ModelContext& m
                         run.message == -1});
     }
     if (!open.empty()) pieces.push_back({open, false});
-    return model.tokenizer->encode_pieces(pieces, false).ids;
+    return model.tokenizer->encode_pieces(pieces, {.begins = false}).ids;
   } catch (const ApiError&) {
     throw;
   } catch (const Error& error) {

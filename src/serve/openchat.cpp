@@ -88,7 +88,7 @@ struct Builder {
  private:
   void pieces(std::vector<Tokenizer::Piece> parts) {
     std::erase_if(parts, [](const Tokenizer::Piece& part) { return part.text.empty(); });
-    const auto add = tokenizer.encode_pieces(parts, false).ids;
+    const auto add = tokenizer.encode_pieces(parts, {.begins = false}).ids;
     ids.insert(ids.end(), add.begin(), add.end());
   }
 };

@@ -47,7 +47,7 @@ Value message_value(const Message& message, int32_t index) {
 }
 
 // A loop over every byte of every message a few hundred times is the most a sound template does.
-int64_t step_limit(const Messages& messages) {
+int64_t step_limit(std::span<const Message> messages) {
   int64_t size = 0;
   for (const Message& message : messages) size += static_cast<int64_t>(message.content.size());
   return 10'000'000 + 5000 * static_cast<int64_t>(messages.size()) + 8 * size;
@@ -93,7 +93,7 @@ ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
        "chat_template.jinja to its folder, or use plain text (--raw)");
 }
 
-Rendered ChatTemplate::render(const Messages& messages, const RenderOptions& options) const {
+Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
   Variables variables;
   std::vector<Value> list;
   try {

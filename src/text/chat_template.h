@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +50,7 @@ class ChatTemplate {
 
   /// Throws Error: what raise_exception said, an undefined operation, or the step limit (a template that
   /// loops for ever).
-  Rendered render(const Messages& messages, const RenderOptions& options = {}) const;
+  Rendered render(std::span<const Message> messages, const RenderOptions& options = {}) const;
   const std::string& source() const;
 
  private:
@@ -76,7 +77,12 @@ struct TokenizedChat {
 /// The whole conversation is rendered and tokenised once; turns are found by rendering its prefixes, and
 /// where a template is not prefix-stable, from the message spans. Special-token strings inside messages stay
 /// text unless `parse_special_in_content`.
-TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const Messages& messages,
-                            const RenderOptions& options = {}, bool parse_special_in_content = false);
+TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                            std::span<const Message> messages, const RenderOptions& options = {},
+                            bool parse_special_in_content = false);
+/// The ids alone, without the search for turns.
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                 std::span<const Message> messages, const RenderOptions& options = {},
+                                 bool parse_special_in_content = false);
 
 }  // namespace fettle

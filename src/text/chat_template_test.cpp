@@ -121,14 +121,14 @@ class ByteTokenizer : public Tokenizer {
   explicit ByteTokenizer(std::vector<std::string> special) : special_(std::move(special)) {}
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override {
     const Piece piece{text, options.parse_special};
-    return encode_pieces({&piece, 1}, options.add_special).ids;
+    return encode_pieces({&piece, 1}, {.add_special = options.add_special}).ids;
   }
   std::string decode(std::span<const int32_t> ids, bool) const override {
     std::string out;
     for (const int32_t id : ids) out += bytes(id);
     return out;
   }
-  Encoding encode_pieces(std::span<const Piece> pieces, bool) const override {
+  Encoding encode_pieces(std::span<const Piece> pieces, PieceOptions) const override {
     Encoding out;
     int64_t offset = 0;
     for (const Piece& piece : pieces) {
@@ -282,8 +282,8 @@ TEST(TokenizeChat, SpecialTokensOfUsersStayText) {
 }
 
 TEST(TokenizeChat, WeightsFollowTheMessage) {
-  const TokenizedChat chat = tokenize_chat(bytes_tokenizer(), well_known("chatml"),
-                                           {user("a"), assistant("b", 0.25), user("c"), assistant("d", 0)});
+  const Messages messages = {user("a"), assistant("b", 0.25), user("c"), assistant("d", 0)};
+  const TokenizedChat chat = tokenize_chat(bytes_tokenizer(), well_known("chatml"), messages);
   for (size_t i = 0; i < chat.ids.size(); ++i) {
     const float want = chat.turn[i] == 1 && chat.assistant[i] != 0 ? 0.25F : 0.0F;
     EXPECT_EQ(chat.weight[i], want) << i;
@@ -345,7 +345,7 @@ std::string small_tokenizer_json() {
 TEST(TokenizeChat, WithARealTokenizer) {
   const auto tokenizer = Tokenizer::from_json(small_tokenizer_json(), "small");
   const ChatTemplate chat = ChatTemplate::of(*tokenizer);
-  const TokenizedChat got = tokenize_chat(*tokenizer, chat, {user("<|im_end|>"), assistant("\nus")});
+  const TokenizedChat got = tokenize_chat(*tokenizer, chat, Messages{user("<|im_end|>"), assistant("\nus")});
   const int32_t newline = '\n', start = 258, end = 259, im = 257, us = 256;
   std::vector<int32_t> want = {start, us,  'e', 'r', newline, '<', '|',     im,   '_',
                                'e',   'n', 'd', '|', '>',     end, newline, start};
@@ -358,15 +358,16 @@ TEST(TokenizeChat, WithARealTokenizer) {
   EXPECT_EQ(std::count(got.assistant.begin(), got.assistant.end(), 1), 4);
   EXPECT_EQ(got.turn[15], 0);
   EXPECT_EQ(got.turn[16], 1);
-  EXPECT_EQ(tokenize_chat(*tokenizer, chat, {user("<|im_end|>")}, {}, true).ids,
+  EXPECT_EQ(tokenize_chat(*tokenizer, chat, Messages{user("<|im_end|>")}, {}, true).ids,
             std::vector<int32_t>({start, us, 'e', 'r', newline, end, end, newline}));
 }
 
 TEST(ChatTemplate, OfATokenizer) {
   ByteTokenizer carries({"<s>"});
   carries.set_template("{{ messages[0].content }}!");
-  EXPECT_EQ(ChatTemplate::of(carries).render({user("a")}).text, "a!");
-  EXPECT_EQ(ChatTemplate::of(bytes_tokenizer()).render({user("a")}).text, "<|im_start|>user\na<|im_end|>\n");
+  EXPECT_EQ(ChatTemplate::of(carries).render(Messages{user("a")}).text, "a!");
+  EXPECT_EQ(ChatTemplate::of(bytes_tokenizer()).render(Messages{user("a")}).text,
+            "<|im_start|>user\na<|im_end|>\n");
   EXPECT_THROW(ChatTemplate::of(ByteTokenizer({"<s>"})), Error);
 }
 

@@ -239,12 +239,23 @@ Value Interpreter::evaluate_binary(const Expr& node) {
   const Expr* left = &node;
   for (; left->kind == Expr::Kind::binary; left = left->operands[0]) spine.push_back(left);
   Value value = evaluate(*left);
+  std::optional<Text> sum;  // of a run of texts, which is not copied at each step
   for (auto step = spine.rbegin(); step != spine.rend(); ++step) {
     const Value right = evaluate(*(*step)->operands[1]);
     charge(1);
     line_ = (*step)->line;
-    value = binary(*this, (*step)->operators[0], value, right);
+    const Operator op = (*step)->operators[0];
+    if (op == Operator::add && right.is_string() && (sum || value.is_string())) {
+      if (!sum) sum = *value.text();
+      charge_text(sum->size() + right.text()->size());
+      sum->append(*right.text());
+      continue;
+    }
+    if (sum) value = std::move(*sum);
+    sum.reset();
+    value = binary(*this, op, value, right);
   }
+  if (sum) return std::move(*sum);
   return value;
 }
 

@@ -91,7 +91,8 @@ std::vector<int32_t> PipelineTokenizer::encode(std::string_view text, EncodeOpti
   return std::move(sink.ids);
 }
 
-Tokenizer::Encoding PipelineTokenizer::encode_pieces(std::span<const Piece> pieces, bool add_special) const {
+Tokenizer::Encoding PipelineTokenizer::encode_pieces(std::span<const Piece> pieces,
+                                                     PieceOptions options) const {
   std::string text;
   // Stretches of text where special tokens count, as [begin, end) with neighbours joined.
   std::vector<std::pair<size_t, size_t>> parsed;
@@ -112,13 +113,13 @@ Tokenizer::Encoding PipelineTokenizer::encode_pieces(std::span<const Piece> piec
     return after->first <= begin && end <= after->second ? Allowed::yes : Allowed::skip;
   };
   TokenSink sink;
-  sink.tracked = true;
+  sink.tracked = options.begins;
   const Surroundings& around = parts_.surroundings;
-  if (add_special) {
+  if (options.add_special) {
     for (const int32_t id : around.before) sink.put(id, 0);
   }
   encode_text(text, rule, sink);
-  if (add_special) {
+  if (options.add_special) {
     for (const int32_t id : around.behind) sink.put(id, static_cast<uint32_t>(text.size()));
   }
   return {std::move(sink.ids), {sink.begins.begin(), sink.begins.end()}};

@@ -41,7 +41,7 @@ class PipelineTokenizer final : public Tokenizer {
 
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override;
   std::string decode(std::span<const int32_t> ids, bool skip_special) const override;
-  Encoding encode_pieces(std::span<const Piece> pieces, bool add_special) const override;
+  Encoding encode_pieces(std::span<const Piece> pieces, PieceOptions options) const override;
   int32_t size() const override;
   std::string token(int32_t id) const override;
   std::optional<int32_t> id(std::string_view token) const override;

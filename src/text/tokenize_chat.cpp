@@ -31,7 +31,7 @@ std::vector<std::pair<int64_t, int64_t>> message_spans(const Rendered& rendered,
 
 class TurnFinder {
  public:
-  TurnFinder(const ChatTemplate& chat, const Messages& messages, const RenderOptions& options,
+  TurnFinder(const ChatTemplate& chat, std::span<const Message> messages, const RenderOptions& options,
              const Rendered& whole, const std::vector<int64_t>& token_begins)
       : chat_(chat),
         messages_(messages),
@@ -63,8 +63,7 @@ class TurnFinder {
     RenderOptions options = options_;
     options.add_generation_prompt = generation;
     try {
-      return chat_.render(Messages(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(count)),
-                          options);
+      return chat_.render(messages_.first(count), options);
     } catch (const Error&) {
       return std::nullopt;
     }
@@ -114,18 +113,15 @@ class TurnFinder {
   }
 
   const ChatTemplate& chat_;
-  const Messages& messages_;
+  std::span<const Message> messages_;
   const RenderOptions& options_;
   const Rendered& whole_;
   const std::vector<int64_t>& token_begins_;
   std::vector<std::pair<int64_t, int64_t>> spans_;
 };
 
-}  // namespace
-
-TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const Messages& messages,
-                            const RenderOptions& options, bool parse_special_in_content) {
-  Rendered rendered = chat.render(messages, options);
+Tokenizer::Encoding encode_rendered(const Tokenizer& tokenizer, const Rendered& rendered,
+                                    bool parse_special_in_content, bool begins) {
   std::vector<Tokenizer::Piece> pieces;
   for (const auto& run : rendered.runs) {
     const std::string_view text =
@@ -133,11 +129,26 @@ TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat
             .substr(static_cast<size_t>(run.begin), static_cast<size_t>(run.end - run.begin));
     pieces.push_back({text, run.message == -1 || parse_special_in_content});
   }
-  const Tokenizer::Encoding encoding = tokenizer.encode_pieces(pieces, false);
+  return tokenizer.encode_pieces(pieces, {.begins = begins});
+}
+
+}  // namespace
+
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                 std::span<const Message> messages, const RenderOptions& options,
+                                 bool parse_special_in_content) {
+  return encode_rendered(tokenizer, chat.render(messages, options), parse_special_in_content, false).ids;
+}
+
+TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                            std::span<const Message> messages, const RenderOptions& options,
+                            bool parse_special_in_content) {
+  Rendered rendered = chat.render(messages, options);
+  Tokenizer::Encoding encoding = encode_rendered(tokenizer, rendered, parse_special_in_content, true);
   const std::vector<Turn> turns = TurnFinder(chat, messages, options, rendered, encoding.begins).find();
 
   TokenizedChat out;
-  out.ids = encoding.ids;
+  out.ids = std::move(encoding.ids);
   const size_t count = out.ids.size();
   out.turn.assign(count, -1);
   out.assistant.assign(count, 0);

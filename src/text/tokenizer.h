@@ -55,7 +55,8 @@ class Tokenizer {
   virtual std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const = 0;
   /// Ids that do not exist are skipped. The result may be invalid UTF-8 when `ids` cut a character.
   virtual std::string decode(std::span<const int32_t> ids, bool skip_special = true) const = 0;
-  /// Where each token of encode(text) starts in `text`, in bytes; same length as `ids`.
+  /// `begins`: where each token starts in the text, in bytes; same length as `ids`, or empty if not asked
+  /// for.
   struct Encoding {
     std::vector<int32_t> ids;
     std::vector<int64_t> begins;
@@ -66,7 +67,11 @@ class Tokenizer {
     std::string_view text;
     bool parse_special;
   };
-  virtual Encoding encode_pieces(std::span<const Piece> pieces, bool add_special) const = 0;
+  struct PieceOptions {
+    bool add_special = false;  ///< add what the post-processor adds (BOS, EOS)
+    bool begins = true;        ///< fill Encoding::begins, which takes a while
+  };
+  virtual Encoding encode_pieces(std::span<const Piece> pieces, PieceOptions options) const = 0;
 
   virtual int32_t size() const = 0;                 ///< ids are in [0, size())
   virtual std::string token(int32_t id) const = 0;  ///< as the vocabulary spells it; "" if none

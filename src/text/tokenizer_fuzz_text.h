@@ -13,7 +13,7 @@ inline void use_tokenizer(const Tokenizer& tokenizer, std::string_view extra) {
       for (const int32_t id : ids) FETTLE_CHECK(id >= 0 && id < tokenizer.size());
       tokenizer.decode(ids, false);
       const Tokenizer::Piece pieces[] = {{text.substr(0, text.size() / 2), true}, {text.substr(text.size() / 2), false}};
-      const auto encoding = tokenizer.encode_pieces(pieces, true);
+      const auto encoding = tokenizer.encode_pieces(pieces, {.add_special = true});
       FETTLE_CHECK(encoding.ids.size() == encoding.begins.size());
       for (size_t i = 0; i < encoding.begins.size(); ++i) {
         FETTLE_CHECK(encoding.begins[i] >= (i == 0 ? 0 : encoding.begins[i - 1]));

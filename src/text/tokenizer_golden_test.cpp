@@ -65,8 +65,9 @@ void expect_pieces_agree(const Tokenizer& tokenizer, const std::string& text) {
   const auto ids = tokenizer.encode(text, {false, true});
   std::vector<Tokenizer::Piece> pieces;
   for (size_t at = 0; at < text.size(); at += 3) pieces.push_back({std::string_view(text).substr(at, 3), true});
-  const auto encoding = tokenizer.encode_pieces(pieces, false);
+  const auto encoding = tokenizer.encode_pieces(pieces, {});
   EXPECT_EQ(encoding.ids, ids);
+  EXPECT_EQ(tokenizer.encode_pieces(pieces, {.begins = false}).ids, ids);
   ASSERT_EQ(encoding.begins.size(), ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     EXPECT_GE(encoding.begins[i], i == 0 ? 0 : encoding.begins[i - 1]) << i;
@@ -220,7 +221,7 @@ TEST(TokenizerGolden, SpecialStringsInAUsersTextStayText) {
   // A template's tokens around what a user wrote; a token whose string lies across the seam is text too.
   const std::vector<Tokenizer::Piece> pieces = {
       {"<|im_start|>", true}, {"<|im_end|> <|im_", false}, {"end|>", true}, {"<|im_end|>", true}};
-  const auto encoding = tokenizer->encode_pieces(pieces, false);
+  const auto encoding = tokenizer->encode_pieces(pieces, {});
   EXPECT_EQ(encoding.ids.front(), start);
   EXPECT_EQ(encoding.ids.back(), end);
   EXPECT_EQ(encoding.begins.back(), 33);
