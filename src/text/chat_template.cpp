@@ -26,10 +26,12 @@ int32_t role_source(const std::string& role, int32_t message) {
 }
 
 Value message_value(const Message& message, int32_t index) {
+  static const jinja::Text role("role"), content("content");
   std::vector<std::pair<Value, Value>> entries;
+  entries.reserve(2 + message.extra.size());
   const auto key = [](std::string_view name) { return Value::string(std::string(name)); };
-  entries.emplace_back(key("role"), Value::string(message.role, role_source(message.role, index)));
-  entries.emplace_back(key("content"), Value::string(message.content, index));
+  entries.emplace_back(Value::borrowed(role), Value::string(message.role, role_source(message.role, index)));
+  entries.emplace_back(Value::borrowed(content), Value::string(message.content, index));
   if (message.extra.is_object()) {
     for (const auto& [name, field] : message.extra.items())
       entries.emplace_back(key(name), jinja::from_json(field, index));
@@ -46,11 +48,16 @@ Value message_value(const Message& message, int32_t index) {
   return jinja::make_dict(std::move(entries));
 }
 
+size_t content_size(std::span<const Message> messages) {
+  size_t size = 0;
+  for (const Message& message : messages) size += message.content.size();
+  return size;
+}
+
 // A loop over every byte of every message a few hundred times is the most a sound template does.
 int64_t step_limit(std::span<const Message> messages) {
-  int64_t size = 0;
-  for (const Message& message : messages) size += static_cast<int64_t>(message.content.size());
-  return 10'000'000 + 5000 * static_cast<int64_t>(messages.size()) + 8 * size;
+  return 10'000'000 + 5000 * static_cast<int64_t>(messages.size()) +
+         8 * static_cast<int64_t>(content_size(messages));
 }
 
 }  // namespace
@@ -96,6 +103,8 @@ ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
 Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
   Variables variables;
   std::vector<Value> list;
+  list.reserve(messages.size());
+  variables.reserve(8 + impl_->special_tokens.size());
   try {
     for (size_t i = 0; i < messages.size(); ++i)
       list.push_back(message_value(messages[i], static_cast<int32_t>(i)));
@@ -113,10 +122,14 @@ Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOpt
     fail(impl_->where, "a message or variable is not fit for a template: {}", failure.what());
   }
   jinja::Interpreter interpreter(*impl_->program, step_limit(messages), options.now);
-  const jinja::Text text = interpreter.run(variables, impl_->where);
+  constexpr size_t around = 256, around_each = 32;  // what templates write besides the messages
+  const size_t size = content_size(messages) + around + around_each * messages.size();
+  const jinja::Text text = interpreter.run(variables, size, impl_->where);
   Rendered out{text.bytes(), {}};
+  const auto runs = text.runs();
+  out.runs.reserve(runs.size());
   int64_t begin = 0;
-  for (const auto& run : text.runs()) {
+  for (const auto& run : runs) {
     out.runs.push_back({begin, run.end, run.source});
     begin = run.end;
   }

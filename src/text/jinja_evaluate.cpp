@@ -10,6 +10,7 @@ Value Interpreter::evaluate(const Expr& node) {
   line_ = node.line;
   switch (node.kind) {
     case Expr::Kind::constant:
+      if (const Text* text = node.constant.text()) return Value::borrowed(*text);
       return node.constant;
     case Expr::Kind::name:
       return evaluate_name(node);
@@ -236,6 +237,7 @@ Value Interpreter::filter_block(const Expr& node, const Value& text) {
 // `a + b + c + …` leans to the left; walking its spine keeps long sums from nesting.
 Value Interpreter::evaluate_binary(const Expr& node) {
   std::vector<const Expr*> spine;
+  spine.reserve(8);
   const Expr* left = &node;
   for (; left->kind == Expr::Kind::binary; left = left->operands[0]) spine.push_back(left);
   Value value = evaluate(*left);

@@ -43,7 +43,8 @@ Interpreter::~Interpreter() {
   for (const Value& loop : loops_) loop.loop()->last_changed.clear();
 }
 
-Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variables, std::string_view where) {
+Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variables, size_t size,
+                      std::string_view where) {
   scope_ = enter(nullptr);
   const auto define = [&](const std::vector<std::pair<std::string, Value>>& entries) {
     for (const auto& [name, value] : entries) {
@@ -54,6 +55,7 @@ Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variable
     }
   };
   Text out;
+  out.reserve(size);
   try {
     define(global_functions());
     define(variables);

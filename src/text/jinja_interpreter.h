@@ -27,8 +27,8 @@ class Interpreter {
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
-  /// The rendered text. Throws Error naming `where` and the line.
-  Text run(const std::vector<std::pair<std::string, Value>>& variables, std::string_view where);
+  /// The rendered text, for which `size` bytes are set aside at first. Throws Error naming `where` and the line.
+  Text run(const std::vector<std::pair<std::string, Value>>& variables, size_t size, std::string_view where);
 
   // For filters, tests, methods and functions; all throw Failure.
   void charge(int64_t steps);

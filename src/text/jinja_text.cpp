@@ -14,6 +14,7 @@ void Text::append(std::string_view piece, int32_t source) {
     source_ = source;
     runs_.clear();
   } else if (runs_.empty() && source != source_) {
+    runs_.reserve(8);
     runs_.push_back({static_cast<int64_t>(bytes_.size()), source_});
   }
   bytes_.append(piece);

@@ -63,6 +63,11 @@ class Value {
     return Text(std::move(text), source);
   }
   static Value undefined(std::string hint);
+  /// A text that its owner keeps until the run has ended: copies count no references, which threads that run the
+  /// same template would fight over.
+  static Value borrowed(const Text& text) {
+    return std::shared_ptr<const Text>(std::shared_ptr<const Text>(), &text);
+  }
 
   bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
   bool is_none() const { return std::holds_alternative<None>(data_); }
