@@ -134,15 +134,19 @@ void describe_run(const fs::path& path, Report& report) {
   report.json["steps"] = steps;
 }
 
+/// What looks like no model inside is then refused as one, and not shown as data without rows.
+bool is_named_as_model(const fs::path& path) {
+  const auto extension = path.extension();
+  return extension == ".gguf" || extension == ".safetensors" || fs::exists(path / "config.json");
+}
+
 void run_info(InfoState& state) {
   const fs::path path = state.path == "-" ? fs::path("-") : resolve_model(state.path);
   Report report;
   report.add("path", path.string());
   if (fs::exists(path / "run.json")) {
     describe_run(path, report);
-  } else if (is_adapter_folder(path) || detect_format(path)) {
-    describe_model(path, state.tokenizer, report);
-  } else if (fs::is_directory(path) && fs::exists(path / "config.json")) {
+  } else if (is_adapter_folder(path) || detect_format(path) || is_named_as_model(path)) {
     describe_model(path, state.tokenizer, report);
   } else {
     describe_data(path.string(), report);
