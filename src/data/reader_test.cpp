@@ -265,7 +265,7 @@ TEST(Reader, RowsKnowTheirLineAndNumber) {
 TEST(Splitter, PiecesDoNotDependOnHowTheBytesCome) {
   const std::vector<std::string> texts{"{\"a\":\"\\\"\"}\n\n[1,2]\n x\n",
                                        "[ {\"a\":\"]\\\\\"} , 2,[3,[4]]\n,\"x\"] y",
-                                       "{\n\"a\":1}{\"b\":[\n2]}\n"};
+                                       "{\n\"a\":1}{\"b\":[\n2]}\n", "\xEF\xBB\xBF\xEF\xBB\xBF[1, 2]\n"};
   for (const auto& text : texts) {
     std::vector<std::string> whole;
     for (size_t step = text.size(); step >= 1; --step) {

@@ -51,7 +51,7 @@ void Splitter::feed(std::string_view bytes) {
 
 void Splitter::decide(bool at_end) {
   if (head_.size() < 3 && !at_end) return;
-  if (head_.starts_with("\xEF\xBB\xBF")) head_.erase(0, 3);
+  if (!std::exchange(begun_, true) && head_.starts_with("\xEF\xBB\xBF")) head_.erase(0, 3);
   const auto first = std::find_if_not(head_.begin(), head_.end(), is_space);
   if (first == head_.end()) return;
   if (*first == '[') {

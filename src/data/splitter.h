@@ -48,7 +48,8 @@ class Splitter {
   uint64_t max_bytes_;
   Emit emit_;
   Layout layout_;
-  std::string head_;  ///< bytes that came before the layout was known
+  std::string head_;    ///< bytes that came before the layout was known
+  bool begun_ = false;  ///< the first bytes were seen, where a byte order mark may stand
   Piece piece_;
   bool open_ = false;  ///< a value has begun
   int64_t line_ = 1;
