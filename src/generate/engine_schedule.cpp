@@ -128,7 +128,8 @@ bool Engine::Impl::step() {
 }
 
 void Engine::Impl::publish_stats() {
-  stats.running = static_cast<int64_t>(running.size());
+  stats.running =
+      std::count_if(running.begin(), running.end(), [](const auto& sequence) { return !sequence->done; });
   stats.pages_used = pages.page_count() - pages.available();
   stats.pages_cached = pages.cached();
   std::lock_guard lock(mutex);
@@ -182,6 +183,7 @@ void Engine::Impl::close(ActiveRequest& request) {
   }
   ++(failed ? stats.failed : cancelled ? stats.cancelled : stats.finished);
   if (!request.request.on_done) return;
+  publish_stats();  // whoever has the answer finds it counted
   try {
     request.request.on_done(std::move(request.result));
   } catch (const std::exception& error) {
