@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -62,12 +63,10 @@ struct KeyOfRow {
     return std::tuple(key.high, key.low, key.texts, row) < std::tuple(other.key.high, other.key.low, other.key.texts, other.row);
   }
 };
-struct BandOfRow {
-  uint32_t band, hash, row;
-  bool operator<(const BandOfRow& other) const {
-    return std::tuple(band, hash, row) < std::tuple(other.band, other.hash, other.row);
-  }
-};
+/// A band's hash, which no other band shares but by chance, and the row.
+uint64_t band_of_row(uint32_t hash, uint32_t row) {
+  return uint64_t{hash} << 32 | row;
+}
 
 /// What stays on the disk about each row, addressed by its number.
 struct Remembered {
@@ -76,18 +75,38 @@ struct Remembered {
   uint32_t shingle_count = 0;
 };
 
+/// Bytes that this process reads again later: written in order, and not worth a flush to the disk.
+class Scratch {
+ public:
+  explicit Scratch(fs::path path) : path_(std::move(path)), file_(path_, std::ios::binary) {}
+  void write(const void* data, size_t size) {
+    file_.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
+    size_ += size;
+  }
+  uint64_t size() const { return size_; }
+  MappedFile read() {
+    file_.close();
+    if (!file_) fail_io(path_.string(), "cannot write");
+    return MappedFile(path_);
+  }
+
+ private:
+  fs::path path_;
+  std::ofstream file_;
+  uint64_t size_ = 0;
+};
+
 /// Reads everything once, finds the clusters, and says for every row which one is kept in its place. In memory are
 /// 12 bytes a row and the sorts' buffers; keys, shingles and bands lie on the disk.
 class Clusters {
  public:
   Clusters(const PassFiles& files, const DedupeOptions& options)
       : options_(options), bands_(Bands::for_threshold(options.threshold)) {
-    if (options.near) shingles_ = std::make_unique<AtomicFile>(folder_.path() / "shingles");
     read(files);
-    rows_file_.commit();
+    const MappedFile rows = remembered_.read();
     join_equal();
-    if (options.near) join_similar();
-    choose();
+    if (options.near) join_similar(rows);
+    choose(rows);
   }
 
   /// The number of the row that stands for this one; itself when it is kept.
@@ -111,6 +130,12 @@ class Clusters {
     TextKey key;
     double value = 0;
     std::vector<uint32_t> shingles, band_hashes;
+    void forget() {
+      key = {};
+      value = 0;
+      shingles.clear();
+      band_hashes.clear();
+    }
   };
 
   void read(const PassFiles& files) {
@@ -118,15 +143,18 @@ class Clusters {
     RowReader reader(files.inputs, ignored);
     Progress progress("dedupe, first reading", 0, "rows");
     std::vector<Row> batch;
+    std::vector<Look> looks;
     while (reader.next(batch)) {
       throw_if_interrupted();
-      std::vector<Look> looks(batch.size());
+      looks.resize(std::max(looks.size(), batch.size()));
       parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
         RowView view;
+        Shingler shingler(options_.shingle_words);
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+          looks[i].forget();
           try {
             view.open(batch[i]);
-            look(view, looks[i]);
+            look(view, shingler, looks[i]);
           } catch (const Error&) {
           }
         }
@@ -136,7 +164,7 @@ class Clusters {
     }
   }
 
-  void look(const RowView& view, Look& look) const {
+  void look(const RowView& view, Shingler& shingler, Look& look) const {
     look.key = text_key(view.texts());
     if (options_.keep == DedupeOptions::Keep::longest) {
       for (const auto& part : view.texts()) look.value += static_cast<double>(part.text.size());
@@ -145,9 +173,8 @@ class Clusters {
       look.value = score.empty() ? -1e300 : std::strtod(score.c_str(), nullptr);
     }
     if (!options_.near || look.key.texts == 0) return;
-    Shingler shingler(options_.shingle_words);
     for (const auto& part : view.texts()) shingler.add(part.text);
-    look.shingles = shingler.take();
+    shingler.take(look.shingles);
     if (look.shingles.empty()) return;
     const auto signature = minhash(look.shingles, options_.seed);
     for (int band = 0; band < bands_.bands; ++band) look.band_hashes.push_back(bands_.hash(signature, band));
@@ -157,18 +184,16 @@ class Clusters {
   void remember(int64_t number, const Look& look) {
     if (number >= int64_t{1} << 32) fail_usage("dedupe: more than 2^32 rows at once");
     const Remembered nothing;
-    for (; rows_ < number; ++rows_) rows_file_.write(&nothing, sizeof nothing);
+    for (; rows_ < number; ++rows_) remembered_.write(&nothing, sizeof nothing);
     const auto row = static_cast<uint32_t>(number);
     Remembered remembered{0, look.value, static_cast<uint32_t>(look.shingles.size())};
     if (look.key.texts > 0) keys_.add({look.key, row});
     if (options_.near) {
-      remembered.shingles_at = shingles_->size();
-      shingles_->write(look.shingles.data(), look.shingles.size() * sizeof(uint32_t));
-      for (size_t band = 0; band < look.band_hashes.size(); ++band) {
-        band_rows_.add({static_cast<uint32_t>(band), look.band_hashes[band], row});
-      }
+      remembered.shingles_at = shingles_.size();
+      shingles_.write(look.shingles.data(), look.shingles.size() * sizeof(uint32_t));
+      for (const uint32_t hash : look.band_hashes) bands_of_rows_.add(band_of_row(hash, row));
     }
-    rows_file_.write(&remembered, sizeof remembered);
+    remembered_.write(&remembered, sizeof remembered);
     ++rows_;
   }
 
@@ -187,9 +212,8 @@ class Clusters {
     }
   }
 
-  void join_similar() {
-    shingles_->commit();
-    const MappedFile shingles(folder_.path() / "shingles"), rows(folder_.path() / "rows");
+  void join_similar(const MappedFile& rows) {
+    const MappedFile shingles = shingles_.read();
     const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
     // A page, and what the system reads around it, stays this process's memory until it is given back.
     constexpr uint64_t around = uint64_t{64} << 10, most = uint64_t{32} << 20;
@@ -205,18 +229,17 @@ class Clusters {
                        remembered[row].shingle_count);
     };
     std::vector<uint32_t> bucket;
-    BandOfRow first{}, next;
-    bool any = false;
-    while (band_rows_.next(next)) {
-      if (any && (next.band != first.band || next.hash != first.hash)) {
+    uint32_t hash = 0;
+    for (uint64_t next = 0; bands_of_rows_.next(next);) {
+      if (next >> 32 != hash) {
         throw_if_interrupted();
         join_bucket(bucket, set);
         bucket.clear();
+        hash = static_cast<uint32_t>(next >> 32);
       }
-      first = next;
-      any = true;
-      const bool stands_for_equals = same_as_[next.row] == next.row;
-      if (stands_for_equals) bucket.push_back(next.row);
+      const auto row = static_cast<uint32_t>(next);
+      const bool stands_for_equals = same_as_[row] == row;
+      if (stands_for_equals) bucket.push_back(row);
     }
     join_bucket(bucket, set);
   }
@@ -234,11 +257,11 @@ class Clusters {
     }
   }
 
-  void choose() {
+  void choose(const MappedFile& rows) {
     const auto count = static_cast<uint32_t>(rows_);
     kept_.resize(count);
     std::iota(kept_.begin(), kept_.end(), uint32_t{0});
-    if (options_.keep != DedupeOptions::Keep::first) prefer_higher_values();
+    if (options_.keep != DedupeOptions::Keep::first) prefer_higher_values(rows);
     for (uint32_t row = 0; row < count; ++row) {
       const uint32_t root = found_.root(row);
       if (root != row) kept_[row] = kept_[root];
@@ -246,9 +269,8 @@ class Clusters {
   }
 
   /// The root's place holds the best of its cluster.
-  void prefer_higher_values() {
-    const MappedFile mapped(folder_.path() / "rows");
-    const auto* remembered = reinterpret_cast<const Remembered*>(mapped.bytes().data());
+  void prefer_higher_values(const MappedFile& rows) {
+    const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
     for (uint32_t row = 0; row < static_cast<uint32_t>(rows_); ++row) {
       auto& leader = kept_[found_.root(row)];
       if (remembered[row].value > remembered[leader].value) leader = row;
@@ -258,10 +280,9 @@ class Clusters {
   const DedupeOptions& options_;
   Bands bands_;
   TemporaryFolder folder_;
-  AtomicFile rows_file_{folder_.path() / "rows"};
-  std::unique_ptr<AtomicFile> shingles_;
+  Scratch remembered_{folder_.path() / "rows"}, shingles_{folder_.path() / "shingles"};
   ExternalSort<KeyOfRow> keys_{folder_.path(), "keys", options_.sort_memory};
-  ExternalSort<BandOfRow> band_rows_{folder_.path(), "bands", options_.sort_memory};
+  ExternalSort<uint64_t> bands_of_rows_{folder_.path(), "bands", options_.sort_memory};
   int64_t rows_ = 0, capped_ = 0;
   UnionFind found_;
   std::vector<uint32_t> kept_, same_as_;

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "data/external_sort.h"
+#include "data/minhash.h"
 #include "data/test_data.h"
 #include "data/verbs.h"
 
@@ -36,6 +37,40 @@ TEST(ExternalSort, SortsWithManyRunsAsWithNone) {
       ASSERT_EQ(item.value, next.value);
     }
     EXPECT_FALSE(sort.next(item));
+  }
+}
+
+std::vector<uint32_t> shingles_of(std::string_view text, int words) {
+  Shingler shingler(words);
+  shingler.add(text);
+  std::vector<uint32_t> set;
+  shingler.take(set);
+  return set;
+}
+
+TEST(Shingler, WordsEndAtWhiteSpaceAndCaseDoesNotCount) {
+  // What stands just outside the ranges of capitals and of white space, before and behind the ASCII.
+  const std::string letters = "abzABZ@[`{\x08\x0E\x1F!\x7F\x89\x8D\xA0\xC1\xDA\xFF" + std::string(1, '\0'), blanks = " \t\n\v\f\r";
+  Random random(7);
+  for (int round = 0; round < 500; ++round) {
+    std::string text, plain;
+    std::set<std::string> words;
+    for (uint64_t count = random.below(20); count > 0; --count) {
+      std::string word, lower;
+      for (uint64_t left = 1 + random.below(20); left > 0; --left) {
+        word += letters[random.below(letters.size())];
+        lower += word.back() >= 'A' && word.back() <= 'Z' ? static_cast<char>(word.back() + 32) : word.back();
+      }
+      text += word;
+      plain += lower;
+      words.insert(lower);
+      if (count == 1 && random.below(2) == 0) break;
+      plain += ' ';
+      for (uint64_t left = 1 + random.below(3); left > 0; --left) text += blanks[random.below(blanks.size())];
+    }
+    ASSERT_EQ(shingles_of(text, 1).size(), words.size()) << text;
+    ASSERT_EQ(shingles_of(text, 1), shingles_of(plain, 1)) << text;
+    ASSERT_EQ(shingles_of("  " + text, 5), shingles_of(plain, 5)) << text;
   }
 }
 

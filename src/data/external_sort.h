@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "data/sort_numbers.h"
 
 namespace fettle::data {
 
@@ -87,8 +88,16 @@ class ExternalSort {
     }
   };
 
+  void sort() {
+    if constexpr (std::is_same_v<T, uint64_t>) {
+      sort_numbers(held_);
+    } else {
+      std::sort(held_.begin(), held_.end());
+    }
+  }
+
   void spill() {
-    std::sort(held_.begin(), held_.end());
+    sort();
     const fs::path path = folder_ / (name_ + std::to_string(runs_.size()));
     std::ofstream file(path, std::ios::binary);
     file.write(reinterpret_cast<const char*>(held_.data()), static_cast<std::streamsize>(held_.size() * sizeof(T)));
@@ -100,10 +109,7 @@ class ExternalSort {
 
   void begin_merge() {
     merging_ = true;
-    if (runs_.empty()) {
-      std::sort(held_.begin(), held_.end());
-      return;
-    }
+    if (runs_.empty()) return sort();
     if (!held_.empty()) spill();
     held_ = {};
     for (size_t i = 0; i < runs_.size(); ++i) {

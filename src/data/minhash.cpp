@@ -1,15 +1,16 @@
 #include "data/minhash.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
 #include <mutex>
-#include <utility>
 
 #include "base/hash.h"
 #include "base/random.h"
+#include "data/sort_numbers.h"
 
 // The loop over permutations is compiled for wider vectors too, and the loader picks. Sanitizers run before
 // such picking works.
@@ -71,64 +72,83 @@ uint64_t mix(uint64_t value) {  // the finaliser of SplitMix64
   return value ^ (value >> 31);
 }
 
-/// Byte by byte from the lowest; the comparisons of std::sort are guessed wrong half of the time.
-void sort_numbers(std::vector<uint32_t>& numbers) {
-  if (numbers.size() < 64) return std::sort(numbers.begin(), numbers.end());
-  thread_local std::vector<uint32_t> other;
-  other.resize(numbers.size());
-  std::array<std::array<uint32_t, 256>, 4> ends{};
-  for (const uint32_t number : numbers) {
-    for (size_t byte = 0; byte < 4; ++byte) ++ends[byte][number >> (8 * byte) & 255];
-  }
-  for (size_t byte = 0; byte < 4; ++byte) {
-    uint32_t begin = 0;
-    for (auto& end : ends[byte]) begin += std::exchange(end, begin);
-    for (const uint32_t number : numbers) other[ends[byte][number >> (8 * byte) & 255]++] = number;
-    numbers.swap(other);
-  }
+/// Eight letters of a text, the first the lowest, looked at side by side.
+constexpr uint64_t in_each(uint8_t byte) {
+  return byte * 0x0101010101010101u;
+}
+constexpr uint64_t low_bits = in_each(0x7F), high_bit = in_each(0x80);
+
+uint64_t lower_case(uint64_t letters) {
+  const uint64_t low = letters & low_bits;
+  const uint64_t from_a = low + in_each(0x80 - 'A'), beyond_z = low + in_each(0x7F - 'Z');
+  return letters | ((from_a ^ beyond_z) & ~letters & high_bit) >> 2;
 }
 
-bool is_space(char c) {
-  return c == ' ' || (c >= '\t' && c <= '\r');
+/// The high bit of each that is white space.
+uint64_t spaces(uint64_t letters) {
+  const uint64_t low = letters & low_bits;
+  const uint64_t from_tab = low + in_each(0x80 - '\t'), beyond_return = low + in_each(0x7F - '\r');
+  const uint64_t not_blank = (low ^ in_each(' ')) + low_bits;
+  return ((from_tab ^ beyond_return) | ~not_blank) & ~letters & high_bit;
+}
+
+/// Up to eight letters, filled up with blanks.
+uint64_t letters_at(const char* at, const char* end) {
+  uint64_t letters = in_each(' ');
+  if (end - at >= 8) {
+    std::memcpy(&letters, at, 8);
+  } else {
+    std::memcpy(&letters, at, static_cast<size_t>(end - at));
+  }
+  return letters;
+}
+
+/// A hash of each word.
+void hash_words(std::string_view text, std::vector<uint64_t>& words) {
+  static_assert(std::endian::native == std::endian::little);
+  words.clear();
+  const char *at = text.data(), *const end = at + text.size();
+  while (at < end) {
+    uint64_t letters = letters_at(at, end), ends = spaces(letters), word = 0;
+    const char* const begin = at;
+    for (; ends == 0; ends = spaces(letters)) {  // not at its end yet
+      word = mix(word ^ lower_case(letters));
+      letters = letters_at(at += 8, end);
+    }
+    const auto length = static_cast<unsigned>(std::countr_zero(ends)) / 8;
+    const uint64_t last = lower_case(letters) & ((uint64_t{1} << (8 * length)) - 1);
+    if (at + length > begin) words.push_back(mix((word ^ last) + (length + 1) * 0x9E3779B97F4A7C15u));
+    at += length + 1;
+  }
 }
 
 }  // namespace
 
 void Shingler::add(std::string_view text) {
+  hash_words(text, words_of_text_);
+  if (words_of_text_.empty()) return;
   // A shingle is a polynomial of its words' hashes, so the next one follows from the last: one word comes, one goes.
   constexpr uint64_t base = 0xD1342543DE82EF95u;
-  recent_.clear();
-  const auto wanted = static_cast<size_t>(words_);
-  uint64_t word = 0, shingle = 0, gone = 1;
-  for (size_t i = 0; i < wanted; ++i) gone *= base;
-  const auto emit = [&] { hashes_.push_back(static_cast<uint32_t>(mix(shingle) >> 32)); };
-  bool inside = false;
-  const auto end_word = [&] {
-    recent_.push_back(mix(word));
-    shingle = shingle * base + recent_.back();
-    if (recent_.size() > wanted) shingle -= gone * recent_[recent_.size() - wanted - 1];
-    word = 0;
-    inside = false;
-    if (recent_.size() >= wanted) emit();
-  };
-  for (const char c : text) {
-    if (is_space(c)) {
-      if (inside) end_word();
-      continue;
-    }
-    inside = true;
-    const auto low = static_cast<uint8_t>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    word = (word + low + 1) * 0x9E3779B97F4A7C15u;
-    word ^= word >> 29;
+  const size_t count = words_of_text_.size(), wanted = std::min(static_cast<size_t>(words_), count);
+  uint64_t shingle = 0, gone = 1;
+  for (size_t i = 0; i < wanted; ++i) {
+    shingle = shingle * base + words_of_text_[i];
+    gone *= base;
   }
-  if (inside) end_word();
-  if (!recent_.empty() && recent_.size() < wanted) emit();
+  size_t at = hashes_.size();
+  hashes_.resize(at + count - wanted + 1);
+  hashes_[at] = static_cast<uint32_t>(mix(shingle) >> 32);
+  for (size_t i = wanted; i < count; ++i) {
+    shingle = shingle * base + words_of_text_[i] - gone * words_of_text_[i - wanted];
+    hashes_[++at] = static_cast<uint32_t>(mix(shingle) >> 32);
+  }
 }
 
-std::vector<uint32_t> Shingler::take() {
+void Shingler::take(std::vector<uint32_t>& set) {
   sort_numbers(hashes_);
   hashes_.erase(std::unique(hashes_.begin(), hashes_.end()), hashes_.end());
-  return std::exchange(hashes_, {});
+  set.swap(hashes_);
+  hashes_.clear();
 }
 
 Signature minhash(std::span<const uint32_t> shingles, uint64_t seed) {

@@ -20,12 +20,12 @@ class Shingler {
  public:
   explicit Shingler(int words) : words_(words) {}
   void add(std::string_view text);
-  /// Returns the set and starts anew.
-  std::vector<uint32_t> take();
+  /// Gives the set and starts anew, in the memory that `set` had.
+  void take(std::vector<uint32_t>& set);
 
  private:
   int words_;
-  std::vector<uint64_t> recent_;
+  std::vector<uint64_t> words_of_text_;
   std::vector<uint32_t> hashes_;
 };
 

@@ -170,7 +170,7 @@ TEST_F(Verbs, NearDuplicatesAreExactlyThePairsAboveTheThreshold) {
   for (const auto& text : texts) {
     Shingler shingler(options.shingle_words);
     shingler.add(text);
-    sets.push_back(shingler.take());
+    shingler.take(sets.emplace_back());
   }
   std::vector<size_t> root(texts.size());
   for (size_t i = 0; i < root.size(); ++i) root[i] = i;
