@@ -1,6 +1,7 @@
 #include "text/added_tokens.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "text/unicode.h"
 
@@ -54,7 +55,8 @@ void TokenFinder::add(std::string_view content, const AddedToken& token) {
     node = found->second;
     if (made) nodes_.emplace_back();
   }
-  starts_[static_cast<uint8_t>(content[0])] = true;
+  bool& starts = starts_[static_cast<uint8_t>(content[0])];
+  if (!std::exchange(starts, true)) distinct_starts_ += content[0];
   nodes_[node].token = static_cast<int32_t>(tokens_.size());
   tokens_.push_back(token);
 }
@@ -74,12 +76,21 @@ const AddedToken* TokenFinder::longest(std::string_view text, size_t at, size_t&
   return found;
 }
 
+/// The first byte from `at` on with which a token begins; the text's size when there is none.
+size_t TokenFinder::next_start(std::string_view text, size_t at) const {
+  if (distinct_starts_.size() == 1) return std::min(text.find(distinct_starts_[0], at), text.size());
+  while (at < text.size() && !starts_[static_cast<uint8_t>(text[at])]) ++at;
+  return at;
+}
+
 std::vector<Fragment> TokenFinder::find(std::string_view text, const SpecialRule& rule) const {
   std::vector<Fragment> fragments;
   size_t done = 0;  // everything before is in `fragments`
-  for (size_t at = 0; !tokens_.empty() && at < text.size();) {
+  for (size_t at = 0; !tokens_.empty();) {
+    at = next_start(text, at);
+    if (at == text.size()) break;
     size_t length = 0;
-    const AddedToken* token = starts_[static_cast<uint8_t>(text[at])] ? longest(text, at, length) : nullptr;
+    const AddedToken* token = longest(text, at, length);
     if (token == nullptr) {
       ++at;
       continue;

@@ -48,9 +48,11 @@ class TokenFinder {
     int32_t token = -1;
   };
   const AddedToken* longest(std::string_view text, size_t at, size_t& length) const;
+  size_t next_start(std::string_view text, size_t at) const;
   std::vector<Node> nodes_{1};
   std::vector<AddedToken> tokens_;
   bool starts_[256] = {};
+  std::string distinct_starts_;
 };
 
 /// The added tokens of a tokenizer: both finders, and ids both ways.

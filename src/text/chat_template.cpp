@@ -9,7 +9,6 @@ namespace fettle {
 namespace {
 
 using jinja::Value;
-using Variables = std::vector<std::pair<std::string, Value>>;
 
 constexpr std::string_view kChatMl =
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
@@ -26,11 +25,13 @@ int32_t role_source(const std::string& role, int32_t message) {
 }
 
 Value message_value(const Message& message, int32_t index) {
-  static const jinja::Text role("role"), content("content");
+  static const jinja::Text role("role"), content("content"), user("user"), assistant("assistant");
   std::vector<std::pair<Value, Value>> entries;
   entries.reserve(2 + message.extra.size());
   const auto key = [](std::string_view name) { return Value::string(std::string(name)); };
-  entries.emplace_back(Value::borrowed(role), Value::string(message.role, role_source(message.role, index)));
+  entries.emplace_back(Value::borrowed(role), message.role == "user"        ? Value::borrowed(user)
+                                              : message.role == "assistant" ? Value::borrowed(assistant)
+                                                                            : Value::string(message.role, role_source(message.role, index)));
   entries.emplace_back(Value::borrowed(content), Value::string(message.content, index));
   if (message.extra.is_object()) {
     for (const auto& [name, field] : message.extra.items())
@@ -65,7 +66,9 @@ int64_t step_limit(std::span<const Message> messages) {
 struct ChatTemplate::Impl {
   std::string source, where;
   std::shared_ptr<const jinja::Program> program;
-  Variables special_tokens;
+  std::vector<Value> special_tokens;
+  std::optional<jinja::Bindings> constants;  ///< functions and special tokens
+  int32_t messages = -1, tools = -1, documents = -1, add_generation_prompt = -1;
 };
 
 ChatTemplate::ChatTemplate(std::string source, Json special_tokens, std::string_view where)
@@ -73,10 +76,16 @@ ChatTemplate::ChatTemplate(std::string source, Json special_tokens, std::string_
   impl_->program = jinja::parse(source, where);
   impl_->source = std::move(source);
   impl_->where = where;
+  impl_->constants.emplace(*impl_->program);
   for (const auto& [name, token] : special_tokens.items()) {
-    if (!token.is_null())
-      impl_->special_tokens.emplace_back(name, jinja::from_json(token, jinja::kFromTemplate));
+    if (token.is_null()) continue;
+    const Value& value = impl_->special_tokens.emplace_back(jinja::from_json(token, jinja::kFromTemplate));
+    impl_->constants->set(name, value.is_string() ? Value::borrowed(*value.text()) : value);
   }
+  impl_->messages = impl_->program->symbol("messages");
+  impl_->tools = impl_->program->symbol("tools");
+  impl_->documents = impl_->program->symbol("documents");
+  impl_->add_generation_prompt = impl_->program->symbol("add_generation_prompt");
 }
 
 ChatTemplate::~ChatTemplate() = default;
@@ -101,21 +110,19 @@ ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
 }
 
 Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
-  Variables variables;
   std::vector<Value> list;
   list.reserve(messages.size());
-  variables.reserve(8 + impl_->special_tokens.size());
+  jinja::Bindings bindings = *impl_->constants;
   try {
     for (size_t i = 0; i < messages.size(); ++i)
       list.push_back(message_value(messages[i], static_cast<int32_t>(i)));
-    variables.emplace_back("messages", jinja::make_list(std::move(list)));
-    variables.emplace_back("tools", jinja::None{});
-    variables.emplace_back("documents", jinja::None{});
-    variables.emplace_back("add_generation_prompt", options.add_generation_prompt);
-    variables.insert(variables.end(), impl_->special_tokens.begin(), impl_->special_tokens.end());
+    bindings.set(impl_->messages, jinja::make_list(std::move(list)));
+    bindings.set(impl_->tools, jinja::None{});
+    bindings.set(impl_->documents, jinja::None{});
+    bindings.set(impl_->add_generation_prompt, options.add_generation_prompt);
     if (options.variables.is_object()) {
       for (const auto& [name, value] : options.variables.items()) {
-        variables.emplace_back(name, jinja::from_json(value, jinja::kFromVariable));
+        bindings.set(name, jinja::from_json(value, jinja::kFromVariable));
       }
     }
   } catch (const jinja::Failure& failure) {
@@ -124,9 +131,9 @@ Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOpt
   jinja::Interpreter interpreter(*impl_->program, step_limit(messages), options.now);
   constexpr size_t around = 256, around_each = 32;  // what templates write besides the messages
   const size_t size = content_size(messages) + around + around_each * messages.size();
-  const jinja::Text text = interpreter.run(variables, size, impl_->where);
-  Rendered out{text.bytes(), {}};
+  jinja::Text text = interpreter.run(std::move(bindings), size, impl_->where);
   const auto runs = text.runs();
+  Rendered out{text.take_bytes(), {}};
   out.runs.reserve(runs.size());
   int64_t begin = 0;
   for (const auto& run : runs) {

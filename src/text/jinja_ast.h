@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -123,6 +124,7 @@ struct Stmt {
 struct Program {
   Block body;
   std::vector<std::string> symbols;  ///< names by number
+  int32_t symbol(std::string_view name) const;  ///< -1 when the template never mentions it
   std::deque<Expr> expressions;
   std::deque<Stmt> statements;
 };

@@ -5,19 +5,18 @@
 namespace fettle::jinja {
 
 bool Loop::peek() {
-  while (ready.empty() && next < items.size()) {
+  while (given == ready.size() && next < items.size()) {
     const Value& item = items[next++];
     if (!filter || filter(item)) ready.push_back(item);
   }
-  return !ready.empty();
+  return given < ready.size();
 }
 
 bool Loop::advance() {
   if (!peek()) return false;
   ++index0;
   previous = std::move(current);
-  current = std::move(ready.front());
-  ready.pop_front();
+  current = std::move(ready[given++]);
   return true;
 }
 
@@ -26,7 +25,7 @@ int64_t Loop::length() {
     const Value& item = items[next++];
     if (!filter || filter(item)) ready.push_back(item);
   }
-  return index0 + 1 + static_cast<int64_t>(ready.size());
+  return index0 + 1 + static_cast<int64_t>(ready.size() - given);
 }
 
 Bound::Bound(std::string_view function, const Arguments& arguments,

@@ -1,6 +1,5 @@
 #pragma once
 // What a template can call, and how arguments meet parameters.
-#include <deque>
 #include <functional>
 #include <initializer_list>
 
@@ -25,7 +24,8 @@ struct Loop {
   std::vector<Value> items;                    ///< what is iterated
   size_t next = 0;                             ///< index into items of the first that was not looked at
   std::function<bool(const Value&)> filter;    ///< the `if` of the for; empty when it has none or has ended
-  std::deque<Value> ready;                     ///< passed the filter, not yet given to the body
+  std::vector<Value> ready;                    ///< passed the filter
+  size_t given = 0;                            ///< how many of them the body got
   std::function<Value(const Value&)> recurse;  ///< of a recursive for: renders its body over other items
   int64_t index0 = -1, depth0 = 0;
   Value previous, current;

@@ -4,6 +4,61 @@
 
 namespace fettle::jinja {
 
+const Value& Interpreter::evaluate_in_place(const Expr& node, Value& made) {
+  switch (node.kind) {
+    case Expr::Kind::constant:
+      charge(1);
+      return node.constant;
+    case Expr::Kind::name:
+      return name_in_place(node, made);
+    case Expr::Kind::item:
+      return item_in_place(node, made);
+    case Expr::Kind::attribute:
+      return attribute_in_place(node, made);
+    default:
+      return made = evaluate(node);
+  }
+}
+
+const Value& Interpreter::name_in_place(const Expr& node, Value& made) {
+  charge(1);
+  line_ = node.line;
+  if (const Value* value = scope_->find(node.symbol)) return *value;
+  return made = Value::undefined(fmt::format("'{}' is undefined", node.text));
+}
+
+const Value& Interpreter::item_in_place(const Expr& node, Value& made) {
+  const Nested nested(*this);
+  charge(1);
+  Value object_made, key_made;
+  const Value& object = evaluate_in_place(*node.operands[0], object_made);
+  if (node.operands[1]->kind == Expr::Kind::slice) return made = evaluate_slice(object, *node.operands[1]);
+  const Value& key = evaluate_in_place(*node.operands[1], key_made);
+  line_ = node.line;
+  const Dict* dict = object.dict();
+  if (dict != nullptr && &object != &object_made) {
+    if (const Value* value = dict->find(key)) {
+      charge(static_cast<int64_t>(dict->entries.size() / 16));
+      return *value;
+    }
+  }
+  return made = get_item(object, key);
+}
+
+const Value& Interpreter::attribute_in_place(const Expr& node, Value& made) {
+  const Nested nested(*this);
+  charge(1);
+  Value object_made;
+  const Value& object = evaluate_in_place(*node.operands[0], object_made);
+  line_ = node.line;
+  const Dict* dict = object.dict();
+  if (dict != nullptr && &object != &object_made && find_method(object, node.text) == nullptr &&
+      !is_refused_method(object, node.text)) {
+    if (const Value* value = dict->find(node.text)) return *value;
+  }
+  return made = get_attribute(object, node.text);
+}
+
 Value Interpreter::evaluate(const Expr& node) {
   const Nested nested(*this);
   charge(1);
@@ -13,16 +68,18 @@ Value Interpreter::evaluate(const Expr& node) {
       if (const Text* text = node.constant.text()) return Value::borrowed(*text);
       return node.constant;
     case Expr::Kind::name:
-      return evaluate_name(node);
+    case Expr::Kind::item:
+    case Expr::Kind::attribute: {
+      Value made;
+      const Value& value = evaluate_in_place(node, made);
+      if (&value == &made) return made;
+      return value;
+    }
     case Expr::Kind::list:
     case Expr::Kind::tuple:
       return evaluate_items(node);
     case Expr::Kind::dict:
       return evaluate_dict(node);
-    case Expr::Kind::attribute:
-      return get_attribute(evaluate(*node.operands[0]), node.text);
-    case Expr::Kind::item:
-      return evaluate_item(node);
     case Expr::Kind::slice:
       raise("a slice stands only inside []");
     case Expr::Kind::call:
@@ -42,8 +99,10 @@ Value Interpreter::evaluate(const Expr& node) {
       const Value value = evaluate(*node.operands[0]);
       return binary(*this, Operator::add, int64_t{0}, value);
     }
-    case Expr::Kind::logical_not:
-      return !evaluate(*node.operands[0]).truth();
+    case Expr::Kind::logical_not: {
+      Value made;
+      return !evaluate_in_place(*node.operands[0], made).truth();
+    }
     case Expr::Kind::binary:
       return evaluate_binary(node);
     case Expr::Kind::concat:
@@ -59,16 +118,11 @@ Value Interpreter::evaluate(const Expr& node) {
       return left.truth() ? left : evaluate(*node.operands[1]);
     }
     case Expr::Kind::condition:
-      if (evaluate(*node.operands[0]).truth()) return evaluate(*node.operands[1]);
+      if (Value made; evaluate_in_place(*node.operands[0], made).truth()) return evaluate(*node.operands[1]);
       if (node.operands[2] != nullptr) return evaluate(*node.operands[2]);
       return Value::undefined("the inline if-expression evaluated to false and no else section was defined");
   }
   return {};
-}
-
-Value Interpreter::evaluate_name(const Expr& node) {
-  if (const Value* value = scope_->find(node.symbol)) return *value;
-  return Value::undefined(fmt::format("'{}' is undefined", node.text));
 }
 
 Value Interpreter::evaluate_items(const Expr& node) {
@@ -85,14 +139,6 @@ Value Interpreter::evaluate_dict(const Expr& node) {
     entries.emplace_back(std::move(key), evaluate(*node.operands[i + 1]));
   }
   return make_dict(std::move(entries));
-}
-
-Value Interpreter::evaluate_item(const Expr& node) {
-  const Value object = evaluate(*node.operands[0]);
-  if (node.operands[1]->kind == Expr::Kind::slice) return evaluate_slice(object, *node.operands[1]);
-  const Value key = evaluate(*node.operands[1]);
-  line_ = node.line;
-  return get_item(object, key);
 }
 
 namespace {
@@ -236,35 +282,43 @@ Value Interpreter::filter_block(const Expr& node, const Value& text) {
 
 // `a + b + c + …` leans to the left; walking its spine keeps long sums from nesting.
 Value Interpreter::evaluate_binary(const Expr& node) {
-  std::vector<const Expr*> spine;
-  spine.reserve(8);
-  const Expr* left = &node;
-  for (; left->kind == Expr::Kind::binary; left = left->operands[0]) spine.push_back(left);
-  Value value = evaluate(*left);
+  const size_t outer = spine_.size();
+  const Expr* first = &node;
+  for (; first->kind == Expr::Kind::binary; first = first->operands[0]) spine_.push_back(first);
+  Value made;
+  const Value* left = &evaluate_in_place(*first, made);
   std::optional<Text> sum;  // of a run of texts, which is not copied at each step
-  for (auto step = spine.rbegin(); step != spine.rend(); ++step) {
-    const Value right = evaluate(*(*step)->operands[1]);
+  while (spine_.size() > outer) {
+    const Expr& step = *spine_.back();
+    spine_.pop_back();
+    Value right_made;
+    const Value& right = evaluate_in_place(*step.operands[1], right_made);
     charge(1);
-    line_ = (*step)->line;
-    const Operator op = (*step)->operators[0];
-    if (op == Operator::add && right.is_string() && (sum || value.is_string())) {
-      if (!sum) sum = *value.text();
+    line_ = step.line;
+    const Operator op = step.operators[0];
+    if (op == Operator::add && right.is_string() && (sum || left->is_string())) {
+      if (!sum) sum = *left->text();
       charge_text(sum->size() + right.text()->size());
       sum->append(*right.text());
       continue;
     }
-    if (sum) value = std::move(*sum);
-    sum.reset();
-    value = binary(*this, op, value, right);
+    if (sum) {
+      made = std::move(*sum);
+      left = &made;
+      sum.reset();
+    }
+    made = binary(*this, op, *left, right);
+    left = &made;
   }
   if (sum) return std::move(*sum);
-  return value;
+  return made;
 }
 
 Value Interpreter::evaluate_concat(const Expr& node) {
   Text out;
   for (const Expr* operand : node.operands) {
-    const Value value = evaluate(*operand);
+    Value made;
+    const Value& value = evaluate_in_place(*operand, made);
     charge(weight(value));
     append_str(out, value);
     check_size(static_cast<int64_t>(out.size()));
@@ -274,12 +328,13 @@ Value Interpreter::evaluate_concat(const Expr& node) {
 }
 
 Value Interpreter::evaluate_compare(const Expr& node) {
-  Value left = evaluate(*node.operands[0]);
+  Value made[2];
+  const Value* left = &evaluate_in_place(*node.operands[0], made[0]);
   for (size_t i = 0; i < node.operators.size(); ++i) {
-    Value right = evaluate(*node.operands[i + 1]);
+    const Value& right = evaluate_in_place(*node.operands[i + 1], made[(i + 1) % 2]);
     line_ = node.line;
-    if (!binary(*this, node.operators[i], left, right).truth()) return false;
-    left = std::move(right);
+    if (!binary(*this, node.operators[i], *left, right).truth()) return false;
+    left = &right;
   }
   return true;
 }
@@ -389,7 +444,7 @@ Value Interpreter::loop_attribute(Loop& loop, std::string_view name, bool& found
   if (name == "depth0") return loop.depth0;
   if (name == "previtem")
     return loop.index0 == 0 ? Value::undefined("there is no previous item") : loop.previous;
-  if (name == "nextitem") return loop.peek() ? loop.ready.front() : Value::undefined("there is no next item");
+  if (name == "nextitem") return loop.peek() ? loop.ready[loop.given] : Value::undefined("there is no next item");
   found = false;
   return {};
 }

@@ -42,7 +42,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string_view source(reinterpret_cast<const char*>(data), size);
     const auto program = fettle::jinja::parse(source, "template");
     fettle::jinja::Interpreter run(*program, 200'000, 1732298400);
-    const fettle::jinja::Text text = run.run(variables(), 0, "template");
+    fettle::jinja::Bindings bindings(*program);
+    for (const auto& [name, value] : variables()) bindings.set(name, value);
+    const fettle::jinja::Text text = run.run(std::move(bindings), 0, "template");
     int64_t end = 0;
     for (const auto& piece : text.runs()) {
       FETTLE_CHECK(piece.end > end);

@@ -43,22 +43,24 @@ Interpreter::~Interpreter() {
   for (const Value& loop : loops_) loop.loop()->last_changed.clear();
 }
 
-Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variables, size_t size,
-                      std::string_view where) {
-  scope_ = enter(nullptr);
-  const auto define = [&](const std::vector<std::pair<std::string, Value>>& entries) {
-    for (const auto& [name, value] : entries) {
-      const auto found = std::find(program_.symbols.begin(), program_.symbols.end(), name);
-      if (found != program_.symbols.end()) {
-        scope_->set(static_cast<int32_t>(found - program_.symbols.begin()), value);
-      }
-    }
-  };
+int32_t Program::symbol(std::string_view name) const {
+  const auto found = std::find(symbols.begin(), symbols.end(), name);
+  return found == symbols.end() ? -1 : static_cast<int32_t>(found - symbols.begin());
+}
+
+Bindings::Bindings(const Program& program) : program_(&program) {
+  for (const auto& [name, function] : global_functions()) set(name, function);
+}
+
+void Bindings::set(int32_t symbol, Value value) {
+  if (symbol >= 0) scope_.set(symbol, std::move(value));
+}
+
+Text Interpreter::run(Bindings bindings, size_t size, std::string_view where) {
+  scope_ = &scopes_.emplace_back(std::move(bindings.scope_));
   Text out;
   out.reserve(size);
   try {
-    define(global_functions());
-    define(variables);
     execute(program_.body, out);
   } catch (const Failure& failure) {
     fail(where, "line {}: {}", line_, failure.what());
@@ -80,6 +82,7 @@ Scope* Interpreter::enter(Scope* parent) {
   Scope* scope = nullptr;
   if (free_scopes_.empty()) {
     scope = &scopes_.emplace_back();
+    scope->values.reserve(4);
   } else {
     scope = free_scopes_.back();
     free_scopes_.pop_back();
@@ -112,14 +115,18 @@ Interpreter::Flow Interpreter::execute(const Stmt& node, Text& out) {
       out.append(node.data);
       check_size(static_cast<int64_t>(out.size()));
       break;
-    case Stmt::Kind::print:
-      print(evaluate(*node.value), out);
+    case Stmt::Kind::print: {
+      Value made;
+      print(evaluate_in_place(*node.value, made), out);
       break;
+    }
     case Stmt::Kind::if_else:
       return execute_if(node, out);
-    case Stmt::Kind::for_loop:
-      execute_for(node, evaluate(*node.value), out);
+    case Stmt::Kind::for_loop: {
+      Value made;
+      execute_for(node, evaluate_in_place(*node.value, made), out);
       break;
+    }
     case Stmt::Kind::set:
       assign(*node.target, evaluate(*node.value));
       break;
@@ -153,7 +160,8 @@ Interpreter::Flow Interpreter::execute(const Stmt& node, Text& out) {
 
 Interpreter::Flow Interpreter::execute_if(const Stmt& node, Text& out) {
   for (const auto& [test, body] : node.branches) {
-    if (evaluate(*test).truth()) return execute(body, out);
+    Value made;
+    if (evaluate_in_place(*test, made).truth()) return execute(body, out);
   }
   return execute(node.otherwise, out);
 }
@@ -330,8 +338,7 @@ void Interpreter::bind(const Signature& signature, const std::string& name, cons
   }
   const auto define = [&](bool used, std::string_view key, Value value) {
     if (!used) return;
-    const auto found = std::find(program_.symbols.begin(), program_.symbols.end(), key);
-    scope_->set(static_cast<int32_t>(found - program_.symbols.begin()), std::move(value));
+    scope_->set(program_.symbol(key), std::move(value));
   };
   define(signature.varargs, "varargs", make_list(std::move(extra), ListKind::tuple));
   define(signature.kwargs, "kwargs", make_dict(std::move(named)));

@@ -1,6 +1,6 @@
 #pragma once
 // Runs a Program: one Interpreter per run, one thread.
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "text/jinja_ast.h"
@@ -17,6 +17,20 @@ struct Scope {
   void set(int32_t symbol, Value value);
 };
 
+/// What the names of a program stand for when a run begins: at first the functions (range, namespace, …). A name
+/// that the program never mentions is left out.
+class Bindings {
+ public:
+  explicit Bindings(const Program& program);
+  void set(std::string_view name, Value value) { set(program_->symbol(name), std::move(value)); }
+  void set(int32_t symbol, Value value);
+
+ private:
+  friend class Interpreter;
+  const Program* program_;
+  Scope scope_;
+};
+
 class Interpreter {
  public:
   /// `steps` bounds the work: about one per node visited and per 64 bytes written. `now` is what strftime_now
@@ -28,7 +42,7 @@ class Interpreter {
   Interpreter& operator=(const Interpreter&) = delete;
 
   /// The rendered text, for which `size` bytes are set aside at first. Throws Error naming `where` and the line.
-  Text run(const std::vector<std::pair<std::string, Value>>& variables, size_t size, std::string_view where);
+  Text run(Bindings bindings, size_t size, std::string_view where);
 
   // For filters, tests, methods and functions; all throw Failure.
   void charge(int64_t steps);
@@ -69,10 +83,14 @@ class Interpreter {
 
   // Expressions: jinja_evaluate.cpp
   Value evaluate(const Expr& node);
-  Value evaluate_name(const Expr& node);
+  /// Where the value already stands (a variable, a constant, an entry of one), or `made`, into which it is put: a
+  /// copy would count references, and not for long. Stays valid until a statement is executed.
+  const Value& evaluate_in_place(const Expr& node, Value& made);
+  const Value& name_in_place(const Expr& node, Value& made);
   Value evaluate_items(const Expr& node);
   Value evaluate_dict(const Expr& node);
-  Value evaluate_item(const Expr& node);
+  const Value& item_in_place(const Expr& node, Value& made);
+  const Value& attribute_in_place(const Expr& node, Value& made);
   Value evaluate_slice(const Value& object, const Expr& slice);
   Value evaluate_call(const Expr& node, const Value* caller = nullptr);
   Value evaluate_filter(const Expr& node, const Value& subject);
@@ -91,8 +109,9 @@ class Interpreter {
   std::optional<int64_t> now_;
   int32_t line_ = 1;
   int depth_ = 0;
-  std::deque<Namespace> namespaces_;
-  std::deque<Scope> scopes_;
+  std::list<Namespace> namespaces_;
+  std::list<Scope> scopes_;
+  std::vector<const Expr*> spine_;  ///< of the sums that are being evaluated
   std::vector<Value> loops_;
   std::vector<Scope*> free_scopes_;
   Scope* scope_ = nullptr;

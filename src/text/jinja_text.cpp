@@ -17,6 +17,9 @@ void Text::append(std::string_view piece, int32_t source) {
     runs_.reserve(8);
     runs_.push_back({static_cast<int64_t>(bytes_.size()), source_});
   }
+  if (const size_t needed = bytes_.size() + piece.size(); needed > bytes_.capacity()) {
+    bytes_.reserve(needed + needed / 4 + 64);  // a template writes something behind a message
+  }
   bytes_.append(piece);
   const auto end = static_cast<int64_t>(bytes_.size());
   if (runs_.empty()) return;

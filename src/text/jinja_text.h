@@ -25,6 +25,7 @@ class Text {
   void reserve(size_t size) { bytes_.reserve(size); }
 
   const std::string& bytes() const { return bytes_; }
+  std::string take_bytes() { return std::move(bytes_); }  ///< the text is done with
   size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
   int32_t source_at(size_t byte) const;

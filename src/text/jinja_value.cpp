@@ -110,6 +110,7 @@ Value make_list(std::vector<Value> items, ListKind kind) {
 Value make_dict(std::vector<std::pair<Value, Value>> entries) {
   if (static_cast<int64_t>(entries.size()) > kMaxItems) raise("a dict of more than {} keys", kMaxItems);
   auto dict = std::make_shared<Dict>();
+  dict->entries.reserve(entries.size());
   for (auto& [key, value] : entries) {
     const List* list = key.list();
     if (key.dict() != nullptr || (list != nullptr && list->kind == ListKind::list)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "text/stretch_cache.h"
 #include "text/unicode.h"
 
 namespace fettle {
@@ -57,10 +58,29 @@ void PipelineTokenizer::encode_plain(std::string_view text, Span span, const Spe
   }
 }
 
+/// What stands between two added tokens does not depend on the text around it, but for the text's start.
+void PipelineTokenizer::encode_remembered(std::string_view text, Span span, const SpecialRule& rule,
+                                          TokenSink& sink) const {
+  const std::string_view stretch = text.substr(span.begin, span.end - span.begin);
+  auto place = StretchCache::mine().place(stretch, serial_);
+  if (const auto* ids = place.ids()) {
+    sink.ids.insert(sink.ids.end(), ids->begin(), ids->end());
+    return;
+  }
+  const size_t first = sink.ids.size();
+  encode_plain(text, span, rule, sink);
+  place.store(std::span(sink.ids).subspan(first));
+}
+
 void PipelineTokenizer::encode_valid(std::string_view text, const SpecialRule& rule, TokenSink& sink) const {
+  const bool rule_is_done = parts_.added.normalized().empty();
   for (const Fragment& fragment : parts_.added.raw().find(text, rule)) {
+    const size_t size = fragment.end - fragment.begin;
     if (fragment.id >= 0) {
       sink.put(fragment.id, fragment.begin);
+    } else if (sink.remember && rule_is_done && fragment.begin > 0 && size >= StretchCache::kLeast &&
+               size <= StretchCache::kMost) {
+      encode_remembered(text, {fragment.begin, fragment.end}, rule, sink);
     } else {
       encode_plain(text, {fragment.begin, fragment.end}, rule, sink);
     }
@@ -114,6 +134,7 @@ Tokenizer::Encoding PipelineTokenizer::encode_pieces(std::span<const Piece> piec
   };
   TokenSink sink;
   sink.tracked = options.begins;
+  sink.remember = !options.begins;
   const Surroundings& around = parts_.surroundings;
   if (options.add_special) {
     for (const int32_t id : around.before) sink.put(id, 0);

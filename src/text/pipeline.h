@@ -13,6 +13,7 @@
 #include "text/pre_tokenizer.h"
 #include "text/token_model.h"
 #include "text/tokenizer.h"
+#include "text/word_cache.h"
 
 namespace fettle {
 
@@ -37,7 +38,7 @@ struct TokenizerConfig {
 
 class PipelineTokenizer final : public Tokenizer {
  public:
-  explicit PipelineTokenizer(PipelineParts parts) : parts_(std::move(parts)) {}
+  explicit PipelineTokenizer(PipelineParts parts) : parts_(std::move(parts)), serial_(WordCache::new_serial()) {}
 
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override;
   std::string decode(std::span<const int32_t> ids, bool skip_special) const override;
@@ -62,11 +63,13 @@ class PipelineTokenizer final : public Tokenizer {
  private:
   void encode_text(std::string_view text, const SpecialRule& rule, TokenSink& sink) const;
   void encode_valid(std::string_view text, const SpecialRule& rule, TokenSink& sink) const;
+  void encode_remembered(std::string_view text, Span span, const SpecialRule& rule, TokenSink& sink) const;
   void encode_plain(std::string_view text, Span span, const SpecialRule& rule, TokenSink& sink) const;
   void encode_words(AlignedText& text, TokenSink& sink) const;
   void encode_normalized(AlignedText& text, const SpecialRule& rule, TokenSink& sink) const;
 
   PipelineParts parts_;
+  uint32_t serial_;
 };
 
 }  // namespace fettle

@@ -13,6 +13,7 @@ struct TokenSink {
   std::vector<int32_t> ids;
   std::vector<uint32_t> begins;
   bool tracked = false;
+  bool remember = false;  ///< a chat, of which parts come again
   void put(int32_t id, uint32_t begin) {
     ids.push_back(id);
     if (tracked) begins.push_back(begin);
