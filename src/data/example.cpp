@@ -55,8 +55,13 @@ Messages turns_from(const OrderedJson& value, const std::string& key, std::strin
   if (!value.is_array()) fail(where, "key '{}' should be a list of turns, found {}", key, describe(value));
   Messages messages;
   messages.reserve(value.size());
+  std::string place = fmt::format("{}: {}[", where, key);
+  const size_t prefix = place.size();
   for (size_t i = 0; i < value.size(); ++i) {
-    messages.push_back(turn_from(value[i], fmt::format("{}: {}[{}]", where, key, i)));
+    place.resize(prefix);
+    place += std::to_string(i);
+    place += ']';
+    messages.push_back(turn_from(value[i], place));
   }
   return messages;
 }

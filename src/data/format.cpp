@@ -77,7 +77,7 @@ std::string Fields::name(std::string_view role) const {
 }
 
 const OrderedJson* Fields::find(std::string_view role) const {
-  const auto found = row_.find(name(role));
+  const auto found = columns_.empty() ? row_.find(role) : row_.find(name(role));
   return found == row_.end() || found->is_null() ? nullptr : &*found;
 }
 

@@ -17,6 +17,7 @@ constexpr size_t max_depth = 512;
 OrderedJson convert_object(simdjson::dom::object fields) {
   constexpr size_t few = 32;
   OrderedJson::object_t object;
+  object.reserve(fields.size());
   std::unordered_map<std::string, size_t> places;
   for (const auto field : fields) {
     if (object.size() < few) {
@@ -33,7 +34,7 @@ OrderedJson convert_object(simdjson::dom::object fields) {
       object.data()[place->second].second = to_ordered_json(field.value);
     }
   }
-  return object;
+  return OrderedJson(std::move(object));
 }
 
 std::optional<unsigned> escape_at(std::string_view text, size_t at) {

@@ -1,5 +1,7 @@
 #include "data/row_view.h"
 
+#include <utility>
+
 namespace fettle::data {
 namespace {
 
@@ -31,11 +33,15 @@ void RowView::open(Row& row) {
     if (parser_.parse(row.text).get(element_) != simdjson::SUCCESS) fail(row.where(), "not valid JSON");
   }
   if (element_.get(object_) != simdjson::SUCCESS) fail(row.where(), "not a JSON object");
-  texts_.clear();
-  collect();
+  collected_ = false;
 }
 
-void RowView::add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn) {
+const std::vector<TextPart>& RowView::texts() const {
+  if (!std::exchange(collected_, true)) collect();
+  return texts_;
+}
+
+void RowView::add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn) const {
   std::string_view text;
   simdjson::dom::array turns;
   simdjson::dom::object turn;
@@ -50,7 +56,7 @@ void RowView::add(std::string_view field, std::string_view role, simdjson::dom::
   }
 }
 
-void RowView::add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn) {
+void RowView::add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn) const {
   for (const auto item : turns) {
     simdjson::dom::object turn;
     if (item.get(turn) != simdjson::SUCCESS) continue;
@@ -72,7 +78,8 @@ void RowView::add_turns(std::string_view field, simdjson::dom::array turns, bool
   }
 }
 
-void RowView::collect() {
+void RowView::collect() const {
+  texts_.clear();
   const auto has = [&](std::string_view key) { return object_[key].error() == simdjson::SUCCESS; };
   const auto take = [&](std::string_view key, std::string_view role, bool is_turn = true) {
     simdjson::dom::element value;

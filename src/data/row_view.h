@@ -33,7 +33,7 @@ class RowView {
 
   /// All texts in order: turns of messages/conversations/items, prompt, instruction, input, completion,
   /// output, chosen, rejected, text, the responses of completions. Empty when the row is of no known format.
-  const std::vector<TextPart>& texts() const { return texts_; }
+  const std::vector<TextPart>& texts() const;
   /// The row's own id, "" if it has none.
   std::string id() const;
   /// A top-level field as text (numbers and others as JSON); "" when missing or null.
@@ -43,14 +43,15 @@ class RowView {
   OrderedJson value() const { return to_ordered_json(element_); }
 
  private:
-  void collect();
-  void add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn = true);
-  void add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn);
+  void collect() const;
+  void add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn = true) const;
+  void add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn) const;
 
   simdjson::dom::parser parser_;
   simdjson::dom::element element_;
   simdjson::dom::object object_;
-  std::vector<TextPart> texts_;
+  mutable std::vector<TextPart> texts_;  ///< of this row once they were asked for
+  mutable bool collected_ = false;
   bool repaired_ = false;
 };
 

@@ -172,7 +172,7 @@ void Bpe::encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) 
   if (fits) {
     key = WordCache::key(word, serial_);
     if (const WordCache::Entry* entry = cache.find(key)) {
-      sink.ids.insert(sink.ids.end(), entry->ids, entry->ids + entry->count);
+      for (size_t i = 0; i < entry->count; ++i) sink.ids.push_back(entry->ids[i]);
       if (!sink.tracked) return;
       for (size_t i = 0; i < entry->count; ++i) {
         sink.begins.push_back(begin);

@@ -75,7 +75,7 @@ class WordCache {
   }
 
  private:
-  static constexpr size_t kSlots = 1 << 14;
+  static constexpr size_t kSlots = 1 << 15;
   static uint64_t load(const char* text, size_t size) {
     uint64_t value = 0;
     std::memcpy(&value, text, size);
