@@ -24,7 +24,17 @@ int32_t role_source(const std::string& role, int32_t message) {
   return plain ? jinja::kFromTemplate : message;
 }
 
-Value message_value(const Message& message, int32_t index) {
+/// What the template sees of the messages; it stands while the template runs.
+struct SeenMessages {
+  explicit SeenMessages(size_t count) {
+    contents.reserve(count);
+    dicts.reserve(count);
+  }
+  std::vector<jinja::Text> contents;
+  std::vector<jinja::Dict> dicts;
+};
+
+Value message_value(const Message& message, int32_t index, SeenMessages& seen) {
   static const jinja::Text role("role"), content("content"), user("user"), assistant("assistant");
   std::vector<std::pair<Value, Value>> entries;
   entries.reserve(2 + message.extra.size());
@@ -32,7 +42,7 @@ Value message_value(const Message& message, int32_t index) {
   entries.emplace_back(Value::borrowed(role), message.role == "user"        ? Value::borrowed(user)
                                               : message.role == "assistant" ? Value::borrowed(assistant)
                                                                             : Value::string(message.role, role_source(message.role, index)));
-  entries.emplace_back(Value::borrowed(content), Value::string(message.content, index));
+  entries.emplace_back(Value::borrowed(content), Value::borrowed(seen.contents.emplace_back(message.content, index)));
   if (message.extra.is_object()) {
     for (const auto& [name, field] : message.extra.items())
       entries.emplace_back(key(name), jinja::from_json(field, index));
@@ -46,7 +56,7 @@ Value message_value(const Message& message, int32_t index) {
     entries.emplace_back(key("reasoning_content"), reasoning);
     break;
   }
-  return jinja::make_dict(std::move(entries));
+  return Value::borrowed(seen.dicts.emplace_back(jinja::dict_of(std::move(entries))));
 }
 
 size_t content_size(std::span<const Message> messages) {
@@ -110,12 +120,13 @@ ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
 }
 
 Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
+  SeenMessages seen(messages.size());
   std::vector<Value> list;
   list.reserve(messages.size());
   jinja::Bindings bindings = *impl_->constants;
   try {
     for (size_t i = 0; i < messages.size(); ++i)
-      list.push_back(message_value(messages[i], static_cast<int32_t>(i)));
+      list.push_back(message_value(messages[i], static_cast<int32_t>(i), seen));
     bindings.set(impl_->messages, jinja::make_list(std::move(list)));
     bindings.set(impl_->tools, jinja::None{});
     bindings.set(impl_->documents, jinja::None{});

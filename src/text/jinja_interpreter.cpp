@@ -115,11 +115,9 @@ Interpreter::Flow Interpreter::execute(const Stmt& node, Text& out) {
       out.append(node.data);
       check_size(static_cast<int64_t>(out.size()));
       break;
-    case Stmt::Kind::print: {
-      Value made;
-      print(evaluate_in_place(*node.value, made), out);
+    case Stmt::Kind::print:
+      print_expression(*node.value, out);
       break;
-    }
     case Stmt::Kind::if_else:
       return execute_if(node, out);
     case Stmt::Kind::for_loop: {
@@ -164,6 +162,35 @@ Interpreter::Flow Interpreter::execute_if(const Stmt& node, Text& out) {
     if (evaluate_in_place(*test, made).truth()) return execute(body, out);
   }
   return execute(node.otherwise, out);
+}
+
+/// A sum of texts, which most of a template is, goes out part by part.
+void Interpreter::print_expression(const Expr& node, Text& out) {
+  const size_t outer = spine_.size();
+  const Expr* first = &node;
+  for (; first->kind == Expr::Kind::binary && first->operators[0] == Operator::add; first = first->operands[0]) {
+    spine_.push_back(first);
+  }
+  Value made;
+  const Value* left = &evaluate_in_place(*first, made);
+  if (spine_.size() == outer) return print(*left, out);
+  const bool texts = left->is_string();
+  if (texts) print(*left, out);
+  while (spine_.size() > outer) {
+    const Expr& step = *spine_.back();
+    spine_.pop_back();
+    Value right_made;
+    const Value& right = evaluate_in_place(*step.operands[1], right_made);
+    charge(1);
+    line_ = step.line;
+    if (texts && right.is_string()) {
+      print(right, out);
+    } else {  // of a text and something else it throws
+      made = binary(*this, Operator::add, *left, right);
+      left = &made;
+    }
+  }
+  if (!texts) print(*left, out);
 }
 
 void Interpreter::print(const Value& value, Text& out) {

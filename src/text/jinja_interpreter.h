@@ -73,6 +73,7 @@ class Interpreter {
   void execute_for(const Stmt& node, const Value& iterable, Text& out, int64_t depth0 = 0);
   void set_filter(Loop& loop, const Stmt& node);
   Text capture(const Block& block);
+  void print_expression(const Expr& node, Text& out);
   void print(const Value& value, Text& out);
   void assign(const Expr& target, Value value);
   Flow execute_with(const Stmt& node, Text& out);

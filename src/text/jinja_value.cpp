@@ -107,24 +107,24 @@ Value make_list(std::vector<Value> items, ListKind kind) {
   return std::shared_ptr<const List>(std::move(list));
 }
 
-Value make_dict(std::vector<std::pair<Value, Value>> entries) {
+Dict dict_of(std::vector<std::pair<Value, Value>> entries) {
   if (static_cast<int64_t>(entries.size()) > kMaxItems) raise("a dict of more than {} keys", kMaxItems);
-  auto dict = std::make_shared<Dict>();
-  dict->entries.reserve(entries.size());
+  Dict dict;
+  dict.entries.reserve(entries.size());
   for (auto& [key, value] : entries) {
     const List* list = key.list();
     if (key.dict() != nullptr || (list != nullptr && list->kind == ListKind::list)) {
       raise("unhashable type: '{}'", key.type_name());
     }
-    add_child(*dict, key);
-    add_child(*dict, value);
-    if (const Value* known = dict->find(key)) {
+    add_child(dict, key);
+    add_child(dict, value);
+    if (const Value* known = dict.find(key)) {
       *const_cast<Value*>(known) = std::move(value);
     } else {
-      dict->entries.emplace_back(std::move(key), std::move(value));
+      dict.entries.emplace_back(std::move(key), std::move(value));
     }
   }
-  return std::shared_ptr<const Dict>(std::move(dict));
+  return dict;
 }
 
 Value from_json(const OrderedJson& json, int32_t source) {

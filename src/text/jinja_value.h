@@ -63,10 +63,13 @@ class Value {
     return Text(std::move(text), source);
   }
   static Value undefined(std::string hint);
-  /// A text that its owner keeps until the run has ended: copies count no references, which threads that run the
+  /// A text or dict that its owner keeps until the run has ended: copies count no references, which threads that run the
   /// same template would fight over.
   static Value borrowed(const Text& text) {
     return std::shared_ptr<const Text>(std::shared_ptr<const Text>(), &text);
+  }
+  static Value borrowed(const Dict& dict) {
+    return std::shared_ptr<const Dict>(std::shared_ptr<const Dict>(), &dict);
   }
 
   bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
@@ -138,7 +141,10 @@ int64_t weight(const Value& value);  ///< what walking it costs, in values; a te
 /// Throws Failure when nested too deeply or too large.
 Value make_list(std::vector<Value> items, ListKind kind = ListKind::list);
 /// A later entry with an equal key replaces the value of the earlier one. Keys must be hashable.
-Value make_dict(std::vector<std::pair<Value, Value>> entries);
+Dict dict_of(std::vector<std::pair<Value, Value>> entries);
+inline Value make_dict(std::vector<std::pair<Value, Value>> entries) {
+  return std::make_shared<const Dict>(dict_of(std::move(entries)));
+}
 /// Strings of `json` get `source`.
 Value from_json(const OrderedJson& json, int32_t source);
 
