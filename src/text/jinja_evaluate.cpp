@@ -280,6 +280,15 @@ Value Interpreter::filter_block(const Expr& node, const Value& text) {
   return evaluate_filter(node, node.operands[0] == nullptr ? text : filter_block(*node.operands[0], text));
 }
 
+std::pair<Operator, const Value&> Interpreter::next_operand(Value& made) {
+  const Expr& step = *spine_.back();
+  spine_.pop_back();
+  const Value& right = evaluate_in_place(*step.operands[1], made);
+  charge(1);
+  line_ = step.line;
+  return {step.operators[0], right};
+}
+
 // `a + b + c + …` leans to the left; walking its spine keeps long sums from nesting.
 Value Interpreter::evaluate_binary(const Expr& node) {
   const size_t outer = spine_.size();
@@ -289,13 +298,8 @@ Value Interpreter::evaluate_binary(const Expr& node) {
   const Value* left = &evaluate_in_place(*first, made);
   std::optional<Text> sum;  // of a run of texts, which is not copied at each step
   while (spine_.size() > outer) {
-    const Expr& step = *spine_.back();
-    spine_.pop_back();
     Value right_made;
-    const Value& right = evaluate_in_place(*step.operands[1], right_made);
-    charge(1);
-    line_ = step.line;
-    const Operator op = step.operators[0];
+    const auto [op, right] = next_operand(right_made);
     if (op == Operator::add && right.is_string() && (sum || left->is_string())) {
       if (!sum) sum = *left->text();
       charge_text(sum->size() + right.text()->size());

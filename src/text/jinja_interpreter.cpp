@@ -177,12 +177,8 @@ void Interpreter::print_expression(const Expr& node, Text& out) {
   const bool texts = left->is_string();
   if (texts) print(*left, out);
   while (spine_.size() > outer) {
-    const Expr& step = *spine_.back();
-    spine_.pop_back();
     Value right_made;
-    const Value& right = evaluate_in_place(*step.operands[1], right_made);
-    charge(1);
-    line_ = step.line;
+    const Value& right = next_operand(right_made).second;
     if (texts && right.is_string()) {
       print(right, out);
     } else {  // of a text and something else it throws

@@ -97,6 +97,8 @@ class Interpreter {
   Value evaluate_filter(const Expr& node, const Value& subject);
   Value filter_block(const Expr& node, const Value& text);
   Value evaluate_binary(const Expr& node);
+  /// The last of spine_ is done with: its operator, and what stands on its right, evaluated in place.
+  std::pair<Operator, const Value&> next_operand(Value& made);
   Value evaluate_concat(const Expr& node);
   Value evaluate_compare(const Expr& node);
   Arguments evaluate_arguments(const CallArguments& node);

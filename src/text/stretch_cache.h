@@ -11,7 +11,7 @@
 
 namespace fettle {
 
-/// One direct-mapped table per thread, shared by all tokenizers of that thread; at most some megabytes. Not
+/// One direct-mapped table per thread, shared by all tokenizers of that thread; at most ten megabytes. Not
 /// thread-safe: use StretchCache::mine().
 class StretchCache {
  public:
