@@ -95,7 +95,8 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
   RowWriter writer(files.output);
   Progress progress(verb, 0, "rows");
   std::vector<Row> batch;
-  while (reader.next(batch)) {
+  std::vector<Unreadable> unreadable;
+  while (reader.next(batch, unreadable)) {
     throw_if_interrupted();
     std::vector<Verdict> verdicts(batch.size());
     std::vector<uint8_t> repaired(batch.size(), 0);
@@ -106,7 +107,12 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
         repaired[i] = view.repaired();
       }
     });
+    auto broken = unreadable.begin();
+    const auto reject_broken_before = [&](size_t row) {
+      for (; broken != unreadable.end() && broken->before <= row; ++broken) rejected->add(std::move(broken->rejection));
+    };
     for (size_t i = 0; i < batch.size(); ++i) {
+      reject_broken_before(i);
       auto& verdict = verdicts[i];
       if (settle && !verdict.drop) settle(batch[i], verdict);
       report.repaired += repaired[i];
@@ -120,6 +126,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       if (verdict.rows.empty()) writer.write_text(batch[i].text);
       for (const auto& row : verdict.rows) writer.write_text(row);
     }
+    reject_broken_before(batch.size());
     report.in += static_cast<int64_t>(batch.size());
     progress.advance(batch.size());
   }

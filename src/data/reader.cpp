@@ -33,6 +33,7 @@ struct RowReader::Impl {
   int64_t parquet_row = 0;
   uint64_t parquet_bytes = 0;  ///< of text since the file's pages were given back
   std::vector<Row>* batch = nullptr;
+  std::vector<Unreadable>* unreadable = nullptr;  ///< where broken input goes instead of to `rejected`
   uint64_t batch_bytes = 0;
   int64_t next_number = 0;
   /// Fits the processor's second cache; to an aligned place the system copies several times quicker on some processors.
@@ -74,13 +75,21 @@ struct RowReader::Impl {
     if (!parquet) close();
   }
 
+  void reject(Rejection rejection) {
+    ++report.rejected;
+    if (unreadable != nullptr) {
+      unreadable->push_back({batch->size(), std::move(rejection)});
+    } else {
+      rejected.add(std::move(rejection));
+    }
+  }
+
   void reading_parquet(const std::function<void()>& read) {
     try {
       read();
     } catch (const Error& error) {
       if (error.kind() != Error::Kind::input) throw;
-      ++report.rejected;
-      rejected.add({*name, parquet_row + 1, "unreadable Parquet file", error.what(), "", ""});
+      reject({*name, parquet_row + 1, "unreadable Parquet file", error.what(), "", ""});
       parquet.reset();
     }
   }
@@ -102,10 +111,8 @@ struct RowReader::Impl {
 
   void take(Piece&& piece) {
     if (!piece.problem.empty()) {
-      ++report.rejected;
       if (!piece.text.empty()) ++next_number;
-      rejected.add({*name, piece.line, piece.problem, fmt::format("{} bytes", piece.bytes), "",
-                    std::move(piece.text)});
+      reject({*name, piece.line, piece.problem, fmt::format("{} bytes", piece.bytes), "", std::move(piece.text)});
       return;
     }
     if (!simdjson::validate_utf8(piece.text.data(), piece.text.size())) {
@@ -170,6 +177,14 @@ bool RowReader::next(std::vector<Row>& batch) {
     }
   }
   return !batch.empty();
+}
+
+bool RowReader::next(std::vector<Row>& batch, std::vector<Unreadable>& unreadable) {
+  unreadable.clear();
+  impl_->unreadable = &unreadable;
+  const bool rows = next(batch);
+  impl_->unreadable = nullptr;
+  return rows || !unreadable.empty();
 }
 
 bool RowReader::next(std::vector<Row>& batch, std::vector<OrderedJson>& values) {

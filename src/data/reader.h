@@ -31,6 +31,12 @@ struct ReadOptions {
   bool lines = false;  ///< every line is a row, also where the first begins with '['
 };
 
+/// What could not be read between two rows of a batch: it stands before row `before` of it.
+struct Unreadable {
+  size_t before;
+  Rejection rejection;
+};
+
 /// What was read. Everything that was not a row is in the RejectedRows.
 struct ReadReport {
   int64_t rows = 0;      ///< rows handed out
@@ -61,6 +67,9 @@ class RowReader {
 
   /// Replaces `batch` by the next rows; false (and an empty batch) when there are none left.
   bool next(std::vector<Row>& batch);
+  /// The same, but broken input goes to `unreadable` instead, for callers that reject rows of their own and keep all in
+  /// order. True also when there are no rows, but something that could not be read.
+  bool next(std::vector<Row>& batch, std::vector<Unreadable>& unreadable);
   /// The same, parsed in parallel: values[i] is the object in batch[i]. Rows that are no JSON object are
   /// rejected.
   bool next(std::vector<Row>& batch, std::vector<OrderedJson>& values);

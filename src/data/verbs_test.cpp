@@ -211,6 +211,32 @@ TEST_F(Verbs, OutputDoesNotDependOnThreads) {
   EXPECT_EQ(outputs[0], outputs[2]);
 }
 
+TEST_F(Verbs, RejectedRowsStandInTheOrderOfTheInputForAnyNumberOfThreads) {
+  const std::string filler(2000, 'x');
+  std::string lines, cut = "[";
+  for (int i = 0; i < 500; ++i) {
+    const std::string row = fmt::format("{{\"id\":\"{}\",\"prompt\":\"p{}\",\"completion\":\"{}\"}}", i, i % 499, filler);
+    lines += row + "\n";
+    cut += row + ",\n";
+  }
+  cut += "{\"id\":\"half";
+  const std::vector<std::string> inputs{folder_.file("a.json", cut), folder_.file("b.jsonl", lines)};
+  const int before = threads();
+  for (const int count : {1, 2, 5}) {
+    set_threads(count);
+    dedupe_rows({inputs, folder_.path("out.jsonl"), folder_.path("rejected.jsonl")}, {});
+    RejectedRows none;
+    std::vector<std::string> places;
+    for (const auto& row : read_rows({folder_.path("rejected.jsonl")}, none)) {
+      const std::string file = row["file"];
+      places.push_back(fmt::format("{}:{:06}", file, row["line"].get<int>()));
+    }
+    EXPECT_TRUE(std::is_sorted(places.begin(), places.end())) << count;
+    EXPECT_EQ(places.size(), 502u);
+  }
+  set_threads(before);
+}
+
 TEST(MinHash, EstimatesJaccardAndBandsMeet) {
   std::vector<uint32_t> a, b;
   Random random(2);
