@@ -130,12 +130,6 @@ class Clusters {
     TextKey key;
     double value = 0;
     std::vector<uint32_t> shingles, band_hashes;
-    void forget() {
-      key = {};
-      value = 0;
-      shingles.clear();
-      band_hashes.clear();
-    }
   };
 
   void read(const PassFiles& files) {
@@ -143,15 +137,13 @@ class Clusters {
     RowReader reader(files.inputs, ignored);
     Progress progress("dedupe, first reading", 0, "rows");
     std::vector<Row> batch;
-    std::vector<Look> looks;
     while (reader.next(batch)) {
       throw_if_interrupted();
-      looks.resize(std::max(looks.size(), batch.size()));
+      std::vector<Look> looks(batch.size());
       parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
         RowView view;
         Shingler shingler(options_.shingle_words);
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-          looks[i].forget();
           try {
             view.open(batch[i]);
             look(view, shingler, looks[i]);

@@ -68,6 +68,7 @@ void expect_pieces_agree(const Tokenizer& tokenizer, const std::string& text) {
   const auto encoding = tokenizer.encode_pieces(pieces, {});
   EXPECT_EQ(encoding.ids, ids);
   EXPECT_EQ(tokenizer.encode_pieces(pieces, {.begins = false}).ids, ids);
+  EXPECT_EQ(tokenizer.encode_pieces(pieces, {.begins = false}).ids, ids);  // what was remembered
   ASSERT_EQ(encoding.begins.size(), ids.size());
   for (size_t i = 0; i < ids.size(); ++i) {
     EXPECT_GE(encoding.begins[i], i == 0 ? 0 : encoding.begins[i - 1]) << i;
