@@ -83,10 +83,12 @@ class Browser:
         self.count = 0
         self.problems = []
         self.expected_problems = []
+        self.download_names = {}  # by the browser's own name of a download
+        self.saved = []           # names of finished downloads
         self.socket = WebSocket(self._target())
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
-        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=self.downloads)
+        self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=self.downloads, eventsEnabled=True)
         self.size(width, height)
 
     def _target(self):
@@ -124,6 +126,10 @@ class Browser:
             self.problems.append(details.get("exception", {}).get("description", details["text"]))
         elif message.get("method") == "Log.entryAdded" and parameters["entry"]["level"] == "error":
             self.problems.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+        elif message.get("method") == "Browser.downloadWillBegin":
+            self.download_names[parameters["guid"]] = parameters["suggestedFilename"]
+        elif message.get("method") == "Browser.downloadProgress" and parameters["state"] == "completed":
+            self.saved.append(self.download_names.pop(parameters["guid"]))
         elif message.get("method") == "Page.javascriptDialogOpening":
             self.problems.append(f"a dialog opened: {parameters['message']}")
             self.socket.send(json.dumps({"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}))
@@ -223,11 +229,14 @@ class Browser:
 
     def downloaded(self, name, seconds=20):
         """The text of a saved file, which is then removed."""
-        path = os.path.join(self.downloads, name)
         deadline = time.monotonic() + seconds
-        while not os.path.exists(path):
+        # The file stands there empty before it is saved, so its being there says nothing.
+        while name not in self.saved:
             assert time.monotonic() < deadline, f"{name} was not saved"
+            self.run("0")  # events arrive with an answer
             time.sleep(0.05)
+        self.saved.remove(name)
+        path = os.path.join(self.downloads, name)
         with open(path, encoding="utf-8") as file:
             text = file.read()
         os.remove(path)
