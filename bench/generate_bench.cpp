@@ -175,6 +175,7 @@ int run(int argc, char** argv) {
 }  // namespace fettle
 
 int main(int argc, char** argv) {
+  fettle::sleep_when_idle(argv);
   try {
     return fettle::run(argc, argv);
   } catch (const std::exception& error) {

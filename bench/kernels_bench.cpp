@@ -250,5 +250,6 @@ int run(int64_t tokens, double seconds) {
 }  // namespace fettle
 
 int main(int argc, char** argv) {
+  fettle::sleep_when_idle(argv);
   return fettle::run(argc > 1 ? std::atoll(argv[1]) : 1024, argc > 2 ? std::atof(argv[2]) : 0.3);
 }

@@ -46,7 +46,7 @@ function(fettle_test target label)
   fettle_precompiled(${target} base_test ${FETTLE_COMMON_HEADERS} <gtest/gtest.h>)
   target_compile_definitions(${target} PRIVATE FETTLE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 900)
+  set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 900 ENVIRONMENT GOMP_SPINCOUNT=1000)
   if(NOT TARGET ${label}_tests)
     add_custom_target(${label}_tests)  # every test program of this label and nothing else
   endif()

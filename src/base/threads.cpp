@@ -2,10 +2,13 @@
 
 #include <omp.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
+#include <system_error>
 
 namespace fettle {
 namespace {
@@ -56,6 +59,15 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     }
   }
   if (error) std::rethrow_exception(error);
+}
+
+void sleep_when_idle(char** argv) {
+  if (std::getenv("GOMP_SPINCOUNT") != nullptr || std::getenv("OMP_WAIT_POLICY") != nullptr) return;
+  std::error_code unknown;
+  // Not by the link itself, which would become the process's name.
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  if (unknown || setenv("GOMP_SPINCOUNT", "1000", 0) != 0) return;
+  execv(program.c_str(), argv);
 }
 
 }  // namespace fettle

@@ -78,6 +78,7 @@ bool json_output() { return json_flag; }
 }  // namespace fettle::cli
 
 int main(int argc, char** argv) {
+  fettle::sleep_when_idle(argv);
   std::signal(SIGPIPE, SIG_IGN);
   fettle::catch_interrupts();
   return fettle::cli::run(argc, argv);
