@@ -24,16 +24,12 @@ Bpe::Bpe(Vocabulary vocabulary, MergeTable merges, BpeOptions options)
     : TokenModel(std::move(vocabulary)),
       merges_(std::move(merges)),
       options_(std::move(options)),
-      serial_(WordCache::new_serial()),
-      words_(vocabulary_.count()) {
+      serial_(WordCache::new_serial()) {
   lengths_.resize(static_cast<size_t>(vocabulary_.size()));
   for (int32_t id = 0; id < vocabulary_.size(); ++id) {
     const std::string& token = vocabulary_.token(id);
     const auto bytes = options_.byte_level ? byte_level::unspell(token) : std::nullopt;
-    const std::string_view spelled = bytes ? *bytes : token;
-    lengths_[static_cast<size_t>(id)] = static_cast<uint32_t>(spelled.size());
-    const bool is_word = bytes.has_value() == options_.byte_level && !spelled.empty();
-    if (is_word && spelled.size() <= WordCache::kMaxWord) words_.add(WordCache::key(spelled, serial_), id);
+    lengths_[static_cast<size_t>(id)] = static_cast<uint32_t>(bytes ? bytes->size() : token.size());
   }
   for (size_t byte = 0; byte < 256; ++byte) {
     bytes_[byte] = vocabulary_.find(options_.byte_level ? byte_level::spelling(static_cast<uint8_t>(byte))
@@ -169,43 +165,31 @@ bool Bpe::encode_whole(std::string_view word, std::vector<Symbol>& symbols) cons
   return regular && options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
 }
 
-/// Merges a word and puts its tokens; false when they must not be cached.
-bool Bpe::encode_merged(std::string_view word, uint32_t begin, TokenSink& sink) const {
+void Bpe::encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) const {
+  WordCache& cache = WordCache::mine();
+  const bool fits = word.size() <= WordCache::kMaxWord;
+  WordCache::Key key;
+  if (fits) {
+    key = WordCache::key(word, serial_);
+    if (const WordCache::Entry* entry = cache.find(key)) {
+      for (size_t i = 0; i < entry->count; ++i) sink.ids.push_back(entry->ids[i]);
+      if (!sink.tracked) return;
+      for (size_t i = 0; i < entry->count; ++i) {
+        sink.begins.push_back(begin);
+        begin += lengths_[static_cast<size_t>(entry->ids[i])];
+      }
+      return;
+    }
+  }
   thread_local std::vector<Symbol> symbols;
   const bool regular = encode_whole(word, symbols);
+  const size_t first = sink.ids.size();
   for (const Symbol& symbol : symbols) {
     sink.put(symbol.id, begin);
     begin += symbol.length;
   }
-  return regular;
-}
-
-void Bpe::encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) const {
-  if (word.size() > WordCache::kMaxWord) {
-    encode_merged(word, begin, sink);
-    return;
-  }
-  const WordCache::Key key = WordCache::key(word, serial_);
-  const WordTokens::Entry* token = words_.find(key);
-  if (token != nullptr && (options_.ignore_merges || token->is_merged())) return sink.put(token->id, begin);
-  WordCache& cache = WordCache::mine();
-  if (const WordCache::Entry* entry = cache.find(key)) {
-    for (size_t i = 0; i < entry->count; ++i) sink.ids.push_back(entry->ids[i]);
-    if (!sink.tracked) return;
-    for (size_t i = 0; i < entry->count; ++i) {
-      sink.begins.push_back(begin);
-      begin += lengths_[static_cast<size_t>(entry->ids[i])];
-    }
-    return;
-  }
-  const size_t first = sink.ids.size();
-  const bool regular = encode_merged(word, begin, sink);
-  const size_t count = sink.ids.size() - first;
-  if (token != nullptr && count == 1 && sink.ids[first] == token->id) {
-    token->set_merged();
-  } else if (regular && count <= WordCache::kMaxIds) {
-    cache.store(key, sink.ids.data() + first, count);
-  }
+  if (fits && regular && symbols.size() <= WordCache::kMaxIds)
+    cache.store(key, sink.ids.data() + first, symbols.size());
 }
 
 void Bpe::encode(std::string_view word, uint32_t begin, TokenSink& sink) const {

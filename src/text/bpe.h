@@ -10,7 +10,6 @@
 #include "text/bpe_merge.h"
 #include "text/token_model.h"
 #include "text/word_cache.h"
-#include "text/word_tokens.h"
 
 namespace fettle {
 
@@ -42,7 +41,6 @@ class Bpe final : public TokenModel {
   bool start_characters(std::string_view word, std::vector<Symbol>& symbols) const;
   int32_t find_character(std::string_view character, bool first, bool last) const;
   void encode_unfrozen(std::string_view word, uint32_t begin, TokenSink& sink) const;
-  bool encode_merged(std::string_view word, uint32_t begin, TokenSink& sink) const;
   void encode_cached(std::string_view word, uint32_t begin, TokenSink& sink) const;
   void find_cuts();
 
@@ -53,7 +51,6 @@ class Bpe final : public TokenModel {
   std::array<int32_t, 256> bytes_{};  ///< byte-level: the token of a byte; else of <0xXX> when byte_fallback
   std::array<int32_t, 128> ascii_{};  ///< the token of a plain ASCII character
   std::vector<uint32_t> lengths_;     ///< bytes of text behind a token
-  WordTokens words_;
   std::array<bool, 128> space_inside_after_{};  ///< a token has "▁" right after this ASCII character
   bool can_cut_ = false;
 };
