@@ -124,6 +124,34 @@ struct RowReader::Impl {
     batch->push_back({std::move(piece.text), next_number++, piece.line, name});
   }
 
+  /// The next rows; false when there are none. Broken input goes to `broken` where that is given.
+  bool fill(std::vector<Row>& rows, std::vector<Unreadable>* broken) {
+    rows.clear();
+    batch = &rows;
+    unreadable = broken;
+    batch_bytes = 0;
+    const uint64_t enough = options.batch_bytes * static_cast<uint64_t>(threads());
+    while (batch_bytes < enough) {
+      if (!input) {
+        if (files.empty()) break;
+        open();
+        continue;
+      }
+      if (parquet) {
+        feed_parquet();
+        continue;
+      }
+      const size_t got = input->read(chunk, sizeof chunk);
+      report.bytes += got;
+      if (got == 0) {
+        close();
+      } else {
+        splitter->feed({chunk, got});
+      }
+    }
+    return !rows.empty();
+  }
+
   void close() {
     std::string kind = "parquet";
     if (splitter) {
@@ -154,37 +182,12 @@ const ReadReport& RowReader::report() const {
 }
 
 bool RowReader::next(std::vector<Row>& batch) {
-  batch.clear();
-  impl_->batch = &batch;
-  impl_->batch_bytes = 0;
-  const uint64_t enough = impl_->options.batch_bytes * static_cast<uint64_t>(threads());
-  while (impl_->batch_bytes < enough) {
-    if (!impl_->input) {
-      if (impl_->files.empty()) break;
-      impl_->open();
-      continue;
-    }
-    if (impl_->parquet) {
-      impl_->feed_parquet();
-      continue;
-    }
-    const size_t got = impl_->input->read(impl_->chunk, sizeof impl_->chunk);
-    impl_->report.bytes += got;
-    if (got == 0) {
-      impl_->close();
-    } else {
-      impl_->splitter->feed({impl_->chunk, got});
-    }
-  }
-  return !batch.empty();
+  return impl_->fill(batch, nullptr);
 }
 
 bool RowReader::next(std::vector<Row>& batch, std::vector<Unreadable>& unreadable) {
   unreadable.clear();
-  impl_->unreadable = &unreadable;
-  const bool rows = next(batch);
-  impl_->unreadable = nullptr;
-  return rows || !unreadable.empty();
+  return impl_->fill(batch, &unreadable) || !unreadable.empty();
 }
 
 bool RowReader::next(std::vector<Row>& batch, std::vector<OrderedJson>& values) {
