@@ -3,19 +3,24 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?= $(if $(shell command -v ccache 2>/dev/null),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
-.PHONY: build demo test test-asan bench format install dependencies clean
+.DEFAULT_GOAL := build
+.PHONY: configure build demo test test-asan bench format install dependencies clean
 
 dependencies:
 	@scripts/install_dependencies
 
-build: dependencies
+configure: dependencies
 	@cmake --preset release $(CMAKE_FLAGS) >/dev/null
-	@cmake --build --preset release -j $(JOBS)
+
+# The program alone; `make test` builds the tests too, `make bench` the benchmarks, `make install` the library.
+build: configure
+	@cmake --build --preset release -j $(JOBS) --target fettle_cli
 
 demo: build
 	@scripts/demo
 
-test: build
+test: configure
+	@cmake --build --preset release -j $(JOBS)
 	@ctest --preset release
 
 test-asan: dependencies
@@ -24,12 +29,14 @@ test-asan: dependencies
 	@ctest --preset asan
 
 bench: build
+	@cmake --build --preset release -j $(JOBS) --target benchmarks
 	@scripts/bench
 
 format:
 	@git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i
 
 install: build
+	@cmake --build --preset release -j $(JOBS) --target fettle_api
 	@cmake --install build --prefix $(PREFIX)
 
 clean:

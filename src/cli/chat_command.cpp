@@ -34,6 +34,7 @@ class Chat {
       : state_(state),
         model_(state.model.open()),
         engine_(*model_, state.engine.options()),
+        sampling_(state.sampling.over(model_->sampling_defaults())),
         terminal_(isatty(STDIN_FILENO) != 0) {
     model_->chat();
     reset(state.system);
@@ -130,7 +131,7 @@ class Chat {
     RenderOptions render;
     render.add_generation_prompt = true;
     request.prompt = encode_chat(*model_->tokenizer(), model_->chat(), messages_, render);
-    request.sampling = state_.sampling.sampling;
+    request.sampling = sampling_;
     request.stop = state_.sampling.stop;
     request.max_tokens =
         state_.sampling.limit(static_cast<int64_t>(request.prompt.size()), engine_.context_length());
@@ -155,12 +156,13 @@ class Chat {
     print_line("");
     messages_.push_back({"assistant", printed, 1.0, nullptr});
     // The same question again draws anew.
-    ++state_.sampling.sampling.seed;
+    ++sampling_.seed;
   }
 
   ChatState& state_;
   std::unique_ptr<OpenModel> model_;
   Engine engine_;
+  SamplingOptions sampling_;
   bool terminal_;
   Messages messages_;
 };
@@ -178,8 +180,6 @@ void add_chat_command(CLI::App& app) {
                   "  $ fettle chat --model runs/dpo --system 'Answer in one sentence.' --temperature 0\n"
                   "  $ printf 'Who bakes bread?\\nAnd who eats it?\\n' | fettle chat --model starter");
   auto state = std::make_shared<ChatState>();
-  state->sampling.sampling.temperature = 0.7F;
-  state->sampling.sampling.top_p = 0.95F;
   state->engine.parallel = 1;
   state->model.add_to(command);
   command.add_option("--system", state->system, "A system message");

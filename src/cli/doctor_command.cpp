@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "cli/command.h"
 #include "kernels/measure.h"
+#include "tensor/process_memory.h"
 
 namespace fettle::cli {
 namespace {

@@ -27,15 +27,20 @@ struct Generator {
   GenerateState& state;
   std::unique_ptr<OpenModel> model;
   Engine engine;
+  SamplingOptions sampling;
 
-  explicit Generator(GenerateState& s) : state(s), model(s.model.open()), engine(*model, s.engine.options()) {
+  explicit Generator(GenerateState& s)
+      : state(s),
+        model(s.model.open()),
+        engine(*model, s.engine.options()),
+        sampling(s.sampling.over(model->sampling_defaults())) {
     if (!state.raw) model->chat();  // a model without a template says so before anything is read
   }
 
   GenerationRequest request(std::vector<int32_t> prompt) const {
     GenerationRequest request;
     request.prompt = std::move(prompt);
-    request.sampling = state.sampling.sampling;
+    request.sampling = sampling;
     request.stop = state.sampling.stop;
     request.n = state.n;
     request.max_tokens =
@@ -230,7 +235,6 @@ void add_generate_command(CLI::App& app) {
       "  $ fettle generate --model runs/dpo --input prompts.jsonl --output answers.jsonl --temperature 0.7 "
       "--n 4");
   auto state = std::make_shared<GenerateState>();
-  state->sampling.sampling.temperature = 0.0F;
   state->model.add_to(command);
   state->prompt_option =
       command.add_option("--prompt", state->prompt, "What to answer; - reads standard input");

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/log.h"
 #include "cli/model_argument.h"
 
 namespace fettle::cli {
@@ -47,36 +48,46 @@ void SamplingFlags::add_to(CLI::App& command) {
       .add_option("--max-tokens", max_tokens,
                   "Most tokens of an answer; 0: to the end of the context (default: 512)")
       ->check(number_from(0));
-  command.add_option("--temperature", sampling.temperature, "0: always the most likely token")
-      ->check(number_from(0))
-      ->capture_default_str();
-  command.add_option("--top-p", sampling.top_p, "Draw from the fewest tokens whose probabilities reach this")
-      ->check(CLI::Range(1e-9, 1.0))
-      ->capture_default_str();
-  command.add_option("--top-k", sampling.top_k, "Draw from this many tokens; 0: all")
-      ->check(number_from(0))
-      ->capture_default_str();
   command
-      .add_option("--min-p", sampling.min_p,
-                  "Draw from tokens at least this likely, relative to the most likely")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+      .add_option("--temperature", temperature,
+                  "0: always the most likely token (default of this and the next four: what the model's "
+                  "generation_config.json says, else 0)")
+      ->check(number_from(0));
+  command.add_option("--top-p", top_p, "Draw from the fewest tokens whose probabilities reach this")
+      ->check(CLI::Range(1e-9, 1.0));
+  command.add_option("--top-k", top_k, "Draw from this many tokens; 0: all")->check(number_from(0));
   command
-      .add_option("--repetition-penalty", sampling.repetition_penalty,
+      .add_option("--min-p", min_p, "Draw from tokens at least this likely, relative to the most likely")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      .add_option("--repetition-penalty", repetition_penalty,
                   "Divides the logits of tokens that stand in the text already")
-      ->check(number_from(0, false))
+      ->check(number_from(0, false));
+  command
+      .add_option("--presence-penalty", presence_penalty, "Subtracted from tokens that the answer holds")
       ->capture_default_str();
   command
-      .add_option("--presence-penalty", sampling.presence_penalty,
-                  "Subtracted from tokens that the answer holds")
-      ->capture_default_str();
-  command
-      .add_option("--frequency-penalty", sampling.frequency_penalty,
+      .add_option("--frequency-penalty", frequency_penalty,
                   "Subtracted each time the answer holds the token")
       ->capture_default_str();
-  command.add_option("--seed", sampling.seed, "Same seed, same request: same answer")->capture_default_str();
+  command.add_option("--seed", seed, "Same seed, same request: same answer")->capture_default_str();
   command.add_option("--stop", stop, "End before this text; may be given several times")
       ->allow_extra_args(false);
+}
+
+SamplingOptions SamplingFlags::over(const SamplingDefaults& defaults) const {
+  for (const std::string& key : defaults.ignored)
+    log_warning("generation_config.json: {} has no effect here", key);
+  SamplingOptions sampling = defaults.sampling;
+  sampling.temperature = temperature.value_or(sampling.temperature);
+  sampling.top_p = top_p.value_or(sampling.top_p);
+  sampling.top_k = top_k.value_or(sampling.top_k);
+  sampling.min_p = min_p.value_or(sampling.min_p);
+  sampling.repetition_penalty = repetition_penalty.value_or(sampling.repetition_penalty);
+  sampling.presence_penalty = presence_penalty;
+  sampling.frequency_penalty = frequency_penalty;
+  sampling.seed = seed;
+  return sampling;
 }
 
 int64_t SamplingFlags::limit(int64_t prompt, int64_t context) const {

@@ -26,11 +26,13 @@ OrderedJson plan_json(const train::TrainPlan& plan) {
           {"trainable_parameters", plan.trainable_parameters},
           {"flops_per_step", plan.flops_per_step},
           {"reference_flops", plan.reference_flops},
+          {"rows_beyond_context", plan.rows_beyond_context},
           {"available_bytes", plan.available_bytes},
+          {"fits", plan.shortage.empty()},
           {"memory_bytes",
            {{"weights", memory.weights}, {"shadow_weights", memory.shadow_weights}, {"adapter", memory.adapter},
             {"gradients", memory.gradients}, {"optimizer", memory.optimizer}, {"activations", memory.activations},
-            {"head", memory.head}, {"workspace", memory.workspace}, {"total", memory.total()}}}};
+            {"head", memory.head}, {"workspace", memory.workspace}, {"program", memory.program}, {"total", memory.total()}}}};
 }
 
 void run_train(TrainState& state) {
@@ -39,6 +41,7 @@ void run_train(TrainState& state) {
   if (state.dry_run) {
     const auto plan = train::plan_training(config);
     print_report(plan_json(plan), plan.describe());
+    if (!plan.shortage.empty() && !config.force_memory) fail("memory", "{}", plan.shortage);
     return;
   }
   train::TrainCallbacks callbacks;

@@ -6,6 +6,7 @@
 #include "generate/engine_impl.h"
 #include "generate/open_model.h"
 #include "tensor/memory.h"
+#include "tensor/process_memory.h"
 
 namespace fettle {
 namespace {

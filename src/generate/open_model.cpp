@@ -30,4 +30,8 @@ const ChatTemplate& OpenModel::chat() const {
   return *chat_;
 }
 
+SamplingDefaults OpenModel::sampling_defaults() const {
+  return fettle::sampling_defaults(loaded_.generation_config, (loaded_.path / "generation_config.json").string());
+}
+
 }  // namespace fettle

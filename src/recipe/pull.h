@@ -23,6 +23,10 @@ struct Pulled {
 /// (returned as it is). Built-in names try their sources in turn. Throws Error naming every source that was tried.
 Pulled pull(const std::string& source, const PullOptions& options = {});
 
+/// Throws Error for a source that pull() would refuse without asking anybody: a malformed name, one that is neither
+/// built in nor a path that exists.
+void check_source(const std::string& source);
+
 struct BuiltinSource {
   std::string name, description;
   std::vector<std::string> sources;

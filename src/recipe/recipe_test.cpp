@@ -153,6 +153,33 @@ TEST(Recipe, WrongOnesSayWhatAndWhere) {
   expect_usage("steps:\n  t: {do: train, method: dpo, model: m, data: d, betta: 1}\n", "beta");
 }
 
+TEST_F(Fixture, WhatCanBeKnownBeforeIsAnErrorBeforeAnyStep) {
+  const auto problem = [&](const std::string& steps) -> std::string {
+    try {
+      const Recipe made = parse_recipe("steps:\n  fine: {do: data, input: " + input.string() + "}\n" + steps, "test.yaml");
+      run_recipe(made, options, [](const PlannedStep& step) { ADD_FAILURE() << step.step->name << " ran"; });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const std::string in = "input: " + input.string();
+  const std::pair<std::string, std::string> wrong[] = {
+      {"  a: {do: dedupe, input: nowhere.jsonl}\n", "step 'a': input: there is no file or folder nowhere.jsonl"},
+      {"  a: {do: dedupe, input: [\"" + input.string() + "\", \"no*where\"]}\n", "matches no file"},
+      {"  a: {do: pull, source: startr}\n", "did you mean 'starter'"},
+      {"  a: {do: pull, source: \"hf:owner\"}\n", "hf:owner/name"},
+      {"  a: {do: filter, " + in + ", phrases: openchatt}\n", "no phrase list"},
+      {"  a: {do: filter, " + in + ", on_phrase: drop}\n", "drop-row"},
+      {"  a: {do: filter, " + in + ", min_turns: many}\n", "min_turns has the wrong type"},
+      {"  a: {do: dedupe, " + in + ", keep: last}\n", "keep"},
+      {"  a: {do: convert, " + in + ", to: alpacca}\n", "alpaca"},
+      {"  a: {do: export, model: \"" + input.string() + "\", to: ggml}\n", "to"},
+      {"  a: {do: train, method: sft, model: smollm3, data: \"${fine}\"}\n", "a model that has to be fetched"},
+  };
+  for (const auto& [steps, expected] : wrong) EXPECT_NE(problem(steps).find(expected), std::string::npos) << steps << problem(steps);
+}
+
 TEST(Recipe, SettingsAndOverridesApplyInOrder) {
   const char* yaml = "setting: a\nsettings: {a: {s.limit: 1}, b: {s.limit: 2}}\nsteps:\n  s: {do: data, input: x, limit: 9}\n";
   EXPECT_EQ(parse_recipe(yaml, "x").steps[0].params["limit"], 1);

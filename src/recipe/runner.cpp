@@ -58,23 +58,6 @@ class FileHashes {
   bool changed_ = false;
 };
 
-/// The values at a key path; ".*" steps through a list, and a value that is no list counts as a list of itself.
-void collect(const OrderedJson& value, std::string_view path, std::vector<std::string>& out) {
-  if (path.empty()) {
-    if (value.is_string()) out.push_back(value.get<std::string>());
-    return;
-  }
-  const size_t dot = path.find('.');
-  const std::string key(path.substr(0, dot));
-  const std::string_view rest = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
-  if (key == "*") {
-    if (!value.is_structured()) return collect(value, rest, out);
-    for (const auto& item : value) collect(item, rest, out);
-  } else if (value.is_object() && value.contains(key)) {
-    collect(value[key], rest, out);
-  }
-}
-
 /// Hash of what decides the step's output. Files are told by content, earlier steps by key: never by where they lie.
 std::string key_of(const Step& step, const std::map<std::string, const PlannedStep*>& earlier, FileHashes& hashes) {
   const StepKind& kind = *find_step_kind(step.kind);
@@ -83,9 +66,9 @@ std::string key_of(const Step& step, const std::map<std::string, const PlannedSt
   std::set<std::string> files;
   for (const auto& path : kind.file_params()) {
     std::vector<std::string> values;
-    collect(relevant, path, values);
+    collect_texts(relevant, path, values);
     for (const auto& value : values) {
-      if (value.find("${") == std::string::npos && fs::exists(value)) files.insert(value);
+      if (!has_reference(value) && fs::exists(value)) files.insert(value);
     }
   }
   const OrderedJson addressed = replace_references(relevant, [&](const Reference& reference) {
@@ -213,7 +196,10 @@ std::vector<PlannedStep> plan_recipe(const Recipe& recipe, const RunOptions& opt
     planned.folder = fs::absolute(options.out / "steps" / (step.name + "-" + planned.key)).lexically_normal();
     planned.started = fs::exists(planned.folder);
     planned.cached = read_finished(planned);
-    if (!planned.cached) planned.outputs.clear();
+    if (!planned.cached) {
+      planned.outputs.clear();
+      check_inputs(step);
+    }
     if (with_estimates && !planned.cached) planned.estimate = find_step_kind(step.kind)->estimate(resolved_params(step, earlier));
     plan.push_back(std::move(planned));
     earlier[step.name] = &plan.back();

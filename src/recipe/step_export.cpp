@@ -8,27 +8,36 @@ namespace {
 class ExportStep final : public StepKind {
  public:
   std::string_view name() const override { return "export"; }
-  void check(const Step& step) const override { check_params(step, {"model", "to", "dtype"}, {"model"}); }
+  void check(const Step& step) const override {
+    check_params(step, {"model", "to", "dtype"}, {"model"});
+    options_of(step.params, step.place);
+  }
   std::vector<std::string> file_params() const override { return {"model"}; }
 
   Outputs run(const StepContext& context) const override {
-    const std::string to = context.params.value("to", "hf");
+    ExportOptions options = options_of(context.params, context.step.place);
+    options.output = context.folder / (options.to == ModelFormat::hf ? "model" : options.to == ModelFormat::gguf ? "model.gguf" : "model.bin");
+    export_model(load_model(context.params.at("model").get<std::string>()), options);
+    return {{"", options.output.string()}};
+  }
+
+ private:
+  static ExportOptions options_of(const OrderedJson& params, std::string_view place) {
+    const std::string to = params.value("to", "hf");
     ExportOptions options;
     if (to == "gguf") {
       options.to = ModelFormat::gguf;
     } else if (to == "llama2c") {
       options.to = ModelFormat::llama2c;
     } else if (to != "hf") {
-      fail_usage("{}: to: {}: one of hf, gguf, llama2c", context.step.place, to);
+      fail_usage("{}: to: {}: one of hf, gguf, llama2c", place, to);
     }
-    if (context.params.contains("dtype")) {
-      const auto name = context.params["dtype"].get<std::string>();
+    if (params.contains("dtype")) {
+      const auto name = params["dtype"].get<std::string>();
       options.dtype = dtype_from_name(name);
-      if (!options.dtype) fail_usage("{}: dtype: {}: no such type", context.step.place, name);
+      if (!options.dtype) fail_usage("{}: dtype: {}: no such type", place, name);
     }
-    options.output = context.folder / (options.to == ModelFormat::hf ? "model" : options.to == ModelFormat::gguf ? "model.gguf" : "model.bin");
-    export_model(load_model(context.params.at("model").get<std::string>()), options);
-    return {{"", options.output.string()}};
+    return options;
   }
 };
 

@@ -8,7 +8,13 @@ namespace {
 class PullStep final : public StepKind {
  public:
   std::string_view name() const override { return "pull"; }
-  void check(const Step& step) const override { check_params(step, {"source"}, {"source"}); }
+  void check(const Step& step) const override {
+    check_params(step, {"source"}, {"source"});
+    const auto& source = step.params.at("source");
+    if (!source.is_string()) fail_usage("{}: step '{}': source must be a text, found {}", step.place, step.name, source.dump().substr(0, 80));
+    if (!has_reference(source.get<std::string>())) check_source(source.get<std::string>());
+  }
+  std::vector<std::string> input_params() const override { return {}; }  // check() knows names too
   std::vector<std::string> file_params() const override { return {"source"}; }
   /// Another version of the program may hold another starter.
   std::string content(const OrderedJson& params) const override {

@@ -24,6 +24,13 @@ std::vector<std::string> texts_under(const OrderedJson& params, const char* key)
   return texts;
 }
 
+std::string text_under(const OrderedJson& params, const char* key, const char* fallback) {
+  const auto found = params.find(key);
+  if (found == params.end()) return fallback;
+  if (!found->is_string()) fail_usage("{} must be a text, found {}", key, found->dump().substr(0, 80));
+  return found->get<std::string>();
+}
+
 template <typename T>
 void take(const OrderedJson& params, const char* key, T& value) {
   const auto found = params.find(key);
@@ -51,7 +58,14 @@ class RowsStep : public StepKind {
   RowsStep(std::string_view name, std::vector<std::string> known, std::vector<std::string> required)
       : name_(name), known_(std::move(known)), required_(std::move(required)) {}
   std::string_view name() const override { return name_; }
-  void check(const Step& step) const override { check_params(step, known_, required_); }
+  void check(const Step& step) const override {
+    check_params(step, known_, required_);
+    try {
+      check_options(step.params);
+    } catch (const Error& error) {
+      throw Error(Error::Kind::usage, fmt::format("{}: step '{}': {}", step.place, step.name, error.what()));
+    }
+  }
   std::vector<std::string> file_params() const override { return {"input.*", "input"}; }
 
   Outputs run(const StepContext& context) const override {
@@ -68,6 +82,8 @@ class RowsStep : public StepKind {
  protected:
   virtual std::string output_name() const { return "rows.jsonl"; }
   virtual data::PassReport pass(const StepContext& context, const data::PassFiles& files) const = 0;
+  /// Throws Error for what can be known to be wrong before anything runs.
+  virtual void check_options(const OrderedJson& params) const = 0;
 
  private:
   std::string_view name_;
@@ -80,14 +96,20 @@ class CleanStep final : public RowsStep {
   CleanStep() : RowsStep("clean", {"input", "blocked_words", "upstream_compatible", "need_text"}, {"input"}) {}
 
  protected:
+  void check_options(const OrderedJson& params) const override { options_of(params); }
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    return data::clean_pages(files, options_of(context.params));
+  }
+
+ private:
+  static data::CleanOptions options_of(const OrderedJson& params) {
     data::CleanOptions options;
     bool upstream = false;
-    options.blocked_words = texts_under(context.params, "blocked_words");
-    take(context.params, "upstream_compatible", upstream);
-    take(context.params, "need_text", options.need_text);
+    options.blocked_words = texts_under(params, "blocked_words");
+    take(params, "upstream_compatible", upstream);
+    take(params, "need_text", options.need_text);
     if (upstream) options.code_blocks = data::CodeBlocks::upstream;
-    return data::clean_pages(files, options);
+    return options;
   }
 };
 
@@ -101,24 +123,34 @@ class FilterStep final : public RowsStep {
                   "max_symbols", "max_non_ascii", "max_digit_run", "decontaminate", "overlap", "run_words", "substring"},
                  {"input"}) {}
   std::vector<std::string> file_params() const override {
+    return {"input.*", "input", "fasttext", "decontaminate.*", "decontaminate", "phrases.*", "phrases"};
+  }
+  /// A list of phrases may be a name, which check_options() knows.
+  std::vector<std::string> input_params() const override {
     return {"input.*", "input", "fasttext", "decontaminate.*", "decontaminate"};
   }
 
  protected:
+  void check_options(const OrderedJson& params) const override { options_of(params); }
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
-    const auto& params = context.params;
+    return data::filter_rows(files, options_of(context.params));
+  }
+
+ private:
+  static data::FilterOptions options_of(const OrderedJson& params) {
     data::FilterOptions options;
     for (const auto& rule : texts_under(params, "fields")) options.fields.push_back(data::FieldRule::parse(rule));
     options.keep_languages = texts_under(params, "languages");
     options.skip_languages = texts_under(params, "skip_languages");
     take(params, "min_confidence", options.min_confidence);
-    options.fasttext = params.value("fasttext", "");
+    take(params, "fasttext", options.fasttext);
     for (const auto& list : texts_under(params, "phrases")) {
+      if (has_reference(list)) continue;  // known once its step has run
       const auto phrases = data::phrase_list(list);
       options.phrases.insert(options.phrases.end(), phrases.begin(), phrases.end());
     }
     options.phrase_fields = texts_under(params, "where");
-    options.on_phrase = on_phrase(params.value("on_phrase", "drop-row"));
+    options.on_phrase = on_phrase(text_under(params, "on_phrase", "drop-row"));
     take(params, "min_turns", options.min_turns);
     take(params, "max_turns", options.max_turns);
     take(params, "min_characters", options.min_characters);
@@ -130,11 +162,12 @@ class FilterStep final : public RowsStep {
     options.decontaminate.benchmarks = texts_under(params, "decontaminate");
     take(params, "overlap", options.decontaminate.overlap);
     take(params, "run_words", options.decontaminate.words);
-    if (params.value("substring", false)) options.decontaminate.rule = data::DecontaminateOptions::Rule::substring;
-    return data::filter_rows(files, options);
+    bool substring = false;
+    take(params, "substring", substring);
+    if (substring) options.decontaminate.rule = data::DecontaminateOptions::Rule::substring;
+    return options;
   }
 
- private:
   static data::FilterOptions::OnPhrase on_phrase(const std::string& name) {
     using OnPhrase = data::FilterOptions::OnPhrase;
     if (name == "drop-row") return OnPhrase::drop_row;
@@ -151,19 +184,25 @@ class DedupeStep final : public RowsStep {
       : RowsStep("dedupe", {"input", "near", "threshold", "shingle_words", "keep", "score_field"}, {"input"}) {}
 
  protected:
+  void check_options(const OrderedJson& params) const override { options_of(params); }
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
+    data::DedupeOptions options = options_of(context.params);
+    options.clusters = context.folder / "clusters.jsonl";
+    return data::dedupe_rows(files, options);
+  }
+
+ private:
+  static data::DedupeOptions options_of(const OrderedJson& params) {
     using Keep = data::DedupeOptions::Keep;
-    const auto& params = context.params;
     data::DedupeOptions options;
     take(params, "near", options.near);
     take(params, "threshold", options.threshold);
     take(params, "shingle_words", options.shingle_words);
     take(params, "score_field", options.score_field);
-    const std::string keep = params.value("keep", "first");
+    const std::string keep = text_under(params, "keep", "first");
     if (keep != "first" && keep != "longest" && keep != "best") fail_usage("keep: {}: one of first, longest, best", keep);
     options.keep = keep == "longest" ? Keep::longest : keep == "best" ? Keep::best : Keep::first;
-    options.clusters = context.folder / "clusters.jsonl";
-    return data::dedupe_rows(files, options);
+    return options;
   }
 };
 
@@ -186,27 +225,43 @@ class ConvertStep final : public RowsStep {
  protected:
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
     const auto& params = context.params;
-    if (!params.contains("openchat")) {
-      data::ConvertOptions options;
-      options.to = data::format_from_name(params.value("to", "messages"));
-      return data::convert_rows(files, options);
-    }
-    if (!params.contains("model")) fail_usage("convert: openchat needs a model, whose tokenizer makes the ids");
+    if (!params.contains("openchat")) return data::convert_rows(files, rows_of(params));
+    data::OpenChatOptions options = openchat_of(params);
     const auto tokenizer = tokenizer_of(params);
-    data::OpenChatOptions options;
     options.tokenizer = tokenizer.get();
-    options.type = &data::openchat_type(params["openchat"].get<std::string>());
+    const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+    const fs::path folder = context.folder / "openchat";
+    fs::create_directories(folder);
+    return data::convert_openchat({files.inputs, json ? folder : folder / options.type->name, files.rejected}, options);
+  }
+  void check_options(const OrderedJson& params) const override {
+    if (params.contains("openchat")) {
+      openchat_of(params);
+    } else {
+      rows_of(params);
+    }
+  }
+
+ private:
+  static data::ConvertOptions rows_of(const OrderedJson& params) {
+    data::ConvertOptions options;
+    options.to = data::format_from_name(text_under(params, "to", "messages"));
+    return options;
+  }
+  /// All but the tokenizer.
+  static data::OpenChatOptions openchat_of(const OrderedJson& params) {
+    if (!params.contains("model")) fail_usage("convert: openchat needs a model, whose tokenizer makes the ids");
+    data::OpenChatOptions options;
+    options.type = &data::openchat_type(text_under(params, "openchat", ""));
     options.files = options.type->files;
-    if (params.contains("layout")) options.files = data::openchat_files_from_name(params["layout"].get<std::string>());
+    if (params.contains("layout")) options.files = data::openchat_files_from_name(text_under(params, "layout", ""));
     const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
     options.eval_ratio = json ? 0.01 : 0;
     take(params, "eval_ratio", options.eval_ratio);
     take(params, "seed", options.seed);
     take(params, "gpt3_weight", options.gpt3_weight);
     take(params, "per_sequence_loss", options.per_sequence_loss);
-    const fs::path folder = context.folder / "openchat";
-    fs::create_directories(folder);
-    return data::convert_openchat({files.inputs, json ? folder : folder / options.type->name, files.rejected}, options);
+    return options;
   }
 };
 

@@ -52,17 +52,13 @@ class SampleStep final : public StepKind {
   void check(const Step& step) const override {
     check_params(step, {"prompts", "models", "max_tokens", "temperature", "top_p", "top_k", "seed"}, {"prompts", "models"});
     if (!step.params.at("models").is_object()) fail_usage("{}: step '{}': models: {{name: model}}", step.place, step.name);
+    options_of(step.params);
   }
   std::vector<std::string> file_params() const override { return {"prompts", "models.*"}; }
 
   Outputs run(const StepContext& context) const override {
     const auto prompts = read_prompts(context.params.at("prompts"), context.step.place);
-    ChatOptions options;
-    options.max_tokens = context.params.value("max_tokens", int64_t{200});
-    options.sampling.temperature = context.params.value("temperature", options.sampling.temperature);
-    options.sampling.top_p = context.params.value("top_p", options.sampling.top_p);
-    options.sampling.top_k = context.params.value("top_k", options.sampling.top_k);
-    options.sampling.seed = context.params.value("seed", uint64_t{0});
+    const ChatOptions options = options_of(context.params);
     OrderedJson rows = OrderedJson::array();
     for (const auto& prompt : prompts) rows.push_back({{"prompt", prompt}, {"answers", OrderedJson::object()}});
     for (const auto& [name, path] : context.params.at("models").items()) {
@@ -73,6 +69,17 @@ class SampleStep final : public StepKind {
     const fs::path file = context.folder / "samples.json";
     write_file(file, dump_json(rows, 1));
     return {{"", file.string()}};
+  }
+
+ private:
+  static ChatOptions options_of(const OrderedJson& params) {
+    ChatOptions options;
+    options.max_tokens = params.value("max_tokens", int64_t{200});
+    options.sampling.temperature = params.value("temperature", options.sampling.temperature);
+    options.sampling.top_p = params.value("top_p", options.sampling.top_p);
+    options.sampling.top_k = params.value("top_k", options.sampling.top_k);
+    options.sampling.seed = params.value("seed", uint64_t{0});
+    return options;
   }
 };
 

@@ -43,14 +43,16 @@ class ScoreStep final : public StepKind {
   void check(const Step& step) const override {
     check_params(step, {"data", "reference", "models", "beta", "max_length"}, {"data", "reference", "models"});
     if (!step.params.at("models").is_object()) fail_usage("{}: step '{}': models: {{name: model}}", step.place, step.name);
+    beta_of(step.params);
+    max_length_of(step.params);
   }
   std::vector<std::string> file_params() const override { return {"data", "data.*", "reference", "models.*"}; }
 
   Outputs run(const StepContext& context) const override {
     const auto sources = data::data_sources_from_json(Json::parse(dump_json(context.params.at("data"))), context.step.place);
     const auto reference_path = context.params.at("reference").get<std::string>();
-    const double beta = context.params.value("beta", 0.1);
-    const auto max_length = context.params.value("max_length", int64_t{1024});
+    const double beta = beta_of(context.params);
+    const auto max_length = max_length_of(context.params);
     const auto reference = score_pairs("reference", reference_path, sources, max_length);
     OrderedJson models = OrderedJson::object();
     for (const auto& [name, path] : context.params.at("models").items()) {
@@ -67,6 +69,10 @@ class ScoreStep final : public StepKind {
     write_file(file, dump_json(OrderedJson{{"beta", beta}, {"models", models}}, 1));
     return {{"", file.string()}};
   }
+
+ private:
+  static double beta_of(const OrderedJson& params) { return params.value("beta", 0.1); }
+  static int64_t max_length_of(const OrderedJson& params) { return params.value("max_length", int64_t{1024}); }
 };
 
 }  // namespace

@@ -24,7 +24,13 @@ class TrainStep final : public StepKind {
     return {"model", "data", "data.*", "data.path", "data.path.*", "data.*.path", "data.*.path.*", "eval", "eval.*", "eval.path",
             "eval.*.path", "adapter.init", "chat_template"};
   }
-  std::vector<std::string> irrelevant_params() const override { return {"save_every", "keep", "memory_limit"}; }
+  /// A chat template may be a name that the model's tokenizer knows.
+  std::vector<std::string> input_params() const override {
+    auto paths = file_params();
+    std::erase(paths, "chat_template");
+    return paths;
+  }
+  std::vector<std::string> irrelevant_params() const override { return {"save_every", "keep", "memory_limit", "force_memory"}; }
 
   Outputs run(const StepContext& context) const override {
     const auto config = config_of(context.params, context.folder / "model", context.step.place);
@@ -36,7 +42,9 @@ class TrainStep final : public StepKind {
 
   Estimate estimate(const OrderedJson& params) const override {
     if (!is_resolved(params)) return {-1, -1, "known once the steps before it have run"};
-    const auto plan = train::plan_training(config_of(params, "out", "estimate"));
+    const auto config = config_of(params, "out", "estimate");
+    const auto plan = train::plan_training(config);
+    if (!plan.shortage.empty() && !config.force_memory) fail("memory", "{}", plan.shortage);
     Estimate estimate;
     estimate.bytes = static_cast<double>(plan.memory.total());
     estimate.seconds = plan.seconds_per_step * static_cast<double>(plan.steps - plan.first_step);

@@ -38,6 +38,8 @@ class StepKind {
   /// Parameters (key paths) that are files or folders: their content is part of the key. A path may end in ".*": every item
   /// of that list.
   virtual std::vector<std::string> file_params() const { return {}; }
+  /// Those of file_params that must be there before the first step runs, unless an earlier step makes them.
+  virtual std::vector<std::string> input_params() const { return file_params(); }
   /// What else decides the output and stands in no parameter and no file; part of the key.
   virtual std::string content(const OrderedJson& params) const { return {}; }
   /// Parameters that change how the step runs and not what it makes.
@@ -49,6 +51,13 @@ class StepKind {
   /// `params` with references replaced; those of steps that have not run are left as they are.
   virtual Estimate estimate(const OrderedJson& params) const { return {}; }
 };
+
+/// The texts at a key path of `value`; ".*" steps through a list, and a value that is no list counts as a list of itself.
+void collect_texts(const OrderedJson& value, std::string_view path, std::vector<std::string>& out);
+/// True when `text` speaks of another step's output.
+inline bool has_reference(std::string_view text) { return text.find("${") != std::string_view::npos; }
+/// Throws Error(usage) naming step, key and path for the first of input_params that is not there.
+void check_inputs(const Step& step);
 
 const StepKind* find_step_kind(std::string_view name);
 std::vector<std::string> step_kind_names();

@@ -56,16 +56,17 @@ std::vector<std::pair<int32_t, float>> read_bias(Fields& fields, int32_t vocabul
 /// The fields that both kinds of completion share.
 void read_sampling(Fields& fields, const ModelContext& model, GenerationRequest& request) {
   SamplingOptions& s = request.sampling;
-  s.temperature = static_cast<float>(fields.number("temperature", model.default_temperature, 0.0, 100.0));
-  const double top_p = fields.number("top_p", 1.0, 0.0, 1.0);
+  const SamplingOptions& own = model.sampling;
+  s.temperature = static_cast<float>(fields.number("temperature", own.temperature, 0.0, 100.0));
+  const double top_p = fields.number("top_p", own.top_p, 0.0, 1.0);
   s.top_p = static_cast<float>(std::max(top_p, 1e-9));
   if (top_p < 1e-8 || s.temperature < 1e-5F) s.temperature = 0.0F;
   // vLLM's clients say "all" as -1.
-  s.top_k = static_cast<int32_t>(std::max<int64_t>(0, fields.integer("top_k", 0, -1, INT32_MAX)));
-  s.min_p = static_cast<float>(fields.number("min_p", 0.0, 0.0, 1.0));
+  s.top_k = static_cast<int32_t>(std::max<int64_t>(0, fields.integer("top_k", own.top_k, -1, INT32_MAX)));
+  s.min_p = static_cast<float>(fields.number("min_p", own.min_p, 0.0, 1.0));
   s.presence_penalty = static_cast<float>(fields.number("presence_penalty", 0.0, -2.0, 2.0));
   s.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", 0.0, -2.0, 2.0));
-  s.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", 1.0, 0.01, 100.0));
+  s.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", own.repetition_penalty, 0.01, 100.0));
   const bool has_seed = fields.find("seed") != nullptr;
   s.seed = has_seed ? static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX)) : fresh_seed();
   s.logit_bias = read_bias(fields, model.vocabulary);

@@ -26,7 +26,7 @@ struct ModelContext {
   std::optional<ToolFormat> tools;       ///< none: the template renders no tools
   int32_t vocabulary = 0;
   int64_t context = 0;
-  double default_temperature = 1.0;
+  SamplingOptions sampling;              ///< of a request that does not say
   std::chrono::milliseconds longest{0};  ///< deadline of a request; 0: none
   int32_t most_answers = 128;            ///< n times prompts
   /// Adapters behind a model's name; throws ApiError 404.

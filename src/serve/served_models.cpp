@@ -106,6 +106,7 @@ Json ServedModels::entry_of(const std::string& id, int64_t created, bool adapter
           {"root", names_.front()},
           {"parent", adapter ? Json(names_.front()) : Json()},
           {"max_model_len", engine_.context_length()},
+          {"default_sampling", sampling_},
           {"kind", adapter ? "adapter" : "base"}};
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "generate/engine.h"
+#include "generate/sampling_defaults.h"
 #include "model/config.h"
 #include "serve/api_error.h"
 
@@ -28,6 +29,9 @@ class ServedModels {
   /// ApiError 404 naming what there is.
   std::vector<AdapterUse> resolve(const std::string& model) const;
 
+  /// What entries say of sampling (`default_sampling`). Not while requests run.
+  void show_sampling(const SamplingOptions& sampling) { sampling_ = fettle::to_json(sampling); }
+
   /// Entries of GET /v1/models.
   Json list() const;
   Json adapters() const;
@@ -42,6 +46,7 @@ class ServedModels {
   const ModelConfig& config_;
   std::vector<std::string> names_;
   std::string owner_;
+  OrderedJson sampling_;
   int64_t created_;
   mutable std::mutex mutex_;
   struct Loaded {

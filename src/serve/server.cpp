@@ -103,6 +103,8 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
       grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model)),
       thread(engine) {
   context.tokenizer = model.tokenizer();
+  const SamplingDefaults defaults = model.sampling_defaults();
+  context.sampling = defaults.sampling;
   context.openchat = type_of(options, model);
   context.system_prompts = options.enable_sys_prompt;
   if (!context.openchat) {
@@ -110,7 +112,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
     if (context.chat != nullptr) context.tools = tool_format_of(context.chat->source());
   } else {
     openchat_end_of_turn(*context.openchat, *context.tokenizer);  // says at once when the tokenizer lacks it
-    context.default_temperature = 0.7;
+    if (!defaults.from_model) context.sampling.temperature = 0.7F;  // as OpenChat's own server
   }
   context.vocabulary = model.decoder().config().vocab_size;
   context.context = engine.context_length();
@@ -120,6 +122,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
   context.grammars = &grammars;
   if (!options.log.path.empty()) log = std::make_unique<RequestLog>(options.log);
   if (!options.votes.empty()) votes = std::make_unique<Votes>(options.votes);
+  models.show_sampling(context.sampling);
   for (const auto& [name, path] : options.adapters) models.load(name, path);
 }
 

@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "base/file.h"
@@ -32,21 +30,6 @@ class HostMemory final : public Memory {
  private:
   static int64_t round_up(int64_t bytes) { return (std::max<int64_t>(bytes, 1) + page - 1) / page * page; }
 };
-
-int64_t proc_value(const char* file, const char* key) {
-  std::FILE* stream = std::fopen(file, "r");
-  if (stream == nullptr) return 0;
-  char line[256];
-  long long kilobytes = 0;
-  while (std::fgets(line, sizeof line, stream) != nullptr) {
-    if (std::strncmp(line, key, std::strlen(key)) == 0) {
-      std::sscanf(line + std::strlen(key), " %lld", &kilobytes);
-      break;
-    }
-  }
-  std::fclose(stream);
-  return kilobytes * 1024;
-}
 
 }  // namespace
 
@@ -88,9 +71,5 @@ Tensor Arena::take(DType dtype, int64_t rows, int64_t cols) {
   }
   return {static_cast<std::byte*>(buffer_.data()) + begin, dtype, rows, cols};
 }
-
-int64_t resident_bytes() { return proc_value("/proc/self/status", "VmRSS:"); }
-int64_t peak_resident_bytes() { return proc_value("/proc/self/status", "VmHWM:"); }
-int64_t available_bytes() { return proc_value("/proc/meminfo", "MemAvailable:"); }
 
 }  // namespace fettle

@@ -74,9 +74,4 @@ class ArenaScope {
   int64_t mark_;
 };
 
-/// Bytes this process holds now, at its peak, and what the machine has available (Linux: /proc).
-int64_t resident_bytes();
-int64_t peak_resident_bytes();
-int64_t available_bytes();
-
 }  // namespace fettle

@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <limits>
+
+#include "base/file.h"
 #include "tensor/memory.h"
+#include "tensor/process_memory.h"
 
 namespace fettle {
 namespace {
@@ -47,6 +53,40 @@ TEST(Memory, Reports) {
   EXPECT_GT(resident_bytes(), 0);
   EXPECT_GE(peak_resident_bytes(), resident_bytes() / 2);
   EXPECT_GT(available_bytes(), 0);
+  EXPECT_LE(anonymous_bytes(), resident_bytes());
+}
+
+class ControlGroups : public testing::Test {
+ protected:
+  void SetUp() override { fs::remove_all(folder_); }
+  void TearDown() override { fs::remove_all(folder_); }
+  void put(const std::string& file, const std::string& text) {
+    fs::create_directories((folder_ / file).parent_path());
+    write_file(folder_ / file, text);
+  }
+  int64_t room() { return control_group_room(folder_ / "cgroup", folder_ / "sys"); }
+  fs::path folder_ = fs::temp_directory_path() / fmt::format("fettle-groups-{}", ::getpid());
+};
+
+TEST_F(ControlGroups, TheLeastOfAllGroupsAboveCounts) {
+  put("cgroup", "0::/a/b\n");
+  EXPECT_EQ(room(), std::numeric_limits<int64_t>::max());
+  put("sys/a/b/memory.max", "max\n");
+  put("sys/a/b/memory.current", "100\n");
+  EXPECT_EQ(room(), std::numeric_limits<int64_t>::max());
+  put("sys/a/memory.max", "1000\n");
+  put("sys/a/memory.current", "400\n");
+  put("sys/a/memory.stat", "anon 5\ninactive_file 150\n");
+  EXPECT_EQ(room(), 750);
+  put("sys/a/b/memory.max", "90\n");
+  EXPECT_EQ(room(), 0);
+}
+
+TEST_F(ControlGroups, VersionOne) {
+  put("cgroup", "12:cpu,memory:/job\n3:pids:/job\n0::/\n");
+  put("sys/memory/job/memory.limit_in_bytes", "500\n");
+  put("sys/memory/job/memory.usage_in_bytes", "200\n");
+  EXPECT_EQ(room(), 300);
 }
 
 }  // namespace

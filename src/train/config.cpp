@@ -123,6 +123,7 @@ std::vector<Key> loop_keys() {
       MEMBER("recompute", c.recompute),
       {"memory_limit", [](TrainConfig& c, const ConfigValue& value) { c.memory_limit = read_bytes(value); },
        [](const TrainConfig& c) { return OrderedJson(c.memory_limit); }},
+      MEMBER("force_memory", c.force_memory),
       MEMBER("save_every", c.save_every),
       MEMBER("keep", c.keep),
       MEMBER("eval_every", c.eval_every),
@@ -229,10 +230,13 @@ void require(bool good, std::string_view key, std::string_view expected) {
 }
 
 void validate_loop(const TrainConfig& config) {
-  require(config.max_length >= 2, "max_length", "at least 2");
+  require(config.max_length >= 2 && config.max_length <= std::numeric_limits<int32_t>::max(), "max_length",
+          "at least 2 and below 2^31");
   require(config.steps >= 0, "steps", "0 or more");
   require(config.steps > 0 || config.epochs > 0.0, "epochs", "a number above 0, or steps");
-  require(config.batch_size >= 1, "batch_size", "at least 1");
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  require(config.batch_size >= 1 && config.batch_size <= most, "batch_size", "at least 1 and below 2^31");
+  require(config.micro_tokens <= most, "micro_tokens", "auto, or a number below 2^31");
   require(config.learning_rate >= 0.0, "learning_rate", "0 or more");
   require(config.max_grad_norm >= 0.0, "max_grad_norm", "0 (no clipping) or more");
   require(config.save_every >= 0, "save_every", "0 (at the end alone) or more");

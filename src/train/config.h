@@ -78,6 +78,7 @@ struct TrainConfig {
   Precision dtype = Precision::automatic;
   RecomputeChoice recompute = RecomputeChoice::automatic;
   double memory_limit = 0.0;  ///< bytes the plan may use; 0: what the machine has available
+  bool force_memory = false;   ///< start although the plan does not fit
   int64_t save_every = 100;   ///< 0: at the end alone
   int64_t keep = 2;
   int64_t eval_every = 0;  ///< 0: at the end of each epoch

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "tensor/process_memory.h"
 #include "train/optimizer.h"
 
 namespace fettle::train {
@@ -14,6 +16,9 @@ namespace {
 constexpr int64_t kFastTokens = 1024;
 /// Below this the products get slow; recomputation costs less.
 constexpr int64_t kSlowTokens = 512;
+/// Nothing smaller is tried: what is left then is the logits of a chunk and the weights.
+constexpr int64_t kLeastTokens = 64;
+constexpr int64_t kMeasuredTokens = 1 << 18;
 /// Share of the available memory that a plan may use: the rest is for the data, the system, and what a plan
 /// cannot know.
 constexpr double kUsable = 0.85;
@@ -33,6 +38,7 @@ std::vector<Candidate> candidates(const TrainConfig& config, int64_t longest, in
       sizes.push_back(size);
     sizes.push_back(std::max(longest, std::min(step_tokens, kSlowTokens)));
   }
+  const int64_t least = std::max(longest, std::min(step_tokens, kLeastTokens));
   std::vector<Candidate> result;
   const bool keep = config.recompute != RecomputeChoice::block,
              again = config.recompute != RecomputeChoice::none;
@@ -40,6 +46,11 @@ std::vector<Candidate> candidates(const TrainConfig& config, int64_t longest, in
     if (keep) result.push_back({size, Recompute::none});
   for (const int64_t size : sizes)
     if (again) result.push_back({size, Recompute::block});
+  if (config.micro_tokens > 0) return result;
+  for (int64_t size = sizes.back(); size > least;) {  // slow, and better than nothing
+    size = std::max(least, size * 3 / 4);
+    result.push_back({size, again ? Recompute::block : Recompute::none});
+  }
   return result;
 }
 
@@ -65,6 +76,20 @@ double measured_flops_per_second(Backend& backend, Product product) {
   return 2.0 * kRows * kInner * kCols * rounds / seconds;
 }
 
+std::string shortage(const TrainConfig& config, const TrainPlan& plan, int64_t coming) {
+  constexpr const char* ways =
+      "a smaller max_length, micro_tokens: auto, recompute: block, an adapter or optimizer: adamw8bit needs less; "
+      "force_memory: true starts all the same";
+  const auto bytes = [](int64_t count) { return human_bytes(static_cast<double>(count)); };
+  if (config.memory_limit > 0.0 && static_cast<double>(plan.memory.total()) > config.memory_limit)
+    return fmt::format("the plan needs {}, and memory_limit is {}: {}", bytes(plan.memory.total()),
+                       human_bytes(config.memory_limit), ways);
+  if (coming > plan.available_bytes)
+    return fmt::format("the plan needs {} more, and {} are available: {}", bytes(coming),
+                       bytes(plan.available_bytes), ways);
+  return {};
+}
+
 }  // namespace
 
 int64_t longest_item(const TrainRows& rows, const Method& method) {
@@ -78,7 +103,7 @@ int64_t longest_item(const TrainRows& rows, const Method& method) {
 }
 
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
-                 TrainPlan& plan) {
+                 int64_t program, TrainPlan& plan) {
   const Parameters& trained = model.adapter ? model.adapter->parameters : model.loaded.parameters;
   MemoryPlan& memory = plan.memory;
   memory.weights = model.loaded.parameters.value_bytes();
@@ -87,33 +112,30 @@ void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t lon
   memory.gradients = Optimizer::gradient_bytes(trained);
   memory.optimizer = Optimizer::state_bytes(config.optimizer, trained);
   memory.workspace = model.backend->workspace_bytes();
+  memory.program = program;
 
-  // The weights stand in memory already, so that what is available is without them.
+  // What stands in memory already is not part of what is available.
   plan.available_bytes = available_bytes();
-  const int64_t fixed = memory.shadow_weights + memory.gradients + memory.optimizer;
-  int64_t room = static_cast<int64_t>(kUsable * static_cast<double>(plan.available_bytes)) - fixed;
-  if (config.memory_limit > 0.0)
-    room = std::min(room, static_cast<int64_t>(config.memory_limit) - fixed - memory.weights -
-                              memory.adapter - memory.workspace);
-
+  const int64_t coming = memory.gradients + memory.optimizer;
+  const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(plan.available_bytes)) - coming;
+  const int64_t under_limit = config.memory_limit > 0.0 ? static_cast<int64_t>(config.memory_limit) - memory.total()
+                                                        : std::numeric_limits<int64_t>::max();
   const std::vector<Candidate> all = candidates(config, longest, step_tokens);
   const auto need = [&](const Candidate& c) {
-    return model.decoder->training_bytes(c.tokens, c.tokens, c.recompute);
+    // Measuring walks through the batch, so that a size beyond all memory is told from a part of it.
+    const int64_t measured = std::min(c.tokens, kMeasuredTokens);
+    const int64_t bytes = model.decoder->training_bytes(measured, measured, c.recompute);
+    return measured == c.tokens ? bytes : bytes / measured * c.tokens;
   };
-  auto chosen = std::find_if(all.begin(), all.end(), [&](const Candidate& c) { return need(c) <= room; });
-  if (chosen == all.end()) {
+  auto chosen = std::find_if(all.begin(), all.end(),
+                             [&](const Candidate& c) { return need(c) <= std::min(usable, under_limit); });
+  if (chosen == all.end())
     chosen = std::min_element(all.begin(), all.end(),
                               [&](const Candidate& a, const Candidate& b) { return need(a) < need(b); });
-    log_warning(
-        "memory: the plan needs {} beside the weights, and {} are left for it; it may not fit (a smaller "
-        "max_length, an adapter "
-        "or optimizer: adamw8bit needs less)",
-        human_bytes(static_cast<double>(need(*chosen) + fixed)),
-        human_bytes(static_cast<double>(std::max<int64_t>(0, room + fixed))));
-  }
   plan.micro_tokens = chosen->tokens;
   plan.recompute = chosen->recompute;
   memory.activations = need(*chosen);
+  plan.shortage = shortage(config, plan, coming + memory.activations);
 }
 
 double forward_flops(const ModelConfig& config, double tokens, double labels) {
@@ -141,6 +163,7 @@ std::string TrainPlan::describe() const {
                       recompute == Recompute::block ? "computed again" : "kept");
   text += "\n" + memory.describe();
   text += fmt::format("\navailable now: {}", human_bytes(static_cast<double>(available_bytes)));
+  if (!shortage.empty()) text += "\nnot enough memory: " + shortage;
   if (seconds_per_step > 0.0)
     text += fmt::format(
         "\ntime: about {} per step, {} in all (measured product speed {:.0f} GFLOP/s, half of it assumed)",

@@ -10,11 +10,12 @@ namespace fettle::train {
 /// Tokens of the longest thing that must fit into one micro-batch.
 int64_t longest_item(const TrainRows& rows, const Method& method);
 
-/// Fills memory, micro_tokens and recompute of `plan`. Explicit values of the config are taken as they are;
-/// `auto` takes the largest micro-batch that is still fast and fits the memory limit (or what the machine has
-/// available), activations kept if possible. The decoder must exist and hold the trainable parameters.
+/// Fills memory, micro_tokens, recompute and shortage of `plan`. Explicit values of the config are taken as they
+/// are; `auto` takes the largest micro-batch that is still fast and fits both memory_limit and what is available,
+/// activations kept if possible, and smaller ones where none does. `program`: bytes of program
+/// and libraries, tokenizer and rows. The decoder holds its rounded weights already. The decoder must exist and hold the trainable parameters.
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
-                 TrainPlan& plan);
+                 int64_t program, TrainPlan& plan);
 
 /// Fills flops_per_step, reference_flops and, after a measurement of a tenth of a second,
 /// product_flops_per_second and seconds_per_step.

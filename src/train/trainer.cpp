@@ -10,7 +10,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/packing.h"
-#include "tensor/memory.h"
+#include "tensor/process_memory.h"
 #include "train/engine.h"
 #include "train/metrics.h"
 #include "train/output.h"
@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) {
 OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, const TrainRows& rows,
                            const TrainRows& eval) {
   OrderedJson json = to_json(config);
-  for (const char* key : {"out", "save_every", "keep", "memory_limit", "micro_tokens", "recompute", "dtype"})
+  for (const char* key : {"out", "save_every", "keep", "memory_limit", "force_memory", "micro_tokens", "recompute", "dtype"})
     json.erase(key);
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
@@ -62,12 +62,24 @@ class Run {
   /// Model, rows and plan. Nothing is written but rejected.jsonl, and that only where `write` says so.
   void prepare(bool write) {
     validate(config_);
+    const int64_t libraries = resident_bytes() - anonymous_bytes();
     model_ = open_train_model(config_);
+    keep_to_context();
     load_data(write);
+    check_rows(rows_);
+    check_rows(eval_);
+    if (plan_.rows_beyond_context > 0)
+      log_warning("{} rows are longer than the {} positions that the model was made for (max_position_embeddings); a "
+                  "smaller max_length cuts them",
+                  plan_.rows_beyond_context, model_->loaded.config.context_length);
     position_.fingerprint = fingerprint_of(config_, *model_, rows_, eval_);
     if (const auto saved = states_.newest()) go_on_from(*saved);
+    // Frozen weights are mapped files, trained ones have a line of their own; the rest that was taken is tokenizer and rows.
+    const int64_t own_weights =
+        model_->adapter ? model_->adapter->parameters.value_bytes() : model_->loaded.parameters.value_bytes();
+    const int64_t program = libraries + std::max<int64_t>(0, anonymous_bytes() - own_weights);
     make_decoder();
-    plan();
+    plan(program);
   }
 
   TrainResult train() {
@@ -77,6 +89,10 @@ class Run {
       read_logs();
       result_.finished_before = true;
       return std::move(result_);
+    }
+    if (!plan_.shortage.empty()) {
+      if (!config_.force_memory) fail("memory", "{}", plan_.shortage);
+      log_warning("memory: {}", plan_.shortage);
     }
     model_->decoder->reserve_training(plan_.micro_tokens, plan_.micro_tokens);
     engine_ = std::make_unique<Engine>(*model_->decoder, method_, loss_options(config_, method_),
@@ -122,7 +138,35 @@ class Run {
     if (model_->adapter) model_->decoder->set_adapters({{&*model_->adapter, 1.0F}});
   }
 
-  void plan() {
+  /// Learned positions end where their table ends; other kinds go on, into what the model has not seen.
+  void keep_to_context() {
+    const ModelConfig& model = model_->loaded.config;
+    if (model.position != PositionKind::learned || config_.max_length <= model.context_length) return;
+    log_warning("max_length: {} is beyond the {} positions that the model has learned; {} is used", config_.max_length,
+                model.context_length, model.context_length);
+    config_.max_length = model.context_length;
+  }
+
+  /// What would only come out within a step: tokens without an embedding. Counts rows beyond the context.
+  void check_rows(const TrainRows& rows) {
+    const ModelConfig& model = model_->loaded.config;
+    for (const TrainRow& row : rows.rows) {
+      for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+        for (const int32_t id : *ids) {
+          if (id >= 0 && id < model.vocab_size) continue;
+          fail(fmt::format("row {}", row.id),
+               "holds the token {} ('{}'), and the model's vocabulary has {} (embed.weight has no row for it); the "
+               "tokenizer has {} tokens: use the tokenizer of this model, or a model whose embedding was resized",
+               id, id >= 0 && id < model_->loaded.tokenizer->size() ? model_->loaded.tokenizer->token(id) : "", model.vocab_size,
+               model_->loaded.tokenizer->size());
+        }
+      }
+      const auto answer = std::max(row.chosen.size(), row.rejected.size());
+      if (model.context_length > 0 && static_cast<int64_t>(row.prompt.size() + answer) > model.context_length) ++plan_.rows_beyond_context;
+    }
+  }
+
+  void plan(int64_t program) {
     plan_.backend = std::string(model_->backend->name());
     plan_.product = model_->product;
     plan_.parameters = model_->loaded.parameters.count();
@@ -139,7 +183,7 @@ class Run {
     plan_.data_report = rows_.summary;
     if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
-    plan_memory(config_, *model_, longest, config_.batch_size * longest, plan_);
+    plan_memory(config_, *model_, longest, config_.batch_size * longest, program, plan_);
     model_->decoder->set_recompute(plan_.recompute);
     plan_time(config_, *model_, rows_, plan_);
     const OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},

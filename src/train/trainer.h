@@ -43,7 +43,9 @@ struct EvalMetrics {
 /// What a run will do and need, known before its first step.
 struct TrainPlan {
   MemoryPlan memory;
+  int64_t rows_beyond_context = 0;  ///< rows with positions that the model was not made for
   int64_t available_bytes = 0;
+  std::string shortage;  ///< why the plan does not fit memory_limit or what is available; empty when it does
   std::string backend;
   Product product = Product::f32;
   Recompute recompute = Recompute::none;
@@ -78,7 +80,8 @@ struct TrainResult {
   bool finished_before = false;  ///< the run was complete already; nothing was done
 };
 
-/// Reads model and data and plans; writes nothing (--dry-run).
+/// Reads model and data and plans; writes nothing (--dry-run). A plan that does not fit into memory comes back with
+/// its shortage.
 TrainPlan plan_training(const TrainConfig& config);
 
 /// Trains, or goes on where a killed run with the same config was. Writes OUT/: model or adapter folder,

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 #include "checkpoint/load.h"
@@ -43,6 +44,74 @@ TEST_F(Trainer, EveryMethodOverfitsAFewRows) {
       EXPECT_LT(result.steps.back().loss, 0.6 * result.steps.front().loss) << method;
     }
   }
+}
+
+std::string problem_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(Trainer, TokensWithoutAnEmbeddingAreFoundBeforeTheFirstStep) {
+  // The mark that ends a turn is the last token: an embedding of one row less lacks it.
+  config_.vocab_size = 257;
+  config_.eos = {};
+  parameters_ = random_parameters(config_, 5);
+  save_base();
+  const TrainConfig wanted = train_config_from_json(config("sft", "big"), "test");
+  for (const std::string& problem :
+       {problem_of([&] { plan_training(wanted); }), problem_of([&] { run(config("sft", "big")); })}) {
+    EXPECT_NE(problem.find("<|im_end|>"), std::string::npos) << problem;
+    EXPECT_NE(problem.find("vocabulary has 257"), std::string::npos) << problem;
+  }
+  EXPECT_FALSE(fs::exists(root() / "big" / "metrics.jsonl"));
+}
+
+TEST_F(Trainer, LearnedPositionsBoundMaxLength) {
+  config_.family = "gpt2";
+  config_.position = PositionKind::learned;
+  config_.norm = NormKind::layer;
+  config_.norm_bias = config_.qkv_bias = config_.output_bias = config_.mlp_bias = true;
+  config_.gated_mlp = false;
+  config_.activation = Activation::gelu_tanh;
+  config_.kv_heads = config_.heads;
+  config_.context_length = 48;
+  parameters_ = random_parameters(config_, 5);
+  save_base();
+  ASSERT_EQ(load_model(root() / "base").config.position, PositionKind::learned);
+  const TrainResult result = run(config("sft", "short", {{"steps", 1}, {"max_length", 4096}}));
+  EXPECT_LE(result.plan.tokens_per_epoch, 12 * 48);
+}
+
+TEST_F(Trainer, RowsBeyondTheContextAreCounted) {
+  config_.context_length = 40;
+  save_base();
+  const TrainPlan plan = plan_training(train_config_from_json(config("sft", "long", {{"max_length", 4096}}), "test"));
+  EXPECT_GT(plan.rows_beyond_context, 0);
+  EXPECT_EQ(plan_training(train_config_from_json(config("sft", "cut", {{"max_length", 40}}), "test")).rows_beyond_context, 0);
+}
+
+TEST_F(Trainer, APlanBeyondMemoryIsRefusedUnlessForced) {
+  const TrainConfig small = train_config_from_json(config("sft", "limit", {{"memory_limit", 1000000}}), "test");
+  EXPECT_NE(plan_training(small).shortage.find("memory_limit"), std::string::npos);
+  EXPECT_NE(problem_of([&] { train(small); }).find("force_memory"), std::string::npos);
+  EXPECT_EQ(run(config("sft", "limit", {{"memory_limit", 1000000}, {"force_memory", true}, {"steps", 1}})).steps.size(), 1U);
+
+  const TrainConfig huge = train_config_from_json(config("sft", "huge", {{"micro_tokens", 2000000000}}), "test");
+  EXPECT_NE(plan_training(huge).shortage.find("available"), std::string::npos);
+  EXPECT_NE(problem_of([&] { train(huge); }).find("available"), std::string::npos);
+
+  // Room for less than the fastest micro-batch: a smaller one is taken.
+  const TrainPlan free = plan_training(train_config_from_json(config("dpo", "free", {{"batch_size", 12}}), "test"));
+  const auto limit = free.memory.total() - free.memory.activations / 2;
+  const TrainPlan tight =
+      plan_training(train_config_from_json(config("dpo", "tight", {{"batch_size", 12}, {"memory_limit", limit}}), "test"));
+  EXPECT_TRUE(tight.shortage.empty()) << tight.shortage;
+  EXPECT_LE(tight.memory.total(), limit);
+  EXPECT_TRUE(tight.micro_tokens < free.micro_tokens || tight.recompute != free.recompute);
 }
 
 TEST_F(Trainer, DpoStartsAtLogTwoAndSftAtTheUniformLoss) {

@@ -51,6 +51,7 @@ export class SettingsPanel {
     this.root = root;
     this.changed = changed;
     this.settings = {};
+    this.defaults = {};
     root.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
@@ -85,7 +86,7 @@ export class SettingsPanel {
       el("div", { class: "panel-body" },
         this.area("system", "System prompt", "What the model should know or be. Empty: none is sent.", 5),
         el("fieldset", { class: "sampling" }, el("legend", null, "Sampling"),
-          el("p", { class: "help" }, "An empty field leaves the choice to the server."), sampling.map((field) => this.number(field))),
+          el("p", { class: "help" }, "An empty field takes the model’s own value, shown in grey."), sampling.map((field) => this.number(field))),
         this.area("stop", "Stop at", "One text a line; the answer ends before it.", 2),
         this.extra(),
         el("div", { class: "panel-buttons" },
@@ -106,6 +107,19 @@ export class SettingsPanel {
               el("p", { class: "help", id: `help-${key}` }, help));
   }
 
+  /** The values in force where a field is empty. */
+  setDefaults(defaults) {
+    this.defaults = defaults;
+    for (const { key } of sampling) {
+      const field = document.getElementById(`setting-${key}`);
+      if (field) field.placeholder = this.placeholder(key);
+    }
+  }
+
+  placeholder(key) {
+    return String(this.defaults[key] ?? (key.endsWith("_penalty") ? 0 : key === "seed" ? "random" : "rest of context"));
+  }
+
   number({ key, label, min, max, step, help }) {
     const read = () => {
       field.setCustomValidity("");
@@ -116,7 +130,7 @@ export class SettingsPanel {
       field.classList.toggle("invalid", !field.checkValidity());
     };
     const field = el("input", { id: `setting-${key}`, type: "number", inputmode: "decimal", min, max, step: step < 1 ? "any" : 1,
-                                placeholder: "server’s", value: this.settings[key] ?? "", "aria-describedby": `help-${key}`,
+                                placeholder: this.placeholder(key), value: this.settings[key] ?? "", "aria-describedby": `help-${key}`,
                                 oninput: read });
     return el("div", { class: "setting-row" },
       el("div", null, el("label", { for: field.id }, label), el("p", { class: "help", id: `help-${key}` }, help)), field);

@@ -238,13 +238,18 @@ HWY_NOINLINE void chunk_product(const Tensor& c, const Tensor& a, const Tensor& 
       }
       int64_t w = 0;
       const auto next = [&](int64_t count) {
-        w += count;
         tile.weights += count * tile.weight_stride;
         tile.sums += count * lanes();
         tile.c += count;
       };
-      for (; w + tile_weights <= weights; next(tile_weights)) add_rows<tile_weights>(tile, c.rows);
-      for (; w < weights; next(1)) add_rows<1>(tile, c.rows);
+      for (; w + tile_weights <= weights; w += tile_weights) {
+        add_rows<tile_weights>(tile, c.rows);
+        next(tile_weights);
+      }
+      for (; w < weights; ++w) {
+        add_rows<1>(tile, c.rows);
+        next(1);
+      }
     }
   }
 }
