@@ -7,11 +7,13 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 #include "base/error.h"
+#include "base/standard_output.h"
 
 namespace fettle {
 namespace {
@@ -56,7 +58,22 @@ bool is_stream(const fs::path& path) {
   return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
 }
 
+/// The descriptor of this process that the path names; -1 when it names none. Opened by its name, a file behind it would
+/// be overwritten from its start.
+int own_descriptor(const fs::path& path) {
+  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  const fs::path folder = path.parent_path();
+  if (folder != "/dev/fd" && folder != "/proc/self/fd") return -1;
+  const std::string name = path.filename().string();
+  int number = -1;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  return error == std::errc() && end == name.data() + name.size() ? number : -1;
+}
+
 }  // namespace
+
+bool is_standard_output(const fs::path& path) { return own_descriptor(path) == STDOUT_FILENO; }
 
 std::string read_file(const fs::path& path, uint64_t limit) {
   const bool standard_input = path == "-";
@@ -80,10 +97,6 @@ std::string read_file(const fs::path& path, uint64_t limit) {
 }
 
 void write_file(const fs::path& path, std::string_view bytes) {
-  if (path == "-") {
-    write_all(STDOUT_FILENO, bytes.data(), bytes.size(), path);
-    return;
-  }
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
@@ -116,8 +129,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  if (is_stream(path_)) {
-    descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  if (const int own = own_descriptor(path_); own >= 0 || is_stream(path_)) {
+    descriptor_ = own >= 0 ? ::fcntl(own, F_DUPFD_CLOEXEC, 0) : ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail_io(path_.string(), "cannot open");
     return;
   }

@@ -1,31 +1,44 @@
 // `fettle data VERB`: thin wrappers around the passes of data/.
 #include "base/log.h"
-#include "checkpoint/load.h"
+#include "base/standard_output.h"
+#include "checkpoint/load_tokenizer.h"
 #include "cli/data_verbs.h"
 #include "cli/model_argument.h"
 
 namespace fettle::cli {
 
-void add_inputs(CLI::App& command, Files& files, bool required) {
-  auto* option =
-      command.add_option("--input", files.inputs, "Files, folders, patterns, or - for standard input");
-  if (required) option->required();
+void add_inputs(CLI::App& command, Files& files) {
+  command.add_option("--input", files.inputs, "Files, folders, patterns, or - for standard input")->required();
 }
-void add_files(CLI::App& command, Files& files, bool needs_input) {
-  add_inputs(command, files, needs_input);
-  command.add_option("--output", files.output, "Rows as JSON lines (.json: an array; .gz, .zst: compressed)")
+void add_files(CLI::App& command, Files& files) {
+  add_inputs(command, files);
+  add_outputs(command, files);
+}
+void add_outputs(CLI::App& command, Files& files) {
+  command.add_option("--output", files.output, "Rows as JSON lines (.json: an array; .parquet; .gz, .zst: compressed); - is standard output")
       ->capture_default_str();
-  command.add_option("--rejected", files.rejected, "Where dropped rows go, each with its reason");
-  command.add_option("--report", files.report, "Counts as JSON: in, out, and per reason");
+  command.add_option("--rejected", files.rejected, "Where dropped rows go, each with its reason; - is standard output");
+  command.add_option("--report", files.report, "Counts as JSON: in, out, and per reason; - is standard output");
+}
+
+data::PassFiles Files::pass(const std::vector<Destination>& further) const {
+  std::vector<Destination> all{{"--output", output}, {"--rejected", rejected}, {"--report", report}};
+  all.insert(all.end(), further.begin(), further.end());
+  check_destinations(all);
+  return {inputs, output, rejected};
+}
+
+bool Files::take_standard_output() const {
+  return is_standard_output(output) || is_standard_output(rejected) || is_standard_output(report);
 }
 
 void finish(const Files& files, const data::PassReport& report) {
   const OrderedJson json = data::to_json(report);
   if (!files.report.empty()) write_file(files.report, dump_json(json, 1) + "\n");
-  if (files.output != "-") {
-    print_report(json, data::to_text(report));
-  } else {
+  if (files.take_standard_output()) {
     log_info("{}", data::to_text(report));
+  } else {
+    print_report(json, data::to_text(report));
   }
 }
 
@@ -41,15 +54,9 @@ data::Columns columns_of(const std::vector<std::string>& pairs) {
 
 void Text::load(const std::string& model, bool with_template) {
   if (model.empty()) return;
-  if (!with_template && fs::is_regular_file(model) && (model.ends_with(".model") || model.ends_with("tokenizer.json"))) {
-    tokenizer = Tokenizer::open(model);
-    return;
-  }
   LoadOptions options;
-  options.weights = false;
   options.resolve = resolve_model;
-  tokenizer = load_model(resolve_model(model), options).tokenizer;
-  if (!tokenizer) fail(model, "has no tokenizer");
+  tokenizer = load_tokenizer(resolve_model(model), options);
   if (with_template) chat.emplace(ChatTemplate::of(*tokenizer));
 }
 
@@ -61,13 +68,12 @@ data::TokenizeOptions TokenFlags::options() const {
   made.raw = raw;
   return made;
 }
-void add_token_flags(CLI::App& command, TokenFlags& flags, const char* about_model) {
+std::vector<const CLI::Option*> add_token_flags(CLI::App& command, TokenFlags& flags, const char* about_model) {
   command.add_option("--model", flags.model, about_model);
-  command.add_option("--train-on", flags.train_on, "completions, assistant or all")->capture_default_str();
-  command.add_option("--truncate", flags.truncate, "keep_start, keep_end or drop")->capture_default_str();
-  command.add_option("--max-length", flags.max_length, "Tokens of a row; 0 for no limit")
-      ->capture_default_str();
-  command.add_flag("--raw", flags.raw, "Prompt and completion as plain text, without a chat template");
+  return {command.add_option("--train-on", flags.train_on, "completions, assistant or all")->capture_default_str(),
+          command.add_option("--truncate", flags.truncate, "keep_start, keep_end or drop")->capture_default_str(),
+          command.add_option("--max-length", flags.max_length, "Tokens of a row; 0 for no limit")->capture_default_str(),
+          command.add_flag("--raw", flags.raw, "Prompt and completion as plain text, without a chat template")};
 }
 
 void add_data_command(CLI::App& app) {

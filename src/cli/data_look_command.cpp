@@ -1,6 +1,7 @@
 // Verbs of `fettle data` that only look: stats, show, trace.
 #include <unistd.h>
 
+#include "base/standard_output.h"
 #include "cli/data_verbs.h"
 #include "data/dataset.h"
 #include "data/show.h"
@@ -18,6 +19,7 @@ struct StatsState {
   data::StatsOptions options;
 };
 void run_stats(StatsState& state) {
+  check_destinations({{"--report", state.files.report}, {"--html", state.html}});
   Text text;
   text.load(state.model, false);
   state.options.tokenizer = text.tokenizer.get();
@@ -25,7 +27,8 @@ void run_stats(StatsState& state) {
   const auto report = data::data_stats(state.files.inputs, state.options);
   if (!state.html.empty()) write_file(state.html, data::stats_page(report, data::read_flow(state.flow)));
   if (!state.files.report.empty()) write_file(state.files.report, dump_json(data::to_json(report), 1) + "\n");
-  print_report(data::to_json(report), data::to_text(report));
+  if (!is_standard_output(state.files.report) && !is_standard_output(state.html))
+    print_report(data::to_json(report), data::to_text(report));
 }
 
 }  // namespace
@@ -37,11 +40,11 @@ void add_stats(CLI::App& data) {
                               "  $ fettle data stats --input final.jsonl --html stats.html --flow clean.json filter.json dedupe.json");
   auto state = std::make_shared<StatsState>();
   add_inputs(command, state->files);
-  command.add_option("--report", state->files.report, "The same as JSON in a file");
-  command.add_option("--model", state->model, "Count tokens with this model's tokenizer");
+  command.add_option("--report", state->files.report, "The same as JSON in a file; - is standard output");
+  command.add_option("--model", state->model, "Count tokens with this model's tokenizer; its files alone will do");
   command.add_flag("--languages", state->options.languages, "Tell the language of every row");
-  command.add_option("--html", state->html, "The same as one page with plots");
-  command.add_option("--flow", state->flow, "Reports of the passes before, in order: the page shows what they dropped");
+  auto* page = command.add_option("--html", state->html, "The same as one page with plots");
+  command.add_option("--flow", state->flow, "Reports of the passes before, in order: the page shows what they dropped")->needs(page);
   command.add_option("--group-by", state->options.group_by, "Fields whose values are counted")
       ->delimiter(',')
       ->capture_default_str();

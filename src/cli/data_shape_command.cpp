@@ -13,8 +13,21 @@ struct ConvertState {
   std::vector<std::string> columns;
   double eval_ratio = -1;
   data::OpenChatOptions published;
+  const CLI::Option *to_option = nullptr;
+  std::vector<const CLI::Option*> of_rows, of_tokens;  ///< that OpenChat's files, or rows, have no use for
 };
+
+std::string first_given(const std::vector<const CLI::Option*>& options) {
+  for (const auto* option : options) {
+    if (option->count() > 0) return "--" + option->get_lnames().front();
+  }
+  return {};
+}
 void run_openchat(ConvertState& state) {
+  for (const auto& options : {state.of_rows, state.of_tokens, {state.to_option}}) {
+    const std::string unused = first_given(options);
+    if (!unused.empty()) fail_usage("convert: {} has no effect on the files of --openchat", unused);
+  }
   Text text;
   text.load(state.tokens.model, false);
   if (!text.tokenizer) fail_usage("convert: --openchat needs --model, whose tokenizer makes the ids");
@@ -28,6 +41,10 @@ void run_openchat(ConvertState& state) {
 }
 void run_convert(ConvertState& state) {
   if (!state.openchat.empty()) return run_openchat(state);
+  const std::string of_tokens = state.tokens.model.empty() ? first_given(state.of_tokens) : std::string();
+  if (!of_tokens.empty()) fail_usage("convert: {} is of token rows; name their tokenizer with --model", of_tokens);
+  if (!state.tokens.model.empty() && state.to_option->count() > 0)
+    fail_usage("convert: --model writes token rows, --to rows of another format; give one of them");
   Text text;
   text.load(state.tokens.model, !state.tokens.raw);
   data::ConvertOptions options;
@@ -51,24 +68,25 @@ void add_convert(CLI::App& data) {
       "  $ fettle data convert --input sharegpt_gpt4.json --openchat openchat_v2 --model llama/ --output out/");
   auto state = std::make_shared<ConvertState>();
   add_files(command, state->files);
-  command.add_option("--from", state->from, "The rows' format (auto: by their keys)")->capture_default_str();
-  command.add_option("--to", state->to, "messages, sharegpt, alpaca, completion, pair, judged or text")
-      ->capture_default_str();
-  command.add_option("--columns", state->columns, "KEY=COLUMN: which column stands for a format's key");
-  add_token_flags(command, state->tokens,
-                  "Write token ids and masks under this model's tokenizer and template");
+  state->of_rows.push_back(command.add_option("--from", state->from, "The rows' format (auto: by their keys)")->capture_default_str());
+  state->to_option = command.add_option("--to", state->to, "messages, sharegpt, alpaca, completion, pair, judged or text")
+                         ->capture_default_str();
+  state->of_rows.push_back(command.add_option("--columns", state->columns, "KEY=COLUMN: which column stands for a format's key"));
+  state->of_tokens = add_token_flags(command, state->tokens,
+                                     "Write token ids and masks under this model's tokenizer and template; its files alone will do");
   auto& published = state->published;
-  command.add_option("--openchat", state->openchat,
+  auto* openchat = command.add_option("--openchat", state->openchat,
                      fmt::format("Write the files OpenChat trains this model type from: {}",
                                  fmt::join(data::openchat_type_names(), ", ")));
   command.add_option("--layout", state->layout,
-                     "Of OpenChat's files: v1, v2, v3.1, v3.2 or v3.5 (default: the type's own)");
-  command.add_option("--eval-ratio", state->eval_ratio, "Of OpenChat's evaluation rows (default 0.01; 0 from v3.1 on)");
-  command.add_option("--seed", published.seed, "Of OpenChat's shuffle")->capture_default_str();
+                     "Of OpenChat's files: v1, v2, v3.1, v3.2 or v3.5 (default: the type's own)")->needs(openchat);
+  command.add_option("--eval-ratio", state->eval_ratio, "Of OpenChat's evaluation rows (default 0.01; 0 from v3.1 on)")->needs(openchat);
+  command.add_option("--seed", published.seed, "Of OpenChat's shuffle")->needs(openchat)->capture_default_str();
   command.add_option("--gpt3-weight", published.gpt3_weight, "v3.2: weight of conversations that are not GPT-4's")
+      ->needs(openchat)
       ->capture_default_str();
   command.add_flag("--per-sequence-loss", published.per_sequence_loss,
-                   "v3.5: a message's weight is shared by its tokens");
+                   "v3.5: a message's weight is shared by its tokens")->needs(openchat);
   on_run(command, state, run_convert);
 }
 
@@ -112,7 +130,7 @@ struct SplitState {
 };
 void run_split(SplitState& state) {
   state.options.parts = {{state.eval, state.share}};
-  finish(state.files, data::split_rows(state.files.pass(), state.options));
+  finish(state.files, data::split_rows(state.files.pass({{"--eval", state.eval}}), state.options));
 }
 
 }  // namespace
@@ -139,17 +157,19 @@ struct MixState {
   bool in_order = false;
   data::MixOptions options;
 };
+/// PATH=WEIGHT, or the path of a file, which may hold a "=" too.
+std::pair<std::string, double> source_from(const std::string& text) {
+  const size_t equal = text.rfind('=');
+  if (equal == std::string::npos || fs::exists(text)) return {text, 1.0};
+  const std::string number = text.substr(equal + 1);
+  char* end = nullptr;
+  const double weight = std::strtod(number.c_str(), &end);
+  if (number.empty() || *end != '\0') fail_usage("mix: '{}' should be PATH or PATH=WEIGHT", text);
+  return {text.substr(0, equal), weight};
+}
+
 void run_mix(MixState& state) {
-  for (const auto& source : state.sources) {
-    const size_t colon = source.rfind('=');
-    double weight = 1;
-    try {
-      if (colon != std::string::npos) weight = std::stod(source.substr(colon + 1));
-    } catch (const std::exception&) {
-      fail_usage("'{}' should be PATH or PATH=WEIGHT", source);
-    }
-    state.options.sources.emplace_back(source.substr(0, colon), weight);
-  }
+  for (const auto& source : state.sources) state.options.sources.push_back(source_from(source));
   state.options.shuffle = !state.in_order;
   finish(state.files, data::mix_rows(state.files.pass(), state.options));
 }
@@ -164,9 +184,7 @@ void add_mix(CLI::App& data) {
   command
       .add_option("--input", state->sources, "PATH or PATH=WEIGHT: 0.25 a quarter of its rows, 3 three times")
       ->required();
-  command.add_option("--output", state->files.output, "Rows as JSON lines")->capture_default_str();
-  command.add_option("--rejected", state->files.rejected, "Where broken rows go");
-  command.add_option("--report", state->files.report, "Counts as JSON");
+  add_outputs(command, state->files);
   command.add_option("--seed", state->options.seed, "Of the choice and the order")->capture_default_str();
   command.add_flag("--in-order", state->in_order, "One source after another, not shuffled");
   on_run(command, state, run_mix);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/command.h"
+#include "cli/destinations.h"
 #include "data/pass.h"
 #include "data/tokenize.h"
 
@@ -16,13 +17,19 @@ struct Files {
   std::vector<std::string> inputs;
   std::string output = "-", rejected, report;
 
-  data::PassFiles pass() const { return {inputs, output, rejected}; }
+  /// Throws Error(usage) where two of these, or of the verb's `further` files, go to one place.
+  data::PassFiles pass(const std::vector<Destination>& further = {}) const;
+  /// The rows, the rejected ones or the report take standard output, so that nothing else may stand there.
+  bool take_standard_output() const;
 };
-void add_inputs(CLI::App& command, Files& files, bool required = true);
-/// --input, --output, --rejected, --report.
-void add_files(CLI::App& command, Files& files, bool needs_input = true);
+void add_inputs(CLI::App& command, Files& files);
+/// --output, --rejected, --report.
+void add_outputs(CLI::App& command, Files& files);
+/// Both.
+void add_files(CLI::App& command, Files& files);
 
-/// Writes and prints the report. Rows may be on standard output, so the counts go there only when they do not.
+/// Writes and prints the report: the counts go to standard error where something else has standard output. Throws Error
+/// after that where nothing of an input could be read.
 void finish(const Files& files, const data::PassReport& report);
 
 /// KEY=COLUMN pairs.
@@ -43,7 +50,8 @@ struct TokenFlags {
 
   data::TokenizeOptions options() const;
 };
-void add_token_flags(CLI::App& command, TokenFlags& flags, const char* about_model);
+/// --model, and the options that need one, which are returned.
+std::vector<const CLI::Option*> add_token_flags(CLI::App& command, TokenFlags& flags, const char* about_model);
 
 // The verbs, a file for each kind of work.
 void add_clean(CLI::App& data);

@@ -1,7 +1,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/threads.h"
-#include "checkpoint/load.h"
+#include "checkpoint/load_tokenizer.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
 #include "data/reader.h"
@@ -21,10 +21,8 @@ class Work {
   explicit Work(const TokenizeState& state) : state_(state) {
     LoadOptions options;
     options.tokenizer = state.tokenizer;
-    options.weights = false;
     options.resolve = resolve_model;
-    tokenizer_ = load_model(resolve_model(state.model), options).tokenizer;
-    if (!tokenizer_) fail(state.model, "has no tokenizer; name one with --tokenizer");
+    tokenizer_ = load_tokenizer(resolve_model(state.model), options);
   }
 
   /// The line that answers a row. Thread-safe once has_template() was asked for.

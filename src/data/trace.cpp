@@ -19,12 +19,10 @@ struct PassRecord {
   std::vector<std::string> inputs;
 };
 
-bool matches(const std::string& own, const std::string& id) {
-  return own == id || own.starts_with(id + "-");
-}
-
+/// The row with the id, else the first that was made of it ("ID-rejected", "ID-2").
 std::optional<Found> find_row(const std::string& file, const std::string& id) {
   if (!fs::is_regular_file(file)) return std::nullopt;
+  std::optional<Found> made_of_it;
   RejectedRows ignored;
   RowReader reader({file}, ignored);
   std::vector<Row> batch;
@@ -33,13 +31,14 @@ std::optional<Found> find_row(const std::string& file, const std::string& id) {
     for (auto& row : batch) {
       try {
         view.open(row);
-        const std::string own = view.id();
-        if (matches(own.empty() ? row_id(row, view) : own, id)) return Found{row.line, row.text};
+        const std::string own = row_id(row, view);
+        if (own == id) return Found{row.line, row.text};
+        if (!made_of_it && own.starts_with(id + "-")) made_of_it = Found{row.line, row.text};
       } catch (const Error&) {
       }
     }
   }
-  return std::nullopt;
+  return made_of_it;
 }
 
 std::optional<PassRecord> record_of(const std::string& file) {

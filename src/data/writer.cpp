@@ -19,7 +19,7 @@ struct RowWriter::Impl {
     if (name.ends_with(".zst")) compression = Compression::zstd;
     if (compression != Compression::none) name.resize(name.rfind('.'));
     array = name.ends_with(".json");
-    if (path != "-") file = std::make_unique<AtomicFile>(path);
+    file = std::make_unique<AtomicFile>(path);
     if (compression == Compression::gzip &&
         deflateInit2(&gzip, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
       throw Error(Error::Kind::io, "zlib cannot be started");
@@ -32,26 +32,14 @@ struct RowWriter::Impl {
     ZSTD_freeCStream(zstd);
   }
 
-  void out(const char* data, size_t size) {
-    if (file) {
-      file->write(data, size);
-    } else {
-      write_file("-", {data, size});
-    }
-  }
+  void out(const char* data, size_t size) { file->write(data, size); }
   void put(std::string_view text) {
-    if (file && compression == Compression::none) return file->write(text);  // which gathers too
+    if (compression == Compression::none) return file->write(text);  // which gathers too
     pending += text;
     if (pending.size() >= size_t{1} << 18) flush(false);
   }
   void flush(bool end) {
-    if (compression == Compression::none) {
-      out(pending.data(), pending.size());
-    } else if (compression == Compression::gzip) {
-      flush_gzip(end);
-    } else {
-      flush_zstd(end);
-    }
+    compression == Compression::gzip ? flush_gzip(end) : flush_zstd(end);
     pending.clear();
   }
   void flush_gzip(bool end) {
@@ -105,8 +93,8 @@ void RowWriter::write(const OrderedJson& value) {
 void RowWriter::commit() {
   if (impl_->parquet) return impl_->parquet->commit();
   if (impl_->array) impl_->put(impl_->first ? "]\n" : "\n]\n");
-  impl_->flush(true);
-  if (impl_->file) impl_->file->commit();
+  if (impl_->compression != Impl::Compression::none) impl_->flush(true);
+  impl_->file->commit();
 }
 
 }  // namespace fettle::data

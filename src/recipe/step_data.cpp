@@ -6,6 +6,7 @@
 #include "data/example.h"
 #include "data/reader.h"
 #include "data/rejected.h"
+#include "recipe/canonical_params.h"
 #include "recipe/steps.h"
 #include "recipe/truecase.h"
 
@@ -107,12 +108,16 @@ class DataStep final : public StepKind {
  public:
   std::string_view name() const override { return "data"; }
   void check(const Step& step) const override {
-    check_params(step, known_params, {"input"});
-    Plan{step.params};
+    Step own = step;
+    own.params = canonical_params(step.params, flags());
+    check_params(own, known_params, {"input"});
+    Plan{own.params};
   }
   std::vector<std::string> file_params() const override { return {"input.*", "input"}; }
 
-  Outputs run(const StepContext& context) const override {
+  Outputs run(const StepContext& given) const override {
+    StepContext context = given;
+    context.params = canonical_params(given.params, flags());
     const Plan plan(context.params);
     data::RejectedRows rejected(context.folder / "rejected.jsonl");
     data::RowReader reader(string_list(context.params.at("input"), "input"), rejected);
@@ -160,6 +165,10 @@ class DataStep final : public StepKind {
             {"rejected", (context.folder / "rejected.jsonl").string()},
             {"report", (context.folder / "report.json").string()}};
   }
+
+ private:
+  /// What `data convert` calls the same.
+  static std::map<std::string, std::string> flags() { return {{"to", "as"}, {"from", "format"}}; }
 };
 
 }  // namespace

@@ -1,11 +1,14 @@
 // The passes of data/ as steps: clean, filter, dedupe, convert, stats.
-#include "checkpoint/load.h"
+#include <algorithm>
+
+#include "checkpoint/load_tokenizer.h"
 #include "data/clean.h"
 #include "data/filter.h"
 #include "data/openchat.h"
 #include "data/stats.h"
 #include "data/stats_page.h"
 #include "data/verbs.h"
+#include "recipe/canonical_params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
@@ -43,32 +46,41 @@ void take(const OrderedJson& params, const char* key, T& value) {
 }
 
 std::shared_ptr<const Tokenizer> tokenizer_of(const OrderedJson& params) {
-  const std::string model = params.at("model").get<std::string>();
-  LoadOptions options;
-  options.weights = false;
-  auto tokenizer = fs::is_regular_file(model) && model.ends_with("tokenizer.model") ? Tokenizer::open(model)
-                                                                                    : load_model(model, options).tokenizer;
-  if (!tokenizer) fail(model, "has no tokenizer");
-  return tokenizer;
+  return load_tokenizer(params.at("model").get<std::string>());
 }
 
-/// What all these steps share: rows in, rows out, the rejected rows, a report.
+/// Throws Error(usage) when one of `keys` is given without one of `needed`.
+void need(const OrderedJson& params, std::initializer_list<const char*> keys, std::initializer_list<const char*> needed) {
+  const auto given = [&](const char* key) { return params.contains(key); };
+  if (std::any_of(needed.begin(), needed.end(), given)) return;
+  for (const char* key : keys) {
+    if (given(key)) fail_usage("'{}' has no effect without '{}'", key, fmt::join(needed, "' or '"));
+  }
+}
+
+/// What all these steps share: rows in, rows out, the rejected rows, a report. Flags of the verbs that are called otherwise
+/// than the parameter are known under both names.
 class RowsStep : public StepKind {
  public:
-  RowsStep(std::string_view name, std::vector<std::string> known, std::vector<std::string> required)
-      : name_(name), known_(std::move(known)), required_(std::move(required)) {}
+  using Names = std::map<std::string, std::string>;
+  RowsStep(std::string_view name, std::vector<std::string> known, Names flags = {})
+      : name_(name), known_(std::move(known)), flags_(std::move(flags)) {}
   std::string_view name() const override { return name_; }
   void check(const Step& step) const override {
-    check_params(step, known_, required_);
+    Step own = step;
+    own.params = canonical_params(step.params, flags_);
+    check_params(own, known_, {"input"});
     try {
-      check_options(step.params);
+      check_options(own.params);
     } catch (const Error& error) {
       throw Error(Error::Kind::usage, fmt::format("{}: step '{}': {}", step.place, step.name, error.what()));
     }
   }
   std::vector<std::string> file_params() const override { return {"input.*", "input"}; }
 
-  Outputs run(const StepContext& context) const override {
+  Outputs run(const StepContext& given) const override {
+    StepContext context = given;
+    context.params = canonical_params(given.params, flags_);
     const auto inputs = texts_under(context.params, "input");
     const data::PassFiles files{inputs, context.folder / output_name(), context.folder / "rejected.jsonl"};
     const auto report = pass(context, files);
@@ -82,18 +94,19 @@ class RowsStep : public StepKind {
  protected:
   virtual std::string output_name() const { return "rows.jsonl"; }
   virtual data::PassReport pass(const StepContext& context, const data::PassFiles& files) const = 0;
-  /// Throws Error for what can be known to be wrong before anything runs.
+  /// Throws Error for what can be known to be wrong before anything runs, a parameter without effect beside the others too.
   virtual void check_options(const OrderedJson& params) const = 0;
 
  private:
   std::string_view name_;
-  std::vector<std::string> known_, required_;
+  std::vector<std::string> known_;
+  Names flags_;
 };
 
 /// {do: clean, input, blocked_words, upstream_compatible, need_text}
 class CleanStep final : public RowsStep {
  public:
-  CleanStep() : RowsStep("clean", {"input", "blocked_words", "upstream_compatible", "need_text"}, {"input"}) {}
+  CleanStep() : RowsStep("clean", {"input", "blocked_words", "upstream_compatible", "need_text"}) {}
 
  protected:
   void check_options(const OrderedJson& params) const override { options_of(params); }
@@ -113,33 +126,57 @@ class CleanStep final : public RowsStep {
   }
 };
 
-/// {do: filter, input, fields, languages, skip_languages, fasttext, phrases, where, …}
+/// {do: filter, input, field, languages, skip_languages, fasttext, phrases, where, …}. What stands under `fields` is a rule
+/// where it has "=", and otherwise a place to search phrases in, as the verb's --field and --fields.
 class FilterStep final : public RowsStep {
  public:
   FilterStep()
       : RowsStep("filter",
-                 {"input", "fields", "languages", "skip_languages", "min_confidence", "fasttext", "phrases", "where",
+                 {"input", "field", "fields", "languages", "skip_languages", "min_confidence", "fasttext", "phrases", "where",
+                  "model", "min_tokens", "max_tokens",
                   "on_phrase", "min_turns", "max_turns", "min_characters", "max_characters", "max_repetition",
                   "max_symbols", "max_non_ascii", "max_digit_run", "decontaminate", "overlap", "run_words", "substring"},
-                 {"input"}) {}
+                 {{"language", "languages"}, {"skip_language", "skip_languages"}}) {}
   std::vector<std::string> file_params() const override {
-    return {"input.*", "input", "fasttext", "decontaminate.*", "decontaminate", "phrases.*", "phrases"};
+    return {"input.*", "input", "fasttext", "model", "decontaminate.*", "decontaminate", "phrases.*", "phrases"};
   }
   /// A list of phrases may be a name, which check_options() knows.
   std::vector<std::string> input_params() const override {
-    return {"input.*", "input", "fasttext", "decontaminate.*", "decontaminate"};
+    return {"input.*", "input", "fasttext", "model", "decontaminate.*", "decontaminate"};
   }
 
  protected:
-  void check_options(const OrderedJson& params) const override { options_of(params); }
+  void check_options(const OrderedJson& params) const override {
+    options_of(params);
+    need(params, {"where", "on_phrase"}, {"phrases"});
+    need(params, {"fasttext", "min_confidence"}, {"languages", "skip_languages"});
+    need(params, {"overlap", "run_words", "substring"}, {"decontaminate"});
+    need(params, {"model"}, {"min_tokens", "max_tokens"});
+    need(params, {"min_tokens", "max_tokens"}, {"model"});
+  }
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
-    return data::filter_rows(files, options_of(context.params));
+    data::FilterOptions options = options_of(context.params);
+    std::shared_ptr<const Tokenizer> tokenizer;
+    if (context.params.contains("model")) tokenizer = tokenizer_of(context.params);
+    options.tokenizer = tokenizer.get();
+    return data::filter_rows(files, options);
   }
 
  private:
+  /// All but the tokenizer.
   static data::FilterOptions options_of(const OrderedJson& params) {
     data::FilterOptions options;
-    for (const auto& rule : texts_under(params, "fields")) options.fields.push_back(data::FieldRule::parse(rule));
+    options.phrase_fields = texts_under(params, "where");
+    for (const auto& rule : texts_under(params, "field")) options.fields.push_back(data::FieldRule::parse(rule));
+    for (const auto& item : texts_under(params, "fields")) {
+      if (item.find('=') == std::string::npos) {
+        options.phrase_fields.push_back(item);
+      } else {
+        options.fields.push_back(data::FieldRule::parse(item));
+      }
+    }
+    take(params, "min_tokens", options.min_tokens);
+    take(params, "max_tokens", options.max_tokens);
     options.keep_languages = texts_under(params, "languages");
     options.skip_languages = texts_under(params, "skip_languages");
     take(params, "min_confidence", options.min_confidence);
@@ -149,7 +186,6 @@ class FilterStep final : public RowsStep {
       const auto phrases = data::phrase_list(list);
       options.phrases.insert(options.phrases.end(), phrases.begin(), phrases.end());
     }
-    options.phrase_fields = texts_under(params, "where");
     options.on_phrase = on_phrase(text_under(params, "on_phrase", "drop-row"));
     take(params, "min_turns", options.min_turns);
     take(params, "max_turns", options.max_turns);
@@ -181,10 +217,15 @@ class FilterStep final : public RowsStep {
 class DedupeStep final : public RowsStep {
  public:
   DedupeStep()
-      : RowsStep("dedupe", {"input", "near", "threshold", "shingle_words", "keep", "score_field"}, {"input"}) {}
+      : RowsStep("dedupe", {"input", "near", "threshold", "shingle_words", "keep", "score_field"}) {}
+  int version() const override { return 2; }
 
  protected:
-  void check_options(const OrderedJson& params) const override { options_of(params); }
+  void check_options(const OrderedJson& params) const override {
+    options_of(params);
+    need(params, {"threshold", "shingle_words"}, {"near"});
+    need(params, {"score_field"}, {"keep"});
+  }
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
     data::DedupeOptions options = options_of(context.params);
     options.clusters = context.folder / "clusters.jsonl";
@@ -207,13 +248,14 @@ class DedupeStep final : public RowsStep {
 };
 
 /// {do: convert, input, openchat, model, layout, eval_ratio, seed, gpt3_weight, per_sequence_loss}, or with `to` into
-/// another format. OpenChat's files stand in the folder that is the output.
+/// another format, or with `model` to token rows. OpenChat's files stand in the folder that is the output.
 class ConvertStep final : public RowsStep {
  public:
   ConvertStep()
       : RowsStep("convert",
-                 {"input", "to", "openchat", "model", "layout", "eval_ratio", "seed", "gpt3_weight", "per_sequence_loss"},
-                 {"input"}) {}
+                 {"input", "from", "to", "columns", "openchat", "model", "train_on", "truncate", "max_length", "raw", "layout",
+                  "eval_ratio", "seed", "gpt3_weight", "per_sequence_loss"},
+                 {{"as", "to"}, {"format", "from"}}) {}
   std::vector<std::string> file_params() const override { return {"input.*", "input", "model"}; }
 
   Outputs run(const StepContext& context) const override {
@@ -225,7 +267,7 @@ class ConvertStep final : public RowsStep {
  protected:
   data::PassReport pass(const StepContext& context, const data::PassFiles& files) const override {
     const auto& params = context.params;
-    if (!params.contains("openchat")) return data::convert_rows(files, rows_of(params));
+    if (!params.contains("openchat")) return convert(params, files);
     data::OpenChatOptions options = openchat_of(params);
     const auto tokenizer = tokenizer_of(params);
     options.tokenizer = tokenizer.get();
@@ -240,13 +282,38 @@ class ConvertStep final : public RowsStep {
     } else {
       rows_of(params);
     }
+    need(params, {"layout", "eval_ratio", "seed", "gpt3_weight", "per_sequence_loss"}, {"openchat"});
+    need(params, {"train_on", "truncate", "max_length", "raw"}, {"model"});
+    for (const char* key : {"to", "from", "columns", "train_on", "truncate", "max_length", "raw"}) {
+      if (params.contains("openchat") && params.contains(key)) fail_usage("'{}' has no effect on the files of 'openchat'", key);
+    }
+    if (params.contains("model") && params.contains("to"))
+      fail_usage("'model' writes token rows, 'to' rows of another format; keep one of them");
   }
 
  private:
+  /// All but the tokenizer and its template.
   static data::ConvertOptions rows_of(const OrderedJson& params) {
     data::ConvertOptions options;
+    options.from = data::format_from_name(text_under(params, "from", "auto"));
     options.to = data::format_from_name(text_under(params, "to", "messages"));
+    take(params, "columns", options.columns);
+    options.tokenize.train_on = data::train_on_from_name(text_under(params, "train_on", "completions"));
+    options.tokenize.truncate = data::truncate_from_name(text_under(params, "truncate", "keep_start"));
+    take(params, "max_length", options.tokenize.max_length);
+    take(params, "raw", options.tokenize.raw);
     return options;
+  }
+  static data::PassReport convert(const OrderedJson& params, const data::PassFiles& files) {
+    data::ConvertOptions options = rows_of(params);
+    std::shared_ptr<const Tokenizer> tokenizer;
+    std::optional<ChatTemplate> chat;
+    if (params.contains("model")) {
+      tokenizer = tokenizer_of(params);
+      options.tokenizer = tokenizer.get();
+      if (!options.tokenize.raw) options.chat = &chat.emplace(ChatTemplate::of(*tokenizer));
+    }
+    return data::convert_rows(files, options);
   }
   /// All but the tokenizer.
   static data::OpenChatOptions openchat_of(const OrderedJson& params) {
@@ -265,14 +332,20 @@ class ConvertStep final : public RowsStep {
   }
 };
 
-/// {do: stats, input, reports: [the reports of the passes before it, in order], model}: a page of plots.
+/// {do: stats, input, reports (or the verb's `flow`): [the reports of the passes before it, in order], model}: a page of plots.
 class DataStatsStep final : public StepKind {
  public:
   std::string_view name() const override { return "stats"; }
-  void check(const Step& step) const override { check_params(step, {"input", "reports", "model", "group_by"}, {"input"}); }
-  std::vector<std::string> file_params() const override { return {"input.*", "input", "reports.*", "model"}; }
+  void check(const Step& step) const override {
+    Step own = step;
+    own.params = canonical_params(step.params, flags());
+    check_params(own, {"input", "reports", "model", "group_by"}, {"input"});
+  }
+  std::vector<std::string> file_params() const override { return {"input.*", "input", "reports.*", "flow.*", "model"}; }
 
-  Outputs run(const StepContext& context) const override {
+  Outputs run(const StepContext& given) const override {
+    StepContext context = given;
+    context.params = canonical_params(given.params, flags());
     data::StatsOptions options;
     options.languages = true;
     std::shared_ptr<const Tokenizer> tokenizer;
@@ -285,6 +358,9 @@ class DataStatsStep final : public StepKind {
     write_file(context.folder / "stats.json", dump_json(data::to_json(report), 1));
     return {{"", (context.folder / "stats.html").string()}, {"report", (context.folder / "stats.json").string()}};
   }
+
+ private:
+  static std::map<std::string, std::string> flags() { return {{"flow", "reports"}}; }
 };
 
 }  // namespace

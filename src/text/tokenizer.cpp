@@ -77,28 +77,27 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_json(std::string_view text, std
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
-  const fs::path json = folder / "tokenizer.json";
-  const TokenizerConfig config = read_config(folder);
-  if (fs::exists(json)) {
-    std::string text = read_file(json);
-    const Json parsed = parse_json(text, json.string());
-    const auto tokenizer = pipeline_from_json(parsed, std::move(text), json.string());
-    tokenizer->configure(config);
-    return tokenizer;
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    if (fs::exists(folder / name)) return open(folder / name);
   }
-  const fs::path model = folder / "tokenizer.model";
-  if (!fs::exists(model)) fail(folder.string(), "holds neither tokenizer.json nor tokenizer.model");
-  return with_config(read_sentencepiece(read_file(model), model.string()), config, model.string());
+  fail(folder.string(), "holds neither tokenizer.json nor tokenizer.model");
 }
 
 std::shared_ptr<const Tokenizer> Tokenizer::open(const fs::path& path) {
   if (fs::is_directory(path)) return from_folder(path);
-  const std::string extension = path.extension().string(), where = path.string();
+  const std::string extension = path.extension().string(), name = path.filename().string(), where = path.string();
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  if (name == "tokenizer.json") {
+    std::string text = read_file(path);
+    const Json parsed = parse_json(text, where);
+    const auto tokenizer = pipeline_from_json(parsed, std::move(text), where);
+    tokenizer->configure(read_config(folder));
+    return tokenizer;
+  }
+  if (name == "tokenizer.model") return with_config(read_sentencepiece(read_file(path), where), read_config(folder), where);
   const std::string bytes = read_file(path);
   if (extension == ".json") return from_json(bytes, where);
-  if (extension == ".model" || path.filename().string().find(".model.") != std::string::npos) {
-    return from_sentencepiece(bytes, where);
-  }
+  if (extension == ".model" || name.find(".model.") != std::string::npos) return from_sentencepiece(bytes, where);
   if (extension == ".bin") return from_llama2c(bytes, where);
   fail(where, "expected a folder, tokenizer.json, tokenizer.model or a llama2.c tokenizer.bin");
 }
