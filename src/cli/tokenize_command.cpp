@@ -136,14 +136,17 @@ void add_tokenize_command(CLI::App& app) {
                   "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "
                   "wrote it)")
       ->capture_default_str();
-  command.add_flag("--decode", state->decode, "The other way: lists of ids to `text`");
-  command.add_flag("--skip-special", state->skip_special, "--decode leaves special tokens out");
+  auto* decode = command.add_flag("--decode", state->decode, "The other way: lists of ids to `text`");
+  command.add_flag("--skip-special", state->skip_special, "--decode leaves special tokens out")->needs(decode);
   command.add_flag("--parse-special", state->parse_special,
-                   "A special token's string in a text becomes that token; without this it is text");
+                   "A special token's string in a text becomes that token; without this it is text")
+      ->excludes(decode);
   command.add_flag("!--no-special", state->add_special,
-                   "Leave out what the tokenizer adds around a text (BOS, EOS)");
+                   "Leave out what the tokenizer adds around a text (BOS, EOS)")
+      ->excludes(decode);
   command.add_flag("--generation-prompt", state->generation_prompt,
-                   "End messages with the beginning of the assistant's turn");
+                   "End messages with the beginning of the assistant's turn")
+      ->excludes(decode);
   on_run(command, state, run_tokenize);
 }
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <numeric>
@@ -11,7 +13,8 @@
 #include "data/external_sort.h"
 #include "data/mapped_pages.h"
 #include "data/minhash.h"
-#include "data/text_key.h"
+#include "data/row_key.h"
+#include "data/spooled_inputs.h"
 #include "data/verbs.h"
 
 namespace fettle::data {
@@ -23,7 +26,7 @@ constexpr const char* close = "near duplicate";
 /// One reading, with the keys in memory: for standard input, and for data of which they are a small part.
 PassReport dedupe_streaming(const PassFiles& files) {
   FirstRows seen;
-  const auto judge = [](Row&, RowView& view, Verdict& verdict) { verdict.key = text_key(view.texts()); };
+  const auto judge = [](Row& row, RowView& view, Verdict& verdict) { verdict.key = row_key(row, view).key; };
   const auto settle = [&](const Row& row, Verdict& verdict) {
     if (verdict.key.texts == 0) return;
     const int64_t first = seen.first(verdict.key, row.number);
@@ -71,7 +74,8 @@ uint64_t band_of_row(uint32_t hash, uint32_t row) {
 /// What stays on the disk about each row, addressed by its number.
 struct Remembered {
   uint64_t shingles_at = 0;
-  double value = 0;  ///< length or score; the highest is kept
+  uint64_t beside = 0;  ///< of RowKey; near rows must agree in it
+  double value = 0;     ///< length or score; the highest is kept
   uint32_t shingle_count = 0;
 };
 
@@ -103,6 +107,8 @@ class Clusters {
   Clusters(const PassFiles& files, const DedupeOptions& options)
       : options_(options), bands_(Bands::for_threshold(options.threshold)) {
     read(files);
+    if (options.keep == DedupeOptions::Keep::best && scored_ == 0 && rows_ > 0)
+      fail_usage("dedupe: no row has a number under '{}', by which the best should stay; name the field with the score", options.score_field);
     const MappedFile rows = remembered_.read();
     join_equal();
     if (options.near) join_similar(rows);
@@ -128,7 +134,9 @@ class Clusters {
  private:
   struct Look {
     TextKey key;
+    uint64_t beside = 0;
     double value = 0;
+    bool has_score = false;
     std::vector<uint32_t> shingles, band_hashes;
   };
 
@@ -146,7 +154,7 @@ class Clusters {
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
           try {
             view.open(batch[i]);
-            look(view, shingler, looks[i]);
+            look(batch[i], view, shingler, looks[i]);
           } catch (const Error&) {
           }
         }
@@ -156,20 +164,37 @@ class Clusters {
     }
   }
 
-  void look(const RowView& view, Shingler& shingler, Look& look) const {
-    look.key = text_key(view.texts());
+  void look(const Row& row, const RowView& view, Shingler& shingler, Look& look) const {
+    const RowKey key = row_key(row, view);
+    look.key = key.key;
+    look.beside = key.beside;
     if (options_.keep == DedupeOptions::Keep::longest) {
-      for (const auto& part : view.texts()) look.value += static_cast<double>(part.text.size());
+      for (const auto& part : view.texts()) look.value += is_text(part) ? static_cast<double>(part.text.size()) : 0;
+      look.value += static_cast<double>(key.in_turns.size());
     } else if (options_.keep == DedupeOptions::Keep::best) {
-      const std::string score = view.field(options_.score_field);
-      look.value = score.empty() ? -1e300 : std::strtod(score.c_str(), nullptr);
+      look.has_score = score_of(view, look.value);
     }
     if (!options_.near || look.key.texts == 0) return;
-    for (const auto& part : view.texts()) shingler.add(part.text);
+    for (const auto& part : view.texts()) {
+      if (is_text(part)) shingler.add(part.text);
+    }
+    if (!key.in_turns.empty()) shingler.add(key.in_turns);
     shingler.take(look.shingles);
     if (look.shingles.empty()) return;
     const auto signature = minhash(look.shingles, options_.seed);
-    for (int band = 0; band < bands_.bands; ++band) look.band_hashes.push_back(bands_.hash(signature, band));
+    // Rows that differ in what stands beside their turns do not meet.
+    const auto apart = static_cast<uint32_t>(key.beside ^ key.beside >> 32);
+    for (int band = 0; band < bands_.bands; ++band) look.band_hashes.push_back(bands_.hash(signature, band) ^ apart);
+  }
+
+  /// False, and the lowest value, where the row has no number under the field.
+  bool score_of(const RowView& view, double& value) const {
+    const std::string score = view.field(options_.score_field);
+    char* end = nullptr;
+    value = std::strtod(score.c_str(), &end);
+    const bool is_number = !score.empty() && *end == '\0' && !std::isnan(value);
+    if (!is_number) value = -1e300;
+    return is_number;
   }
 
   /// Numbers of broken rows are passed over by the reader; they stand for themselves.
@@ -178,7 +203,8 @@ class Clusters {
     const Remembered nothing;
     for (; rows_ < number; ++rows_) remembered_.write(&nothing, sizeof nothing);
     const auto row = static_cast<uint32_t>(number);
-    Remembered remembered{0, look.value, static_cast<uint32_t>(look.shingles.size())};
+    scored_ += look.has_score;
+    Remembered remembered{0, look.beside, look.value, static_cast<uint32_t>(look.shingles.size())};
     if (look.key.texts > 0) keys_.add({look.key, row});
     if (options_.near) {
       remembered.shingles_at = shingles_.size();
@@ -220,12 +246,13 @@ class Clusters {
       return std::span(reinterpret_cast<const uint32_t*>(shingles.bytes().data() + remembered[row].shingles_at),
                        remembered[row].shingle_count);
     };
+    const auto beside = [&](uint32_t row) { return remembered[row].beside; };
     std::vector<uint32_t> bucket;
     uint32_t hash = 0;
     for (uint64_t next = 0; bands_of_rows_.next(next);) {
       if (next >> 32 != hash) {
         throw_if_interrupted();
-        join_bucket(bucket, set);
+        join_bucket(bucket, set, beside);
         bucket.clear();
         hash = static_cast<uint32_t>(next >> 32);
       }
@@ -233,17 +260,17 @@ class Clusters {
       const bool stands_for_equals = same_as_[row] == row;
       if (stands_for_equals) bucket.push_back(row);
     }
-    join_bucket(bucket, set);
+    join_bucket(bucket, set, beside);
   }
 
   /// Only pairs whose true similarity reaches the threshold are joined.
-  template <typename Set>
-  void join_bucket(std::span<const uint32_t> bucket, const Set& set) {
+  template <typename Set, typename Beside>
+  void join_bucket(std::span<const uint32_t> bucket, const Set& set, const Beside& beside) {
     constexpr size_t compared = 512;  // with how many of its predecessors a row of a crowded bucket is compared
     if (bucket.size() > compared) ++capped_;
     for (size_t i = 1; i < bucket.size(); ++i) {
       for (size_t j = i > compared ? i - compared : 0; j < i; ++j) {
-        if (found_.root(bucket[i]) == found_.root(bucket[j])) continue;
+        if (found_.root(bucket[i]) == found_.root(bucket[j]) || beside(bucket[i]) != beside(bucket[j])) continue;
         if (jaccard(set(bucket[i]), set(bucket[j])) >= options_.threshold) found_.join(bucket[i], bucket[j]);
       }
     }
@@ -275,7 +302,7 @@ class Clusters {
   Scratch remembered_{folder_.path() / "rows"}, shingles_{folder_.path() / "shingles"};
   ExternalSort<KeyOfRow> keys_{folder_.path(), "keys", options_.sort_memory};
   ExternalSort<uint64_t> bands_of_rows_{folder_.path(), "bands", options_.sort_memory};
-  int64_t rows_ = 0, capped_ = 0;
+  int64_t rows_ = 0, capped_ = 0, scored_ = 0;
   UnionFind found_;
   std::vector<uint32_t> kept_, same_as_;
 };
@@ -303,19 +330,15 @@ uint64_t bytes_of(const std::vector<std::string>& inputs) {
 
 }  // namespace
 
-PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options) {
+PassReport dedupe_rows(const PassFiles& given, const DedupeOptions& options) {
   if (!(options.threshold > 0) || options.threshold > 1)
     fail_usage("dedupe: threshold must lie in (0, 1], got {}", options.threshold);
   if (options.shingle_words < 1)
     fail_usage("dedupe: shingle_words must be positive, got {}", options.shingle_words);
-  const bool from_pipe = std::find(files.inputs.begin(), files.inputs.end(), "-") != files.inputs.end();
   const bool needs_keys_only = !options.near && options.keep == DedupeOptions::Keep::first && options.clusters.empty();
-  if (needs_keys_only && (from_pipe || bytes_of(files.inputs) <= options.one_reading)) return dedupe_streaming(files);
-  if (from_pipe) {
-    fail_usage(
-        "dedupe: this needs to read its input twice, so it cannot come from standard input; write it to a "
-        "file first");
-  }
+  if (needs_keys_only && bytes_of(given.inputs) <= options.one_reading) return dedupe_streaming(given);
+  const SpooledInputs spooled(given.inputs);
+  const PassFiles files = spooled.instead(given);
   const Clusters clusters(files, options);
   std::map<uint32_t, std::vector<std::string>> members;
   std::unordered_map<uint32_t, std::string> kept_ids;

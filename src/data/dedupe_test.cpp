@@ -160,6 +160,68 @@ TEST(Dedupe, TheLongestOrTheBestStays) {
   EXPECT_EQ(ids_in(folder.path("out.jsonl")), std::vector<std::string>{"a"});
 }
 
+/// Rows that differ from one another, each written twice: with the ids of the first writing those are kept.
+std::vector<std::string> kept_of_two_copies(const std::vector<std::string>& bodies, const DedupeOptions& options) {
+  const Folder folder;
+  std::string rows;
+  for (const char* copy : {"first", "again"}) {
+    for (size_t i = 0; i < bodies.size(); ++i) rows += fmt::format("{{\"id\":\"{}{}\",{}}}\n", copy, i, bodies[i]);
+  }
+  dedupe_rows({{folder.file("in.jsonl", rows)}, folder.path("out.jsonl"), {}}, options);
+  return ids_in(folder.path("out.jsonl"));
+}
+
+TEST(Dedupe, WhatStandsBesideTheTextsCounts) {
+  const std::string turns = R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";
+  const auto call = [](const char* city) {
+    return fmt::format(R"("messages":[{{"role":"user","content":"q"}},{{"role":"assistant","content":"","tool_calls":[{{"type":"function",)"
+                       R"("function":{{"name":"f","arguments":{{"city":"{}"}}}}}}]}}])", city);
+  };
+  const std::vector<std::string> bodies{
+      turns,
+      turns + R"(,"tools":[{"type":"function","function":{"name":"f"}}])",
+      turns + R"(,"tools":[{"type":"function","function":{"name":"g"}}])",
+      turns + R"(,"chat_template_kwargs":{"thinking":true})",
+      turns + R"(,"class":"good")",
+      turns + R"(,"label":true)",
+      turns + R"(,"label":false)",
+      call("Bern"),
+      call("Rome"),
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a","reasoning_content":"why"}])",
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a","weight":0},{"role":"user","content":"r"},{"role":"assistant","content":"b"}])",
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"},{"role":"user","content":"r"},{"role":"assistant","content":"b"}])"};
+  std::vector<std::string> wanted;
+  for (size_t i = 0; i < bodies.size(); ++i) wanted.push_back(fmt::format("first{}", i));
+  DedupeOptions options;
+  EXPECT_EQ(kept_of_two_copies(bodies, options), wanted);
+  options.one_reading = 0;
+  EXPECT_EQ(kept_of_two_copies(bodies, options), wanted);
+  options.near = true;
+  options.threshold = 1;
+  EXPECT_EQ(kept_of_two_copies(bodies, options), wanted);
+}
+
+TEST(Dedupe, TheSizeOfAWeightAndTheIdOfACallDoNotCount) {
+  const Folder folder;
+  const auto call = [](const char* id) {
+    return fmt::format(R"({{"id":"{0}","messages":[{{"role":"user","content":"q"}},{{"role":"assistant","content":"","tool_calls":[{{"id":"{0}",)"
+                       R"("type":"function","function":{{"name":"f","arguments":{{}}}}}}]}}]}})" "\n", id);
+  };
+  const std::string rows = R"({"id":"a","prompt":"q","completion":"x"})" "\n" R"({"id":"b","prompt":"q","completion":"x","weight":0.5})" "\n"
+                           R"({"id":"c","prompt":"q","completion":"x","tools":[]})" "\n" + call("d") + call("e");
+  dedupe_rows({{folder.file("in.jsonl", rows)}, folder.path("out.jsonl"), {}}, {});
+  EXPECT_EQ(ids_in(folder.path("out.jsonl")), (std::vector<std::string>{"a", "d"}));
+}
+
+TEST(Dedupe, TheBestNeedsAScore) {
+  const Folder folder;
+  const PassFiles files{{folder.file("in.jsonl", row("a", "x") + row("b", "x"))}, folder.path("out.jsonl"), {}};
+  DedupeOptions options;
+  options.keep = DedupeOptions::Keep::best;
+  options.score_field = "scroe";
+  EXPECT_THROW(dedupe_rows(files, options), Error);
+}
+
 TEST(Split, NearDuplicatesNeverStraddle) {
   const auto golden = read_json(fs::path(FETTLE_SOURCE_DIR) / "tests/golden/data/near_duplicates.json");
   const Folder folder;

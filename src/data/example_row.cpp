@@ -38,16 +38,47 @@ Messages conversation_of(const Example& example, std::string_view format) {
   return messages;
 }
 
-std::string speaker(const Message& message) {
-  if (message.role == "user") return "human";
-  if (message.role == "assistant") return "gpt";
-  return message.role;
+/// Throws Error for a field of a turn beside its text that is not among `held`: the format has no place for it.
+void check_fields(const Example& example, const Message& message, std::initializer_list<std::string_view> held, std::string_view format) {
+  if (!message.extra.is_object()) return;
+  for (const auto& [key, value] : message.extra.items()) {
+    const bool nothing = value.is_null() || value == "" || (value.is_array() && value.empty());
+    if (nothing || std::find(held.begin(), held.end(), key) != held.end()) continue;
+    fail(example.id, "a turn of '{}' has '{}', which the format '{}' cannot hold; 'messages' can", message.role, key, format);
+  }
 }
 
-OrderedJson sharegpt_turns(const Messages& messages) {
+/// ShareGPT's own way since LLaMA-Factory: one call as {"name", "arguments"}, several as their list.
+std::string calls_as_text(const Example& example, const OrderedJson& calls) {
+  OrderedJson list = OrderedJson::array();
+  for (const auto& call : calls) {
+    const OrderedJson& function = call.is_object() && call.contains("function") ? call["function"] : call;
+    if (!function.is_object() || !function.contains("name"))
+      fail(example.id, "a tool call has no name, which the format 'sharegpt' needs");
+    OrderedJson arguments = function.value("arguments", OrderedJson::object());
+    if (arguments.is_string()) arguments = OrderedJson(parse_json(arguments.get<std::string>(), example.id + ": arguments"));
+    list.push_back({{"name", function["name"]}, {"arguments", std::move(arguments)}});
+  }
+  return dump_json(list.size() == 1 ? list[0] : list);
+}
+
+OrderedJson sharegpt_turn(const Example& example, const Message& message) {
+  constexpr const char* format = "sharegpt";
+  // A result follows its call, so that ids say nothing more.
+  check_fields(example, message, {"tool_calls", "tool_call_id"}, format);
+  const bool calls = message.extra.is_object() && message.extra.contains("tool_calls") && !message.extra["tool_calls"].empty();
+  if (!calls) {
+    const std::string from = message.role == "user" ? "human" : message.role == "assistant" ? "gpt" : message.role == "tool" ? "observation" : message.role;
+    return {{"from", from}, {"value", message.content}};
+  }
+  if (!message.content.empty()) fail(example.id, "a turn has text beside its tool calls, which the format '{}' cannot hold; 'messages' can", format);
+  return {{"from", "function_call"}, {"value", calls_as_text(example, message.extra["tool_calls"])}};
+}
+
+OrderedJson sharegpt_turns(const Example& example, const Messages& messages) {
   OrderedJson turns = OrderedJson::array();
   for (const auto& message : messages) {
-    turns.push_back({{"from", speaker(message)}, {"value", message.content}});
+    turns.push_back(sharegpt_turn(example, message));
     if (message.weight != 1.0) turns.back()["weight"] = message.weight;
   }
   return turns;
@@ -63,6 +94,11 @@ void put_alpaca(const Example& example, OrderedJson& row) {
   bool alternates = messages.size() >= 2 && messages.size() % 2 == 0;
   for (size_t i = 0; i < messages.size(); ++i)
     alternates &= messages[i].role == (i % 2 == 0 ? "user" : "assistant");
+  for (const auto& message : messages) {
+    check_fields(example, message, {}, "alpaca");
+    if (message.weight != 1.0)
+      fail(example.id, "a turn of '{}' has the weight {}, which the format 'alpaca' cannot hold; 'messages' can", message.role, message.weight);
+  }
   if (!alternates)
     fail(example.id, "does not alternate between user and assistant, which the format 'alpaca' needs");
   row["instruction"] = messages[messages.size() - 2].content;
@@ -99,7 +135,7 @@ OrderedJson example_to_row(const Example& example, Format format) {
       row["messages"] = turns_to_json(conversation_of(example, "messages"));
       break;
     case Format::sharegpt:
-      row["conversations"] = sharegpt_turns(conversation_of(example, "sharegpt"));
+      row["conversations"] = sharegpt_turns(example, conversation_of(example, "sharegpt"));
       break;
     case Format::alpaca:
       put_alpaca(example, row);
@@ -122,6 +158,8 @@ OrderedJson example_to_row(const Example& example, Format format) {
     case Format::text:
       if (example.completion.is_chat)
         fail(example.id, "is a conversation; plain text of it needs a chat template");
+      if (example.variables.is_object() && !example.variables.empty())
+        fail(example.id, "has '{}', which the format 'text' cannot hold", example.variables.begin().key());
       row["text"] = example.prompt.text + example.completion.text;
       break;
     case Format::ultrafeedback:
@@ -132,7 +170,9 @@ OrderedJson example_to_row(const Example& example, Format format) {
   if (!example.class_label.empty()) row["class"] = example.class_label;
   if (example.variables.is_object()) {
     OrderedJson further = example.variables;
-    if (further.contains("tools")) row["tools"] = further["tools"];
+    // ShareGPT's own column holds text.
+    if (further.contains("tools"))
+      row["tools"] = format == Format::sharegpt ? OrderedJson(dump_json(further["tools"])) : further["tools"];
     further.erase("tools");
     if (!further.empty()) row["chat_template_kwargs"] = further;
   }

@@ -1,6 +1,7 @@
 #include "data/filter.h"
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -144,6 +145,7 @@ class Filter {
       verdict.reason = std::move(reason);
       verdict.detail = std::move(detail);
     };
+    note_fields(view);
     for (const auto& rule : options_.fields) {
       const std::string value = view.field(rule.field);
       if ((value == rule.value) == rule.negate) {
@@ -170,8 +172,27 @@ class Filter {
   /// Rows that got as far as the language check, by language; empty without one.
   const std::map<std::string, int64_t>& languages() const { return languages_; }
   const std::optional<Benchmarks>& benchmarks() const { return benchmarks_; }
+  /// Names that no row knows, after all were judged.
+  std::vector<std::string> warnings() const {
+    std::vector<std::string> list;
+    for (size_t i = 0; i < options_.fields.size(); ++i) {
+      if (!found_[i]) list.push_back(fmt::format("no row has the field '{}'; a rule takes it as empty text", options_.fields[i].field));
+    }
+    if (asked_ && !searched_) list.push_back("no text was searched for phrases: no row has one in the places named");
+    return list;
+  }
 
  private:
+  /// Written once, so that threads do not take the place from one another.
+  static void note(std::atomic<bool>& seen) {
+    if (!seen.load(std::memory_order_relaxed)) seen.store(true, std::memory_order_relaxed);
+  }
+  void note_fields(const RowView& view) {
+    for (size_t i = 0; i < found_.size(); ++i) {
+      if (!found_[i].load(std::memory_order_relaxed) && !view.field(options_.fields[i].field).empty()) note(found_[i]);
+    }
+  }
+
   std::string check_quality(const RowView& view, std::string& detail) const {
     const auto above = [&](double value, double most, const char* what) -> std::string {
       if (value <= most) return "";
@@ -234,9 +255,13 @@ class Filter {
   }
 
   void check_phrases(const RowView& view, Verdict& verdict) {
+    note(asked_);
     Findings findings;
-    for (const auto& part : view.texts())
-      look_at(part, is_searched(part, options_.phrase_fields), *matcher_, findings);
+    for (const auto& part : view.texts()) {
+      const bool searched = is_searched(part, options_.phrase_fields);
+      if (searched) note(searched_);
+      look_at(part, searched, *matcher_, findings);
+    }
     if (findings.uses.empty()) return;
     remember(findings);
     if (findings.texts.empty()) return;
@@ -270,6 +295,8 @@ class Filter {
   std::optional<PhraseMatcher> matcher_;
   std::unique_ptr<FastTextModel> fasttext_;
   std::optional<Benchmarks> benchmarks_;
+  std::vector<std::atomic<bool>> found_ = std::vector<std::atomic<bool>>(options_.fields.size());  ///< which rules' fields some row has
+  std::atomic<bool> asked_ = false, searched_ = false;  ///< for phrases; a text was searched for them
   std::mutex mutex_;
   std::map<std::string, int64_t> languages_;
   std::map<int32_t, PhraseUse> uses_;
@@ -316,6 +343,7 @@ PassReport filter_rows(const PassFiles& files, const FilterOptions& options) {
   Filter filter(options);
   auto report = run_pass(
       "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); });
+  if (const auto warnings = filter.warnings(); report.in > 0 && !warnings.empty()) report.more["warnings"] = warnings;
   if (!filter.languages().empty()) report.more["languages"] = filter.languages();
   if (filter.benchmarks()) {
     report.more["benchmark_questions"] = filter.benchmarks()->questions();

@@ -53,6 +53,9 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
     total.in += in + reader.report().rejected;
     for (const auto& file : reader.report().files) total.read.files.push_back(file);
     total.read.bytes += reader.report().bytes;
+    total.read.rejected += reader.report().rejected;
+    total.repaired += reader.report().repaired;
+    for (const auto& [kind, count] : reader.report().formats) total.read.formats[kind] += count;
     total.more["sources"].push_back({{"path", path}, {"weight", weight}, {"in", in}, {"out", out}});
     total.out += out;
   }

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "data/share.h"
+#include "data/spooled_inputs.h"
 #include "data/verbs.h"
 
 namespace fettle::data {
@@ -36,14 +37,17 @@ void check(const SplitOptions& options) {
 
 }  // namespace
 
-PassReport split_rows(const PassFiles& files, const SplitOptions& options) {
+PassReport split_rows(const PassFiles& given, const SplitOptions& options) {
   check(options);
+  const bool reads_twice = options.by == "near";
+  const SpooledInputs spooled(reads_twice ? given.inputs : std::vector<std::string>());
+  const PassFiles files = reads_twice ? spooled.instead(given) : given;
   std::vector<std::unique_ptr<RowWriter>> writers;
   for (const auto& [path, share] : options.parts) writers.push_back(std::make_unique<RowWriter>(path));
   std::vector<int64_t> counts(options.parts.size(), 0);
   std::vector<uint32_t> first;  // of each row's cluster
   std::vector<double> places;   // of rows that came before
-  if (options.by == "near") {
+  if (reads_twice) {
     DedupeOptions near;
     near.threshold = options.threshold;
     first = near_clusters(files.inputs, near);

@@ -1,0 +1,53 @@
+#include "data/spooled_inputs.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/interrupt.h"
+
+namespace fettle::data {
+namespace {
+
+void copy(const std::string& from, const fs::path& to) {
+  const int descriptor = from == "-" ? ::dup(STDIN_FILENO) : ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail_io(from, "cannot open");
+  const std::unique_ptr<const int, void (*)(const int*)> closed(&descriptor, [](const int* open) { ::close(*open); });
+  AtomicFile file(to);
+  std::string chunk(size_t{256} << 10, '\0');
+  for (;;) {
+    throw_if_interrupted();
+    const ssize_t got = ::read(descriptor, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io(from, "cannot read");
+    if (got == 0) break;
+    file.write(chunk.data(), static_cast<size_t>(got));
+  }
+  file.commit();
+}
+
+}  // namespace
+
+SpooledInputs::SpooledInputs(const std::vector<std::string>& inputs) {
+  for (const auto& input : inputs) {
+    const bool comes_once = input == "-" || (fs::exists(input) && !fs::is_regular_file(input) && !fs::is_directory(input));
+    if (!comes_once) {
+      paths_.push_back(input);
+      continue;
+    }
+    // Rejected rows name the file, so that its name says what it is a copy of.
+    const std::string name = input == "-" ? "standard input" : fs::path(input).filename().string();
+    const fs::path path = folder_.path() / std::to_string(paths_.size()) / name;
+    copy(input, path);
+    paths_.push_back(path.string());
+  }
+}
+
+PassFiles SpooledInputs::instead(const PassFiles& files) const {
+  PassFiles made = files;
+  made.inputs = paths_;
+  return made;
+}
+
+}  // namespace fettle::data
