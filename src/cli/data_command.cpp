@@ -4,6 +4,7 @@
 #include "checkpoint/load_tokenizer.h"
 #include "cli/data_verbs.h"
 #include "cli/model_argument.h"
+#include "data/unread_input.h"
 
 namespace fettle::cli {
 
@@ -63,6 +64,7 @@ void finish(const Files& files, const data::PassReport& report) {
     fail(fmt::format("{}", fmt::join(report.read.files, ", ")), "not one row could be read: {}; --rejected FILE keeps each with its reason",
          reasons);
   }
+  data::throw_if_unread(report.verb, json);
 }
 
 data::Columns columns_of(const std::vector<std::string>& pairs) {

@@ -15,6 +15,7 @@
 #include "data/minhash.h"
 #include "data/row_key.h"
 #include "data/spooled_inputs.h"
+#include "data/unread_input.h"
 #include "data/verbs.h"
 
 namespace fettle::data {
@@ -142,7 +143,9 @@ class Clusters {
 
   void read(const PassFiles& files) {
     RejectedRows ignored;  // the second reading reports them
-    RowReader reader(files.inputs, ignored);
+    const auto inputs = InputTally().openable(files.inputs);
+    if (inputs.empty()) return;
+    RowReader reader(inputs, ignored);
     Progress progress("dedupe, first reading", 0, "rows");
     std::vector<Row> batch;
     while (reader.next(batch)) {

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "data/sort_numbers.h"
+#include "data/wide_text.h"
 
 // The loop over permutations is compiled for wider vectors too, and the loader picks. Sanitizers run before
 // such picking works.
@@ -103,10 +104,24 @@ uint64_t letters_at(const char* at, const char* end) {
   return letters;
 }
 
-/// A hash of each word.
+constexpr std::string_view ideographic_space = "\u3000";
+
+/// Letters of scripts that are written without blanks between words, and the marks that stand among them (blocks of
+/// Unicode 15): Thai, Lao, Tibetan, Burmese, Khmer, the Tai scripts, Chinese and Japanese.
+bool is_lone_letter(uint32_t letter) {
+  struct Range {
+    uint32_t first, last;
+  };
+  constexpr Range ranges[] = {{0x0E00, 0x109F}, {0x1780, 0x17FF}, {0x1950, 0x19FF}, {0x1A20, 0x1AAF},   {0x2E80, 0x2FDF},
+                              {0x3000, 0x312F}, {0x31F0, 0x31FF}, {0x3400, 0x4DBF}, {0x4E00, 0x9FFF},   {0xA9E0, 0xA9FF},
+                              {0xAA60, 0xAADF}, {0xF900, 0xFAFF}, {0xFF01, 0xFF9F}, {0x1B000, 0x1B16F}, {0x20000, 0x3FFFF}};
+  return std::any_of(std::begin(ranges), std::end(ranges),
+                     [&](const Range& range) { return letter >= range.first && letter <= range.last; });
+}
+
+/// Adds a hash of each word.
 void hash_words(std::string_view text, std::vector<uint64_t>& words) {
   static_assert(std::endian::native == std::endian::little);
-  words.clear();
   const char *at = text.data(), *const end = at + text.size();
   while (at < end) {
     uint64_t letters = letters_at(at, end), ends = spaces(letters), word = 0;
@@ -122,10 +137,46 @@ void hash_words(std::string_view text, std::vector<uint64_t>& words) {
   }
 }
 
+/// Where a letter that stands for a word of its own begins in `text` from `at` on; its end in `end`. npos when none.
+size_t find_lone_letter(std::string_view text, size_t at, size_t& end) {
+  for (; at < text.size(); at += 8) {
+    const uint64_t letters = letters_at(text.data() + at, text.data() + text.size());
+    // Bytes that begin with 111: characters of three or four bytes, as all these are.
+    for (uint64_t leads = letters & letters << 1 & letters << 2 & high_bit; leads != 0; leads &= leads - 1) {
+      const size_t begin = at + static_cast<size_t>(std::countr_zero(leads)) / 8;
+      const size_t length = static_cast<uint8_t>(text[begin]) >= 0xF0 ? 4 : 3;
+      if (text.size() - begin < length || !is_lone_letter(first_character(text.substr(begin)))) continue;
+      end = begin + length;
+      return begin;
+    }
+  }
+  return std::string_view::npos;
+}
+
+/// Adds the words of a text in which some letters are words.
+void hash_words_and_letters(std::string_view text, size_t letter, size_t letter_end, std::vector<uint64_t>& words) {
+  size_t begin = 0;
+  while (letter != std::string_view::npos) {
+    hash_words(text.substr(begin, letter - begin), words);
+    const auto one = text.substr(letter, letter_end - letter);
+    if (one != ideographic_space) hash_words(one, words);
+    begin = letter_end;
+    letter = find_lone_letter(text, begin, letter_end);
+  }
+  hash_words(text.substr(begin), words);
+}
+
 }  // namespace
 
 void Shingler::add(std::string_view text) {
-  hash_words(text, words_of_text_);
+  words_of_text_.clear();
+  size_t end = 0;
+  const size_t letter = find_lone_letter(text, 0, end);
+  if (letter == std::string_view::npos) {
+    hash_words(text, words_of_text_);
+  } else {
+    hash_words_and_letters(text, letter, end, words_of_text_);
+  }
   if (words_of_text_.empty()) return;
   // A shingle is a polynomial of its words' hashes, so the next one follows from the last: one word comes, one goes.
   constexpr uint64_t base = 0xD1342543DE82EF95u;

@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "data/share.h"
+#include "data/unread_input.h"
 #include "data/verbs.h"
 #include "data/waiting_rows.h"
 
@@ -19,10 +20,13 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
   Progress progress("mix", 0, "rows");
   auto rejected = files.rejected.empty() ? std::make_unique<RejectedRows>()
                                          : std::make_unique<RejectedRows>(files.rejected);
+  InputTally tally;
   for (const auto& [path, weight] : options.sources) {
     if (!(weight >= 0) || weight > 1000)
       fail_usage("mix: the weight of {} must lie in [0, 1000], got {}", path, weight);
-    RowReader reader({path}, *rejected);
+    const auto inputs = tally.openable({path});
+    if (inputs.empty()) continue;
+    RowReader reader(inputs, *rejected);
     std::vector<Row> batch;
     int64_t in = 0, out = 0;
     RowView view;
@@ -33,9 +37,11 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
         try {
           view.open(row);
         } catch (const Error& error) {
+          tally.broken(*row.file, error.what());
           rejected->add({*row.file, row.line, "not valid JSON", error.what(), "", std::move(row.text)});
           continue;
         }
+        tally.read(*row.file);
         const std::string own = view.id(), id = own.empty() ? row_id(row, view) : own;
         const int64_t count = copies_of(weight, id, options.seed);
         if (count > 0) {
@@ -50,6 +56,7 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
       }
       progress.advance(batch.size());
     }
+    if (in == 0 && reader.report().rejected > 0) tally.broken(path, "all of it is rejected");
     total.in += in + reader.report().rejected;
     for (const auto& file : reader.report().files) total.read.files.push_back(file);
     total.read.bytes += reader.report().bytes;
@@ -67,6 +74,7 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
   }
   writer.commit();
   rejected->commit();
+  if (const auto unread = tally.unread(); !unread.empty()) total.more["unread"] = to_json(unread);
   for (const auto& [reason, count] : rejected->by_reason()) total.reasons[reason] += count;
   return total;
 }

@@ -86,6 +86,7 @@ PassReport run_pages(const std::string& verb, const PassFiles& files, RowLayout 
   rejected.commit();
   report.read.bytes = reader.bytes();
   report.read.formats = reader.formats();
+  if (!reader.unread().empty()) report.more["unread"] = to_json(reader.unread());
   report.read.files = files.inputs;
   return report;
 }

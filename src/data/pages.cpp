@@ -1,93 +1,31 @@
 #include "data/pages.h"
 
-#include <iconv.h>
-#include <simdjson.h>
-
 #include <algorithm>
+#include <array>
 #include <cctype>
-#include <cerrno>
-#include <optional>
+#include <cstring>
 
+#include "data/decompress.h"
 #include "data/input.h"
-#include "data/utf8.h"
+#include "data/page_encoding.h"
 #include "data/warc.h"
 
 namespace fettle::data {
 namespace {
 
-std::string plain_name(std::string name) {
-  for (const std::string_view ending : {".gz", ".zst"}) {
-    if (name.ends_with(ending)) name.resize(name.size() - ending.size());
-  }
+bool is_page_name(const std::string& path) {
+  std::string name(without_packing(path));
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return name;
-}
-bool is_archive(const std::string& path) {
-  return plain_name(path).ends_with(".warc");
-}
-bool is_page_name(const std::string& path) {
-  const std::string name = plain_name(path);
-  return name.ends_with(".html") || name.ends_with(".htm") || name.ends_with(".xhtml") ||
-         name.ends_with(".warc");
+  constexpr std::array<std::string_view, 4> kinds{".html", ".htm", ".xhtml", ".warc"};
+  return std::any_of(kinds.begin(), kinds.end(), [&](std::string_view kind) { return name.ends_with(kind); });
 }
 
-/// The encoding that <meta charset=…> or the like names in the first bytes; "" when none.
-std::string charset_in_head(std::string_view html) {
-  constexpr size_t looked_at = 2048;
-  std::string head(html.substr(0, looked_at));
-  std::transform(head.begin(), head.end(), head.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const size_t meta = head.find("<meta"), at = meta == std::string::npos ? meta : head.find("charset=", meta);
-  if (at == std::string::npos) return "";
-  size_t begin = at + 8;
-  while (begin < head.size() && (head[begin] == '"' || head[begin] == '\'' || head[begin] == ' ')) ++begin;
-  size_t end = begin;
-  while (end < head.size() &&
-         (std::isalnum(static_cast<unsigned char>(head[end])) != 0 || head[end] == '-' || head[end] == '_'))
-    ++end;
-  return head.substr(begin, end - begin);
-}
-
-/// Nothing when the encoding is unknown. Bytes that mean nothing in it become U+FFFD.
-std::optional<std::string> to_utf8(std::string_view bytes, std::string charset) {
-  // Browsers read Latin-1 as Windows-1252 (WHATWG Encoding).
-  if (charset == "iso-8859-1" || charset == "latin1" || charset == "us-ascii" || charset == "ascii")
-    charset = "windows-1252";
-  if (charset == "gb2312") charset = "gbk";
-  const iconv_t converter = ::iconv_open("UTF-8", charset.c_str());
-  if (converter == reinterpret_cast<iconv_t>(intptr_t{-1})) return std::nullopt;
-  std::string out(bytes.size() * 3 + 16, '\0');
-  char* from = const_cast<char*>(bytes.data());
-  char* to = out.data();
-  size_t left = bytes.size(), room = out.size();
-  while (left > 0 && ::iconv(converter, &from, &left, &to, &room) == static_cast<size_t>(-1)) {
-    if (left == 0 || room < 3 || errno == E2BIG) break;
-    for (const char c : {'\xEF', '\xBF', '\xBD'}) *to++ = c;
-    room -= 3;
-    ++from;
-    --left;
-  }
-  ::iconv_close(converter);
-  out.resize(static_cast<size_t>(to - out.data()));
-  return out;
-}
-
-void set_text(Page& page, std::string bytes, const std::string& charset) {
-  if (bytes.starts_with("\xEF\xBB\xBF")) bytes.erase(0, 3);
-  if (simdjson::validate_utf8(bytes)) {
-    page.text = std::move(bytes);
-    return;
-  }
-  const std::string named = charset.empty() ? charset_in_head(bytes) : charset;
-  if (!named.empty() && named != "utf-8" && named != "utf8") {
-    if (auto converted = to_utf8(bytes, named)) {
-      page.text = std::move(*converted);
-      return;
-    }
-  }
-  page.repaired = true;
-  page.text = replace_invalid_utf8(bytes);
+/// A page that a browser saved with its pictures.
+bool is_mhtml(std::string_view text) {
+  const auto head = text.substr(0, 1024);
+  return head.find("MIME-Version:") != std::string_view::npos && head.find("multipart/related") != std::string_view::npos &&
+         head.find('<') > head.find(':');
 }
 
 std::vector<std::string> expand_pages(const std::vector<std::string>& paths) {
@@ -107,7 +45,7 @@ std::vector<std::string> expand_pages(const std::vector<std::string>& paths) {
         files.push_back(entry.path().string());
     }
     if (files.size() == before)
-      fail(path, "holds no page; expected *.html, *.htm or *.warc (.gz and .zst too)");
+      fail(path, "holds no page; expected *.html, *.htm or *.warc (.gz, .zst, .xz, .bz2, .lz4 too)");
     std::sort(files.begin() + static_cast<std::ptrdiff_t>(before), files.end());
   }
   return files;
@@ -122,16 +60,40 @@ struct PageReader::Impl {
   size_t next_file = 0;
   uint64_t bytes = 0;
   std::map<std::string, int64_t> formats;
+  std::vector<UnreadInput> unread;
   std::shared_ptr<const std::string> file;
+  std::string first_problem;  ///< of the open archive
   std::unique_ptr<ByteInput> input;
+  std::string head;  ///< the open file's first bytes, not taken yet
   std::unique_ptr<WarcReader> archive;
 
   void reject(const std::string& reason, const std::string& detail) {
+    if (first_problem.empty()) first_problem = detail.empty() ? reason : reason + ": " + detail;
     rejected.add({*file, 0, reason, detail, "", ""});
   }
 
   void count_format(const char* kind) {
     ++formats[input->compression().empty() ? kind : fmt::format("{}, {}", kind, input->compression())];
+  }
+
+  size_t read(char* to, size_t size) {
+    if (head.empty()) return input->read(to, size);
+    const size_t count = std::min(size, head.size());
+    std::memcpy(to, head.data(), count);
+    head.erase(0, count);
+    return count;
+  }
+
+  /// Nothing of it when its encoding cannot be found out.
+  bool set_text(Page& page, std::string_view bytes, const std::string& charset) {
+    PageText decoded = decode_page(bytes, charset);
+    if (!decoded.problem.empty()) {
+      reject("cannot be decoded", page.source + ": " + decoded.problem);
+      return false;
+    }
+    page.text = std::move(decoded.text);
+    page.repaired = decoded.replaced > 0;
+    return true;
   }
 
   bool read_page(Page& page) {
@@ -142,7 +104,7 @@ struct PageReader::Impl {
     do {
       const size_t before = text.size();
       text.resize(before + piece);
-      got = input->read(text.data() + before, piece);
+      got = read(text.data() + before, piece);
       text.resize(before + got);
     } while (got > 0 && text.size() <= options.max_page_bytes);
     bytes += text.size();
@@ -150,24 +112,45 @@ struct PageReader::Impl {
       reject("page too large", fmt::format("more than {} bytes", options.max_page_bytes));
       return false;
     }
+    if (text.empty() && !input->problem().empty()) {
+      unread.push_back({*file, input->problem()});
+      return false;
+    }
     page.source = *file;
     page.file = file;
     page.problem = input->problem();
-    set_text(page, std::move(text), "");
-    return true;
+    if (is_mhtml(text)) {
+      unread.push_back({*file, "is MHTML, which is not read; save the page as HTML"});
+      return false;
+    }
+    return set_text(page, text, "");
   }
 
   /// Opens the next file: a page comes back at once, an archive's pages one by one.
   bool open_next(Page& page) {
     file = std::make_shared<const std::string>(files[next_file++]);
-    input = std::make_unique<ByteInput>(*file);
-    if (!is_archive(*file)) return read_page(page);
+    first_problem.clear();
+    try {
+      input = std::make_unique<ByteInput>(*file);
+    } catch (const Error& error) {
+      unread.push_back({*file, error.what()});
+      return false;
+    }
+    constexpr std::string_view warc = "WARC/";
+    head.resize(warc.size());
+    size_t got = 0, more = 0;
+    do {
+      more = input->read(head.data() + got, head.size() - got);
+      got += more;
+    } while (more > 0 && got < head.size());
+    head.resize(got);
+    if (head != warc) return read_page(page);
     count_format("warc");
     archive = std::make_unique<WarcReader>(
         [this](char* to, size_t size) {
-          const size_t got = input->read(to, size);
-          bytes += got;
-          return got;
+          const size_t count = read(to, size);
+          bytes += count;
+          return count;
         },
         [this](const std::string& reason, const std::string& detail) { reject(reason, detail); },
         options.max_page_bytes);
@@ -178,13 +161,13 @@ struct PageReader::Impl {
     WarcPage found;
     if (!archive->next(found)) {
       if (!input->problem().empty()) reject("damaged compressed file", input->problem());
+      if (archive->records() == 0 && !first_problem.empty()) unread.push_back({*file, first_problem});
       archive.reset();
       return false;
     }
     page.source = found.address.empty() ? *file : found.address;
     page.file = file;
-    set_text(page, std::move(found.body), found.charset);
-    return true;
+    return set_text(page, found.body, found.charset);
   }
 };
 
@@ -210,6 +193,9 @@ uint64_t PageReader::bytes() const {
 }
 const std::map<std::string, int64_t>& PageReader::formats() const {
   return impl_->formats;
+}
+const std::vector<UnreadInput>& PageReader::unread() const {
+  return impl_->unread;
 }
 
 }  // namespace fettle::data

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/pass.h"
+#include "data/unread_input.h"
 
 namespace fettle::data {
 
@@ -24,9 +25,9 @@ struct PageReadOptions {
 };
 
 /// Reads *.html, *.htm, *.xhtml and WARC files (ISO 28500: responses and resources of type text/html), all
-/// also as .gz and .zst. Folders are read whole, sorted by name. One thread at a time. Broken files and
-/// records go to `rejected`; a path that matches nothing throws. Other encodings than UTF-8 are converted
-/// where the archive's or the page's own head names them.
+/// also compressed. Archives are told from pages by their content. Folders are read whole, sorted by name. One thread at
+/// a time. Broken files and records, and pages whose encoding cannot be found out (page_encoding.h), go to `rejected`; a
+/// path that matches nothing throws.
 class PageReader {
  public:
   PageReader(const std::vector<std::string>& paths, RejectedRows& rejected, PageReadOptions options = {});
@@ -38,6 +39,8 @@ class PageReader {
   bool next(std::vector<Page>& batch);
   uint64_t bytes() const;  ///< uncompressed, so far
   const std::map<std::string, int64_t>& formats() const;
+  /// Inputs that could not be opened or of which no page could be read. An archive without pages is none of them.
+  const std::vector<UnreadInput>& unread() const;
 
  private:
   struct Impl;

@@ -28,6 +28,7 @@ void read_logical(ThriftReader& reader, ParquetNode& node) {
     if (id >= 2 && id <= 8 && id != 4) node.meaning = meanings[id];
     if (id == 14) node.meaning = M::uuid;
     if (id == 15) node.meaning = M::float16;
+    if (id >= 16) node.meaning = M::variant;
     if (type != ThriftReader::structure) return reader.skip(type);
     reader.fields([&](int64_t inner, Type inner_type) {
       if (id == 5 && inner == 1) {
@@ -56,6 +57,7 @@ void apply_converted(int64_t converted, ParquetNode& node) {
   if (converted == 7 || converted == 9) node.unit = 1000;
   if (converted == 8 || converted == 10) node.unit = 1000000;
   if (converted >= 11 && converted <= 14) node.meaning = M::unsigned_number;
+  if (converted == 21) node.meaning = M::interval;
 }
 
 struct Element {
@@ -121,6 +123,11 @@ ParquetNode build(std::vector<Element>& elements, size_t& next, int definition, 
 ParquetChunk read_chunk(ThriftReader& reader) {
   ParquetChunk chunk;
   reader.fields([&](int64_t id, Type type) {
+    if (id == 1 && type == ThriftReader::binary) {
+      chunk.elsewhere = !reader.text().empty();
+      return;
+    }
+    chunk.encrypted = chunk.encrypted || id == 8;
     if (id != 3 || type != ThriftReader::structure) return reader.skip(type);
     reader.fields([&](int64_t inner, Type inner_type) {
       if (inner == 4) {

@@ -21,6 +21,8 @@ enum class ParquetMeaning {
   timestamp,
   float16,
   uuid,
+  interval,
+  variant,  ///< and other types that no JSON value shows
   list,
   map,
 };
@@ -47,6 +49,7 @@ struct ParquetChunk {
   int64_t values = 0, bytes = 0, uncompressed_bytes = 0, data_at = 0, dictionary_at = 0;
   std::string path;  ///< names from the root, joined by '\0', for writing
   int type = 0;
+  bool encrypted = false, elsewhere = false;  ///< cannot be read: its key is missing, it lies in another file
 };
 struct ParquetGroup {
   int64_t rows = 0;

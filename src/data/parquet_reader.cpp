@@ -18,6 +18,13 @@ void collect(const ParquetNode& node, bool is_root, std::vector<const ParquetNod
   for (const auto& child : node.children) collect(child, false, leaves);
 }
 
+void refuse_unknown(const ParquetNode& node, std::string_view where) {
+  if (node.meaning == ParquetMeaning::variant) {
+    fail(where, "column '{}' has a type that fettle does not read (VARIANT, GEOMETRY, GEOGRAPHY or a newer one)", node.name);
+  }
+  for (const auto& child : node.children) refuse_unknown(child, where);
+}
+
 /// "2023-07-01T12:00:00.123456Z", the part of a second as long as its unit.
 std::string timestamp_text(int64_t value, int64_t unit) {
   int64_t seconds = value / unit, rest = value % unit;
@@ -114,11 +121,19 @@ std::string int96_text(std::string_view bytes) {
   return text;
 }
 
+/// Months, days and milliseconds as an ISO 8601 duration.
+std::string interval_text(std::string_view bytes) {
+  uint32_t parts[3];
+  std::memcpy(parts, bytes.data(), sizeof parts);
+  return fmt::format("P{}M{}DT{}.{:03}S", parts[0], parts[1], parts[2] / 1000, parts[2] % 1000);
+}
+
 }  // namespace
 
 ParquetReader::ParquetReader(std::string_view file, std::string where)
     : file_(file), where_(std::move(where)), footer_(parquet_footer(file, where_)) {
   collect(footer_.root, true, leaves_);
+  refuse_unknown(footer_.root, where_);
 }
 
 ParquetReader::~ParquetReader() = default;
@@ -271,6 +286,8 @@ void ParquetReader::write_value(const ParquetNode& leaf, std::string& text) {
                                                  : static_cast<uint64_t>(value.integer));
   } else if (is_number) {
     text += std::to_string(value.integer);
+  } else if (leaf.meaning == M::interval && value.bytes.size() == 12) {
+    append_json_string(interval_text(value.bytes), text);
   } else if (leaf.meaning == M::float16 && value.bytes.size() == 2) {
     append_real(half_to_double(value.bytes), false, text);
   } else {

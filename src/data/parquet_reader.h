@@ -13,8 +13,8 @@ namespace fettle::data {
 class ColumnCursor;
 
 /// Lists, structures and maps (as objects) of any depth; whole numbers, floating point, booleans, text,
-/// decimals (as numbers), dates and timestamps (as ISO 8601 text), UUIDs. Encodings: plain and dictionary, data
-/// pages of both versions. Damaged or unsupported files throw Error. One thread.
+/// decimals (as numbers), dates, times, timestamps and intervals (as ISO 8601 text), UUIDs. Every published encoding of
+/// values, data pages of both versions. Damaged, encrypted or otherwise unsupported files throw Error. One thread.
 class ParquetReader {
  public:
   /// `file` must outlive the reader; `where` names it in errors.

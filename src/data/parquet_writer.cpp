@@ -2,7 +2,8 @@
 
 #include <bit>
 
-#include "data/parquet_page.h"
+#include "data/parquet_codec.h"
+#include "data/parquet_values.h"
 
 namespace fettle::data {
 namespace {

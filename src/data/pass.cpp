@@ -1,6 +1,7 @@
 #include "data/pass.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/hash.h"
@@ -8,16 +9,19 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/example.h"
+#include "data/unread_input.h"
 
 namespace fettle::data {
 namespace {
+
+constexpr const char* not_json = "not valid JSON";
 
 void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
   try {
     view.open(row);
   } catch (const Error& error) {
     verdict.drop = true;
-    verdict.reason = "not valid JSON";
+    verdict.reason = not_json;
     verdict.detail = error.what();
     return;
   }
@@ -91,12 +95,15 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
   report.files = files;
   auto rejected = files.rejected.empty() ? std::make_unique<RejectedRows>()
                                          : std::make_unique<RejectedRows>(files.rejected);
-  RowReader reader(files.inputs, *rejected);
+  InputTally tally;
+  const auto inputs = tally.openable(files.inputs);
+  std::optional<RowReader> reader;
+  if (!inputs.empty()) reader.emplace(inputs, *rejected);
   RowWriter writer(files.output);
   Progress progress(verb, 0, "rows");
   std::vector<Row> batch;
   std::vector<Unreadable> unreadable;
-  while (reader.next(batch, unreadable)) {
+  while (reader && reader->next(batch, unreadable)) {
     throw_if_interrupted();
     std::vector<Verdict> verdicts(batch.size());
     std::vector<uint8_t> repaired(batch.size(), 0);
@@ -109,13 +116,22 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
     });
     auto broken = unreadable.begin();
     const auto reject_broken_before = [&](size_t row) {
-      for (; broken != unreadable.end() && broken->before <= row; ++broken) rejected->add(std::move(broken->rejection));
+      for (; broken != unreadable.end() && broken->before <= row; ++broken) {
+        auto& rejection = broken->rejection;
+        tally.broken(rejection.file, rejection.detail.empty() ? rejection.reason : rejection.reason + ": " + rejection.detail);
+        rejected->add(std::move(rejection));
+      }
     };
     for (size_t i = 0; i < batch.size(); ++i) {
       reject_broken_before(i);
       auto& verdict = verdicts[i];
       if (settle && !verdict.drop) settle(batch[i], verdict);
       report.repaired += repaired[i];
+      if (verdict.drop && verdict.reason == not_json) {
+        tally.broken(*batch[i].file, verdict.detail);
+      } else {
+        tally.read(*batch[i].file);
+      }
       if (verdict.drop) {
         rejected->add({*batch[i].file, batch[i].line, verdict.reason, verdict.detail, verdict.id,
                        std::move(batch[i].text)});
@@ -132,7 +148,8 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
   }
   writer.commit();
   rejected->commit();
-  report.read = reader.report();
+  if (reader) report.read = reader->report();
+  if (const auto unread = tally.unread(); !unread.empty()) report.more["unread"] = to_json(unread);
   report.in += report.read.rejected;
   report.repaired += report.read.repaired;
   report.reasons = rejected->by_reason();

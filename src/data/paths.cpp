@@ -3,17 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "data/decompress.h"
 #include "data/reader.h"
 
 namespace fettle::data {
 namespace {
 
-bool is_data_name(std::string name) {
-  constexpr std::array<std::string_view, 2> compressed{".gz", ".zst"};
-  constexpr std::array<std::string_view, 4> kinds{".jsonl", ".json", ".ndjson", ".parquet"};
-  for (const auto ending : compressed) {
-    if (name.ends_with(ending)) name.resize(name.size() - ending.size());
-  }
+bool is_data_name(std::string_view name) {
+  constexpr std::array<std::string_view, 6> kinds{".jsonl", ".json", ".ndjson", ".parquet", ".csv", ".tsv"};
+  name = without_packing(name);
   return std::any_of(kinds.begin(), kinds.end(), [&](std::string_view kind) { return name.ends_with(kind); });
 }
 
@@ -27,7 +25,7 @@ std::vector<std::string> in_folder(const std::string& folder) {
   }
   std::sort(files.begin(), files.end());
   if (files.empty()) {
-    fail(folder, "holds no data file; expected *.jsonl, *.json, *.ndjson or *.parquet (.gz and .zst too)");
+    fail(folder, "holds no data file; expected *.jsonl, *.json, *.ndjson, *.parquet, *.csv or *.tsv (.gz, .zst, .xz, .bz2, .lz4 too)");
   }
   return files;
 }

@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "base/threads.h"
@@ -12,12 +13,23 @@
 #include "data/parquet_reader.h"
 #include "data/splitter.h"
 #include "data/utf8.h"
+#include "data/wide_text.h"
 
 namespace fettle::data {
 
 std::string Row::where() const {
   return fmt::format("{}:{}", file ? *file : "?", line);
 }
+
+namespace {
+
+/// A name that promises a table; its content may still be JSON.
+bool is_table_name(std::string_view name) {
+  name = without_packing(name);
+  return name.ends_with(".csv") || name.ends_with(".tsv");
+}
+
+}  // namespace
 
 struct RowReader::Impl {
   std::deque<std::string> files;
@@ -26,6 +38,8 @@ struct RowReader::Impl {
   ReadReport report;
   std::shared_ptr<const std::string> name;
   std::unique_ptr<ByteInput> input;
+  std::optional<WideText> wide;  ///< turns UTF-16 into UTF-8
+  std::string narrow;            ///< what it made of a chunk
   std::unique_ptr<Splitter> splitter;
   std::unique_ptr<TemporaryFolder> spool;  ///< holds a Parquet file that came compressed or through a pipe
   std::unique_ptr<MappedFile> mapped;
@@ -51,12 +65,22 @@ struct RowReader::Impl {
       if (more == 0) break;
       got += more;
     }
-    if (std::string_view(chunk, got).starts_with("PAR1")) return open_parquet(got);
+    const std::string_view head(chunk, got);
+    if (head.starts_with("PAR1") || head.starts_with("PARE")) return open_parquet(got);
+    wide = WideText::found({chunk, got});
     splitter = std::make_unique<Splitter>(
         options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
-        options.lines ? Layout::lines : Layout::unknown);
+        options.lines ? Layout::lines : is_table_name(*name) ? Layout::table : Layout::unknown);
+    if (got > 0) split(got);
+  }
+
+  /// Hands the first `got` bytes of the chunk to the splitter.
+  void split(size_t got) {
     report.bytes += got;
-    if (got > 0) splitter->feed({chunk, got});
+    if (!wide) return splitter->feed({chunk, got});
+    narrow.clear();
+    wide->append({chunk, got}, narrow);
+    splitter->feed(narrow);
   }
 
   /// The first `got` bytes are in `chunk`. Parquet is read from its end, so it has to lie in a file.
@@ -142,26 +166,35 @@ struct RowReader::Impl {
         continue;
       }
       const size_t got = input->read(chunk, sizeof chunk);
-      report.bytes += got;
       if (got == 0) {
         close();
       } else {
-        splitter->feed({chunk, got});
+        split(got);
       }
     }
     return !rows.empty();
   }
 
+  void finish_wide() {
+    narrow.clear();
+    wide->finish(narrow);
+    splitter->feed(narrow);
+    report.repaired += wide->replaced() > 0;
+  }
+
   void close() {
     std::string kind = "parquet";
     if (splitter) {
+      if (wide) finish_wide();
       splitter->finish(input->problem());
-      kind = layout_name(splitter->layout());
+      kind = splitter->layout_name();
+      if (wide) kind += ", " + wide->name();
     }
     if (!input->compression().empty()) kind += ", " + input->compression();
     ++report.formats[kind];
     report.files.push_back(*name);
     splitter.reset();
+    wide.reset();
     parquet.reset();
     mapped.reset();
     spool.reset();

@@ -202,6 +202,9 @@ class Segmenter {
 }  // namespace
 
 void segment_page(const Page& page, const SegmentOptions& options, PageVerdict& verdict) try {
+  if (!page.problem.empty()) {
+    verdict.dropped.push_back({"damaged compressed file", page.problem + "; what stands before is read", "", ""});
+  }
   HtmlTree tree(page.text);
   const std::string title = tree.title();
   Segmenter segmenter(page, title, options, verdict);

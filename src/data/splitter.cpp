@@ -10,6 +10,7 @@ namespace fettle::data {
 namespace {
 
 constexpr size_t kept_of_long_values = 1024;
+constexpr size_t most_of_head = size_t{1} << 16;  // so much is held to find the layout
 constexpr size_t room_behind = simdjson::SIMDJSON_PADDING;  // a text with it is parsed where it stands
 
 bool is_space(char c) {
@@ -24,14 +25,16 @@ std::string_view trim(std::string_view text) {
 
 }  // namespace
 
-std::string_view layout_name(Layout layout) {
-  switch (layout) {
+std::string_view Splitter::layout_name() const {
+  switch (layout_) {
     case Layout::array:
       return "json array";
     case Layout::values:
       return "json";
     case Layout::lines:
       return "jsonl";
+    case Layout::table:
+      return table_->delimiter() == '\t' ? "tsv" : "csv";
     case Layout::unknown:
       break;
   }
@@ -44,6 +47,8 @@ void Splitter::feed(std::string_view bytes) {
     decide(false);
   } else if (layout_ == Layout::lines) {
     feed_lines(bytes);
+  } else if (layout_ == Layout::table) {
+    table_->feed(bytes);
   } else {
     feed_values(bytes);
   }
@@ -56,9 +61,14 @@ void Splitter::decide(bool at_end) {
   if (first == head_.end()) return;
   if (*first == '[') {
     layout_ = Layout::array;
+  } else if (*first != '{') {
+    const CsvGuess guess = expects_table_ ? CsvGuess::yes : guess_csv(std::string_view(first, head_.end()), at_end);
+    if (guess == CsvGuess::unknown && head_.size() < most_of_head) return;
+    layout_ = guess == CsvGuess::yes ? Layout::table : Layout::lines;
+    if (layout_ == Layout::table) table_ = std::make_unique<CsvSplitter>(max_bytes_, emit_);
   } else {
     const auto newline = std::find(first, head_.end(), '\n');
-    if (newline == head_.end() && !at_end && head_.size() < size_t{1} << 16) return;
+    if (newline == head_.end() && !at_end && head_.size() < most_of_head) return;
     const bool lone_brace = trim(std::string_view(first, newline)) == "{";
     layout_ = lone_brace ? Layout::values : Layout::lines;
   }
@@ -172,6 +182,7 @@ void Splitter::feed_values(std::string_view bytes) {
 
 void Splitter::finish(const std::string& problem) {
   if (layout_ == Layout::unknown) decide(true);
+  if (layout_ == Layout::table) return table_->finish(problem);
   std::string missing = problem;
   if (missing.empty() && layout_ == Layout::array && !array_closed_) {
     missing = "the file ends inside the array, its closing ']' is missing";

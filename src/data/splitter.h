@@ -1,41 +1,39 @@
 #pragma once
-// Cuts a stream of bytes into the texts of JSON values, without parsing them.
+// Cuts a stream of bytes into the texts of JSON values, without parsing them; rows of a table become objects.
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
-namespace fettle::data {
+#include "data/csv.h"
 
-/// A value's text, or a reason why there is none. `text` of a value that was too long is its beginning.
-struct Piece {
-  std::string text;
-  int64_t line = 1;     ///< where it starts, 1-based
-  std::string problem;  ///< empty, or what is wrong
-  uint64_t bytes = 0;   ///< of the whole value, also of what was skipped
-};
+namespace fettle::data {
 
 enum class Layout {
   unknown,
   lines,   ///< one value a line
   array,   ///< the elements of one array
   values,  ///< values after one another, each over any number of lines
+  table,   ///< CSV or TSV
 };
-std::string_view layout_name(Layout layout);
 
 /// Fed with the bytes in order, calls `emit` for every value. The layout is found from the first bytes: '['
-/// opens an array, a line that is a lone '{' a document over several lines, anything else is lines. A given
-/// layout is taken for granted.
+/// opens an array, a line that is a lone '{' a document over several lines; what looks like a table is one; anything else
+/// is lines. The layout `lines` is taken for granted, `table` where the first bytes are no JSON.
 class Splitter {
  public:
   using Emit = std::function<void(Piece&&)>;
   Splitter(uint64_t max_bytes, Emit emit, Layout layout = Layout::unknown)
-      : max_bytes_(max_bytes), emit_(std::move(emit)), layout_(layout) {}
+      : max_bytes_(max_bytes), emit_(std::move(emit)), layout_(layout), expects_table_(layout == Layout::table) {
+    if (expects_table_) layout_ = Layout::unknown;
+  }
 
   void feed(std::string_view bytes);
   /// `problem` says what cut the stream short, if anything did.
   void finish(const std::string& problem);
-  Layout layout() const { return layout_; }
+  /// "jsonl", "json array", "json", "csv", "tsv" or "empty".
+  std::string_view layout_name() const;
 
  private:
   void decide(bool at_end);
@@ -48,6 +46,8 @@ class Splitter {
   uint64_t max_bytes_;
   Emit emit_;
   Layout layout_;
+  bool expects_table_;
+  std::unique_ptr<CsvSplitter> table_;
   std::string head_;    ///< bytes that came before the layout was known
   bool begun_ = false;  ///< the first bytes were seen, where a byte order mark may stand
   Piece piece_;

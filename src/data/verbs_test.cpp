@@ -12,6 +12,7 @@
 #include "data/show.h"
 #include "data/stats.h"
 #include "data/test_data.h"
+#include "data/unread_input.h"
 #include "data/utf8.h"
 
 namespace fettle::data {
@@ -494,6 +495,37 @@ TEST(Show, RolesAndHarmlessText) {
   OrderedJson broken{{"file", "a.jsonl"}, {"reason", "not valid JSON"}, {"text", "{\x1b"}};
   EXPECT_EQ(show_rejection(broken, false), "removed: not valid JSON · a.jsonl\n{\\x1b\n");
   EXPECT_TRUE(broken.is_null());
+}
+
+TEST(UnreadInputs, AreNamedAndTheOthersAreWritten) {
+  const Folder folder;
+  const auto good = folder.file("good.jsonl", "{\"text\":\"a\"}\n{\"text\":\n"), junk = folder.file("junk.jsonl", "junk\nmore\n"),
+             cut = folder.file("cut.gz", "\x1f\x8b\x08"), zip = folder.file("zip", "PK\x03\x04"), empty = folder.file("empty.jsonl", "");
+  const PassFiles files{{good, junk, cut, zip, empty}, folder.path("out.jsonl"), folder.path("rejected.jsonl")};
+  for (const bool near : {false, true}) {
+    DedupeOptions options;
+    options.near = near;
+    const auto report = dedupe_rows(files, options);
+    EXPECT_EQ(report.out, 1);
+    EXPECT_EQ(report.in, 5);  // what could not be opened is no row
+    const auto json = to_json(report);
+    ASSERT_EQ(json["unread"].size(), 3u) << json.dump();
+    EXPECT_EQ(json["unread"][0]["file"], cut);
+    EXPECT_EQ(json["unread"][1]["file"], junk);
+    EXPECT_EQ(json["unread"][2]["file"], zip);
+    try {
+      throw_if_unread("dedupe", json);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("dedupe: of 3 inputs nothing could be read; what the others hold is written"),
+                std::string::npos);
+      EXPECT_NE(std::string(error.what()).find("a zip archive"), std::string::npos);
+    }
+  }
+  const auto none = dedupe_rows({{zip}, folder.path("none.jsonl"), ""}, {});
+  EXPECT_EQ(none.out, 0);
+  EXPECT_THROW(throw_if_unread("dedupe", to_json(none)), Error);
+  EXPECT_TRUE(fs::exists(folder.path("none.jsonl")));
 }
 
 }  // namespace

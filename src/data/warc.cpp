@@ -4,6 +4,8 @@
 #include <cctype>
 #include <charconv>
 
+#include "data/http_answer.h"
+
 namespace fettle::data {
 namespace {
 
@@ -22,73 +24,17 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-bool is_html(std::string_view content_type) {
-  const std::string type = lower(content_type.substr(0, content_type.find(';')));
-  return trim(type) == "text/html" || trim(type) == "application/xhtml+xml";
-}
-
-std::string charset_of(std::string_view content_type) {
-  const std::string lowered = lower(content_type);
-  const size_t at = lowered.find("charset=");
-  if (at == std::string::npos) return "";
-  std::string_view name = trim(std::string_view(lowered).substr(at + 8));
-  if (name.starts_with('"')) name.remove_prefix(1);
-  return std::string(name.substr(0, name.find_first_of("\"; \t")));
-}
-
-/// RFC 9112, 7.1. False when the pieces do not add up; what could be read is in `body`.
-bool join_chunks(std::string_view text, std::string& body) {
-  while (!text.empty()) {
-    size_t size = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size, 16);
-    const size_t line_end = text.find('\n', static_cast<size_t>(end - text.data()));
-    if (error != std::errc() || line_end == std::string_view::npos) return false;
-    text.remove_prefix(line_end + 1);
-    if (size == 0) return true;
-    body += text.substr(0, size);
-    if (size > text.size()) return false;
-    text.remove_prefix(size);
-    if (text.starts_with('\r')) text.remove_prefix(1);
-    if (text.starts_with('\n')) text.remove_prefix(1);
+/// A record that begins inside another, behind the line ends that close one.
+size_t find_head(std::string_view content) {
+  constexpr std::string_view mark = "\r\n\r\nWARC/1.";
+  for (size_t at = content.find(mark); at != std::string_view::npos; at = content.find(mark, at + 1)) {
+    const size_t line_end = content.find('\n', at + mark.size());
+    if (line_end != std::string_view::npos && content.substr(line_end + 1, 5) == "WARC-") return at;
   }
-  return false;
+  return std::string_view::npos;
 }
 
 }  // namespace
-
-std::string unpack_http(std::string_view answer, WarcPage& page, bool& wanted) {
-  wanted = false;
-  const size_t status = answer.find(' ');
-  if (!answer.starts_with("HTTP/") || status == std::string_view::npos)
-    return "the record holds no HTTP answer";
-  if (answer.substr(status + 1, 3) != "200") return "";
-  bool html = false, chunked = false, packed = false;
-  size_t at = answer.find('\n');
-  while (at != std::string_view::npos) {
-    const size_t begin = at + 1, end = answer.find('\n', begin);
-    const auto line = trim(answer.substr(begin, end - begin));
-    at = end;
-    if (line.empty()) break;
-    const size_t colon = line.find(':');
-    const std::string name = lower(line.substr(0, colon));
-    const auto value = colon == std::string_view::npos ? std::string_view{} : trim(line.substr(colon + 1));
-    if (name == "content-type") {
-      html = is_html(value);
-      page.charset = charset_of(value);
-    }
-    chunked = chunked || (name == "transfer-encoding" && lower(value).find("chunked") != std::string::npos);
-    packed = packed || (name == "content-encoding" && !value.empty() && lower(value) != "identity");
-  }
-  if (!html) return "";
-  if (at == std::string_view::npos) return "the HTTP answer ends in its head";
-  if (packed) return "the body is compressed inside its HTTP answer";
-  wanted = true;
-  const auto body = answer.substr(at + 1);
-  // Some crawlers join the pieces and leave the header: a body that is no chunks is taken as it is.
-  page.body.clear();
-  if (!chunked || !join_chunks(body, page.body)) page.body = body;
-  return "";
-}
 
 WarcReader::WarcReader(Read read, Broken broken, uint64_t max_page_bytes)
     : read_(std::move(read)), broken_(std::move(broken)), max_page_bytes_(max_page_bytes) {}
@@ -157,6 +103,31 @@ bool WarcReader::read_head(Head& head) {
   return false;
 }
 
+/// Whether so many bytes, or all that are left, lie in the buffer.
+bool WarcReader::fill_to(size_t size) {
+  while (buffer_.size() - used_ < size && fill()) {
+  }
+  return buffer_.size() - used_ >= size;
+}
+
+/// Whether a record or the end follows, blank lines aside.
+bool WarcReader::at_record() {
+  while (fill_to(1) && (buffer_[used_] == '\r' || buffer_[used_] == '\n')) ++used_;
+  fill_to(5);
+  const auto ahead = std::string_view(buffer_).substr(used_, 5);
+  return ahead.empty() || ahead == "WARC/";
+}
+
+/// Gives back what of `content` belongs to a record that begins inside it.
+bool WarcReader::cut_at_next_record(std::string& content) {
+  const size_t at = find_head(content);
+  if (at == std::string::npos) return false;
+  buffer_.replace(0, used_, content, at);
+  used_ = 0;
+  content.resize(at);
+  return true;
+}
+
 WarcReader::Outcome WarcReader::record(WarcPage& page) {
   if (!find_record()) return Outcome::end;
   ++records_;
@@ -167,25 +138,31 @@ WarcReader::Outcome WarcReader::record(WarcPage& page) {
     lost_ = true;
     return Outcome::other;
   }
-  const bool wanted_type = head.type == "response" || (head.type == "resource" && is_html(head.content_type));
+  const bool is_resource = head.type == "resource" && is_html_type(head.content_type);
   const bool small = head.length <= max_page_bytes_;
   std::string content;
-  const bool whole = take(head.length, wanted_type && small ? &content : nullptr);
-  if (!wanted_type) return Outcome::other;
+  const bool whole = take(head.length, small ? &content : nullptr);
+  if (small && (!whole || !at_record()) && cut_at_next_record(content)) {
+    broken_("broken WARC record", head.address + ": the next record begins inside it, its Content-Length is too large");
+  } else if (!whole && (head.type == "response" || is_resource)) {
+    broken_("the archive ends in the middle of a record", head.address);
+  }
+  if (head.type == "conversion") broken_("plain text, not a page", head.address);
+  if (head.type != "response" && !is_resource) return Outcome::other;
   if (!small) {
     broken_("page too large", head.address);
     return Outcome::other;
   }
-  if (!whole) broken_("the archive ends in the middle of a record", head.address);
-  page = {head.address, charset_of(head.content_type), ""};
-  if (head.type == "resource") {
+  page = {head.address, charset_of_type(head.content_type), ""};
+  if (is_resource) {
     page.body = std::move(content);
     return Outcome::page;
   }
-  bool wanted = false;
-  const std::string problem = unpack_http(content, page, wanted);
-  if (!problem.empty()) broken_("broken HTTP answer", head.address + ": " + problem);
-  return wanted ? Outcome::page : Outcome::other;
+  HttpAnswer answer = unpack_http(content, max_page_bytes_);
+  if (!answer.problem.empty()) broken_("broken HTTP answer", head.address + ": " + answer.problem);
+  page.charset = std::move(answer.charset);
+  page.body = std::move(answer.body);
+  return answer.is_page && (answer.problem.empty() || !page.body.empty()) ? Outcome::page : Outcome::other;
 }
 
 bool WarcReader::next(WarcPage& page) {

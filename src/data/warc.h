@@ -13,7 +13,7 @@ struct WarcPage {
 };
 
 /// Reads on demand. Every length is checked; a broken record is reported and skipped up to the next line that
-/// begins one.
+/// begins one, which is looked for inside a record too where its stated length does not lead to another.
 class WarcReader {
  public:
   using Read = std::function<size_t(char* to, size_t size)>;  ///< 0 at the end
@@ -35,6 +35,9 @@ class WarcReader {
   bool line(std::string& text, size_t most);
   bool read_head(Head& head);
   bool take(uint64_t size, std::string* to);
+  bool at_record();
+  bool cut_at_next_record(std::string& content);
+  bool fill_to(size_t size);
   bool fill();
 
   Read read_;
@@ -45,9 +48,5 @@ class WarcReader {
   int64_t records_ = 0;
   bool lost_ = false;  ///< the last record was broken, and its end is unknown
 };
-
-/// Splits an HTTP/1 answer into `page`; what is wrong with it, or "" when it is an HTML page. `wanted` is
-/// false for answers that are whole but no HTML page.
-std::string unpack_http(std::string_view answer, WarcPage& page, bool& wanted);
 
 }  // namespace fettle::data

@@ -2,10 +2,14 @@
 
     python3 tests/golden/make_fuzz_seeds.py OUT
 """
-import base64, itertools, json, pathlib, struct, sys
+import base64, bz2, gzip, itertools, json, lzma, pathlib, struct, sys, zlib
 
 GOLDEN = pathlib.Path(__file__).parent
 ROOT = GOLDEN.parent.parent
+# "hello hello hello" and the like, by the programs zstd --long=28, lz4 and PyPI's brotli.
+ZSTD_FRAME = bytes.fromhex("28b52ffd04906500003068656c6c6f200100314a11a2ed1e0c")
+LZ4_FRAME = bytes.fromhex("04224d186440a70f0000006868656c6c6f2006005068656c6c6f00000000f26b940b")
+BROTLI = bytes.fromhex("1b1700f88d946ede445586d60a206c6f4a1179e280ae16")
 
 
 def safetensors(tensors):
@@ -48,6 +52,31 @@ def llama2c_tokenizer():
     return out
 
 
+def data_files():
+    yield "csv_fuzz", "table", b'\2question,answer\r\n"a, ""b""\nc",\r\nragged\r\nx,y\r\n'
+    yield "csv_fuzz", "semicolons", b'\1\xef\xbb\xbf"a";b\n1;"2"x\n3;4'
+    packed = [gzip.compress(b"hello hello"), zlib.compress(b"hello"), zlib.compress(b"hello")[2:-4], ZSTD_FRAME,
+              lzma.compress(b"hello " * 9), lzma.compress(b"hello " * 9, lzma.FORMAT_ALONE), bz2.compress(b"hello"), LZ4_FRAME, BROTLI]
+    for kind, data in enumerate(packed):
+        yield "decompress_fuzz", str(kind), bytes([kind, 5]) + data
+        yield "decompress_fuzz", f"{kind}-twice", bytes([kind, 60]) + data + data
+    yield "decompress_fuzz", "dictionary", bytes([3, 3]) + b"\x5d\x2a\x4d\x18\x04\0\0\0abcd" + ZSTD_FRAME
+    for label, text in (("shift_jis", "日本語のテキスト"), ("euc-kr", "토마토"), ("gb18030", "阳台番茄"), ("windows-1251", "Как посадить"),
+                        ("iso-2022-jp", "日本語"), ("utf-16", "Grüße"), ("big5", "陽台"), ("euc-jp", "日本語"), ("koi8-r", "томаты")):
+        page = f'<?xml encoding="{label}"?><!-- x --><meta http-equiv=content-type content="text/html; charset = {label}"><p>{text}'
+        yield "page_encoding_fuzz", label, label.encode() + b"\n" + page.encode(label)
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=x\r\n"
+    answers = [head + "Transfer-Encoding: chunked\r\n\r\n3;a\r\n<p>\r\n1\r\na\r\n0\r\n\r\n", head + "Content-Encoding: deflate\r\n\r\n",
+               head + "\r\n<p>two"]
+    bodies = [text.encode() + body for text, body in zip(answers, (b"", zlib.compress(b"<p>"), b""))]
+    yield "warc_fuzz", "answers", b"\3" + b"".join(
+        b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: %d\r\n\r\n%s\r\n\r\n" % (len(body) + lie, body)
+        for body, lie in zip(bodies, (0, 0, 50)))
+    for path in sorted((GOLDEN / "data/parquet").glob("*.parquet")):
+        if path.stat().st_size < 12000:
+            yield "parquet_fuzz", path.name, path.read_bytes()
+
+
 def seeds():
     for name, data in small_tokenizers():
         yield "sentencepiece_fuzz" if name.endswith(".model") else "tokenizer_json_fuzz", name, data
@@ -78,6 +107,7 @@ def seeds():
     lines = "\n".join(json.dumps(row) for row in rows).encode()
     yield "json_rows_fuzz", "lines", b"\3" + lines + b'\n{"broken": \n{"text": "ok"}'
     yield "json_rows_fuzz", "array", b"\2" + json.dumps(rows, indent=1).encode()
+    yield from data_files()
     yield "json_fuzz", "rows", json.dumps(rows).encode()
     for folder, target in (("recipes", "recipe_fuzz"), ("recipes", "yaml_fuzz")):
         for path in sorted((ROOT / folder).glob("*.yaml")):

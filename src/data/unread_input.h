@@ -1,0 +1,40 @@
+#pragma once
+// Inputs of which nothing could be read: they cannot be opened, or hold nothing that could be read. An empty one is none.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace fettle::data {
+
+struct UnreadInput {
+  std::string file, reason;
+};
+
+/// What was read of each input of a pass. One thread.
+class InputTally {
+ public:
+  /// The files that `paths` mean (expand_paths) and that can be opened; the others are unread.
+  std::vector<std::string> openable(const std::vector<std::string>& paths);
+  void read(const std::string& file) { ++files_[file].rows; }
+  void broken(const std::string& file, const std::string& reason);
+  /// In the order of their names.
+  std::vector<UnreadInput> unread() const;
+
+ private:
+  struct File {
+    int64_t rows = 0;
+    std::string problem;  ///< the first
+  };
+  std::map<std::string, File> files_;
+};
+
+/// [{"file", "reason"}], for a report.
+OrderedJson to_json(const std::vector<UnreadInput>& unread);
+
+/// For the end of a run, when what could be read is written: throws Error that names what a report's "unread" holds.
+void throw_if_unread(const std::string& verb, const OrderedJson& report);
+
+}  // namespace fettle::data
