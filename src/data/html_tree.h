@@ -20,6 +20,7 @@ struct HtmlNode {
   HtmlNode* parent = nullptr;
   std::vector<HtmlNode*> children;
   bool removed = false;  ///< passes set it; everything below counts as removed, too
+  int64_t prose = 0;     ///< passes set it: characters of running text below
 
   bool is_text() const { return tag == GUMBO_TAG_LAST; }
   bool is(std::initializer_list<GumboTag> tags) const;

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
-#include <unordered_set>
 
+#include "data/html_streamed.h"
+#include "data/main_text_clean.h"
+#include "data/main_text_prune.h"
 #include "data/main_text_signs.h"
 
 namespace fettle::data {
@@ -15,8 +17,23 @@ struct Severity {
   bool drop_unlikely = true, weigh_names = true, clean = true;
 };
 
-bool is_heading(const HtmlNode& node) {
-  return node.is({GUMBO_TAG_H1, GUMBO_TAG_H2, GUMBO_TAG_H3, GUMBO_TAG_H4, GUMBO_TAG_H5, GUMBO_TAG_H6});
+/// Sets what of a node is running text: blocks of some length, without links and spaces. Returns what is left
+/// open for the block around.
+int64_t count_prose(HtmlNode& node, bool link) {
+  constexpr int64_t shortest = 65;
+  if (node.is_text())
+    return link ? 0
+                : std::count_if(node.text.begin(), node.text.end(), [](char c) { return c > ' ' || c < 0; });
+  node.prose = 0;
+  if (node.removed) return 0;
+  int64_t open = 0;
+  for (auto* child : node.children) {
+    open += count_prose(*child, link || child->tag == GUMBO_TAG_A);
+    node.prose += child->prose;
+  }
+  if (!is_block(node.tag)) return open;
+  if (open >= shortest) node.prose += open;
+  return 0;
 }
 
 class Finder {
@@ -25,12 +42,21 @@ class Finder {
 
   std::vector<HtmlNode*> find() {
     restore(*tree_.root());
+    drop_always(*tree_.body());
+    count_prose(*tree_.body(), false);
+    prose_ = tree_.body()->prose;
     drop_beforehand(*tree_.body());
+    count_prose(*tree_.body(), false);
     collect(*tree_.body());
-    auto parts = parts_around(best());
-    for (auto* part : parts) clean(*part);
+    auto* stated = stated_body();
+    is_sure_ = stated != nullptr;
+    auto parts = is_sure_ ? std::vector<HtmlNode*>{stated} : parts_around(best());
+    for (auto* part : parts) clean_part(*part, severity_.weigh_names, severity_.clean);
     return parts;
   }
+
+  /// Whether the page itself says what its text is.
+  bool is_sure() const { return is_sure_; }
 
  private:
   struct Score {
@@ -42,6 +68,19 @@ class Finder {
     for (auto* child : node.children) restore(*child);
   }
 
+  static void drop_always(HtmlNode& node) {
+    if (node.is_text()) return;
+    node.removed = node.is_hidden() || node.is({GUMBO_TAG_SCRIPT, GUMBO_TAG_STYLE, GUMBO_TAG_NOSCRIPT,
+                                                GUMBO_TAG_TEMPLATE, GUMBO_TAG_NAV, GUMBO_TAG_FORM});
+    if (node.removed) return;
+    for (auto* child : node.children) drop_always(*child);
+  }
+
+  bool holds_most(const HtmlNode& node) const {
+    const double share = is_footer(node) ? 0.8 : 0.5;
+    return prose_ >= 500 && static_cast<double>(node.prose) >= share * static_cast<double>(prose_);
+  }
+
   void drop_beforehand(HtmlNode& node) {
     if (node.is_text()) return;
     const bool is_formula = node.tag == GUMBO_TAG_SCRIPT && node.attribute("type").starts_with("math/tex");
@@ -49,37 +88,12 @@ class Finder {
         (node.tag == GUMBO_TAG_SCRIPT && !is_formula) ||
         node.is({GUMBO_TAG_STYLE, GUMBO_TAG_NOSCRIPT, GUMBO_TAG_TEMPLATE, GUMBO_TAG_LINK, GUMBO_TAG_SVG});
     const bool page_part = severity_.drop_unlikely && node.is({GUMBO_TAG_NAV});
-    const bool repeated_title =
-        is_heading(node) && node.is({GUMBO_TAG_H1, GUMBO_TAG_H2}) && is_title(text_of(node));
+    const bool repeated_title = is_heading(node) && node.is({GUMBO_TAG_H1, GUMBO_TAG_H2}) &&
+                                repeats_title(text_of(node), tree_.title());
     node.removed = never || node.is_hidden() || page_part || repeated_title ||
-                   (severity_.drop_unlikely && (is_unlikely(node) || is_byline(node)));
+                   (severity_.drop_unlikely && ((is_unlikely(node) && !holds_most(node)) || is_byline(node)));
     if (node.removed) return;
     for (auto* child : node.children) drop_beforehand(*child);
-  }
-
-  /// Whether most words of a heading are the title's.
-  bool is_title(const std::string& heading) const {
-    const auto words = words_of(heading);
-    const auto title = words_of(tree_.title());
-    if (words.empty() || title.empty()) return false;
-    const auto shared = std::count_if(words.begin(), words.end(),
-                                      [&](const std::string& word) { return title.contains(word); });
-    const size_t other = words.size() - static_cast<size_t>(shared);
-    return static_cast<double>(other) / static_cast<double>(words.size()) < 0.25 &&
-           words.size() * 2 > title.size();
-  }
-  static std::unordered_set<std::string> words_of(const std::string& text) {
-    std::unordered_set<std::string> words;
-    std::string word;
-    for (const char c : text + " ") {
-      if (std::isalnum(static_cast<unsigned char>(c)) != 0 || (c & 0x80) != 0) {
-        word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      } else if (!word.empty()) {
-        words.insert(std::move(word));
-        word.clear();
-      }
-    }
-    return words;
   }
 
   static bool has_block_child(const HtmlNode& node) {
@@ -145,6 +159,26 @@ class Finder {
     return found == scores_.end() ? 0 : found->second.value;
   }
 
+  /// The one element that schema.org's microdata calls the body of an article.
+  HtmlNode* stated_body() const {
+    constexpr int64_t shortest = 200;
+    HtmlNode* found = nullptr;
+    int64_t count = 0;
+    find_stated(*tree_.body(), found, count);
+    return count == 1 && found->prose >= shortest ? found : nullptr;
+  }
+  static void find_stated(HtmlNode& node, HtmlNode*& found, int64_t& count) {
+    for (auto* child : node.children) {
+      if (child->is_text() || child->removed) continue;
+      if (child->attribute("itemprop") == "articleBody") {
+        found = child;
+        ++count;
+      } else {
+        find_stated(*child, found, count);
+      }
+    }
+  }
+
   HtmlNode* best() {
     std::vector<HtmlNode*> ranked = order_;
     for (auto* node : ranked) scores_[node].value *= 1 - measure(*node).link_density();
@@ -155,6 +189,8 @@ class Finder {
     ranked.resize(std::min<size_t>(ranked.size(), 5));
     top = shared_parent(top, ranked);
     top = rising_parent(top);
+    top = wide_parent(top);
+    top = titled_article(top);
     while (top != tree_.body() && top->parent != nullptr && top->parent != tree_.body() &&
            elements(*top->parent) == 1)
       top = top->parent;
@@ -199,6 +235,48 @@ class Finder {
     return top;
   }
 
+  /// Where most of the text lies outside, as on pages put together from columns: the smallest element around
+  /// that holds nearly all.
+  HtmlNode* wide_parent(HtmlNode* top) const {
+    constexpr double enough = 0.5, nearly_all = 0.8;
+    const auto all = static_cast<double>(tree_.body()->prose);
+    if (static_cast<double>(top->prose) >= enough * all) return top;
+    for (auto* up = top; up != nullptr; up = up->parent) {
+      if (static_cast<double>(up->prose) >= nearly_all * all) return up;
+    }
+    return top;
+  }
+
+  /// Of several articles below an element the one that holds the only main heading.
+  HtmlNode* titled_article(HtmlNode* top) const {
+    std::vector<HtmlNode*> articles;
+    find_articles(top->tag == GUMBO_TAG_ARTICLE && top->parent != nullptr ? *top->parent : *top, articles);
+    if (articles.size() < 2) return top;
+    HtmlNode* titled = nullptr;
+    for (auto* article : articles) {
+      if (!holds_heading(*article)) continue;
+      if (titled != nullptr) return top;
+      titled = article;
+    }
+    return titled != nullptr && titled->prose >= 250 ? titled : top;
+  }
+  static void find_articles(HtmlNode& node, std::vector<HtmlNode*>& articles) {
+    for (auto* child : node.children) {
+      if (child->is_text() || child->removed) continue;
+      if (child->tag == GUMBO_TAG_ARTICLE) {
+        articles.push_back(child);
+      } else {
+        find_articles(*child, articles);
+      }
+    }
+  }
+  /// Also where it was removed because it repeats the title.
+  static bool holds_heading(const HtmlNode& node) {
+    return std::any_of(node.children.begin(), node.children.end(), [](const HtmlNode* child) {
+      return !child->is_text() && (child->tag == GUMBO_TAG_H1 || holds_heading(*child));
+    });
+  }
+
   /// The best element and the siblings that belong to it.
   std::vector<HtmlNode*> parts_around(HtmlNode* top) const {
     if (top == tree_.body() || top->parent == nullptr) return {top};
@@ -206,6 +284,9 @@ class Finder {
     const double least = std::max(10.0, value(top) * 0.2);
     for (auto* sibling : top->parent->children) {
       if (sibling->removed || sibling->is_text()) continue;
+      if (sibling != top && sibling->tag == GUMBO_TAG_ARTICLE && top->tag == GUMBO_TAG_ARTICLE &&
+          holds_heading(*top))
+        continue;
       const auto classes = top->attribute("class");
       const double bonus = !classes.empty() && sibling->attribute("class") == classes ? value(top) * 0.2 : 0;
       const bool scored = scores_.contains(sibling) && value(sibling) + bonus >= least;
@@ -224,64 +305,12 @@ class Finder {
            (text.ends_with('.') || text.find(". ") != std::string::npos);
   }
 
-  /// Takes out of a part what crept in.
-  void clean(HtmlNode& part) {
-    std::vector<HtmlNode*> below;
-    list(part, below);
-    for (auto* node : below) {
-      node->removed =
-          node->is({GUMBO_TAG_FOOTER, GUMBO_TAG_ASIDE, GUMBO_TAG_IFRAME, GUMBO_TAG_OBJECT, GUMBO_TAG_EMBED,
-                    GUMBO_TAG_INPUT, GUMBO_TAG_TEXTAREA, GUMBO_TAG_SELECT, GUMBO_TAG_BUTTON}) ||
-          is_sharing(*node) || (is_heading(*node) && severity_.weigh_names && name_weight(*node) < 0);
-    }
-    if (!severity_.clean) return;
-    // Inner ones first, so that an outer one is judged by what is left of it.
-    for (auto node = below.rbegin(); node != below.rend(); ++node) {
-      if ((*node)->is({GUMBO_TAG_FORM, GUMBO_TAG_FIELDSET, GUMBO_TAG_TABLE, GUMBO_TAG_UL, GUMBO_TAG_OL,
-                       GUMBO_TAG_DIV, GUMBO_TAG_SECTION}) &&
-          !(*node)->removed && is_suspicious(**node)) {
-        (*node)->removed = true;
-      }
-    }
-  }
-  static void list(HtmlNode& node, std::vector<HtmlNode*>& below) {
-    for (auto* child : node.children) {
-      if (child->is_text() || child->removed) continue;
-      below.push_back(child);
-      list(*child, below);
-    }
-  }
-
-  bool is_suspicious(const HtmlNode& node) const {
-    if (node.tag == GUMBO_TAG_TABLE && is_data_table(node)) return false;
-    bool in_figure = false;
-    for (const auto* up = node.parent; up != nullptr; up = up->parent) {
-      if (up->tag == GUMBO_TAG_CODE || (up->tag == GUMBO_TAG_TABLE && is_data_table(*up))) return false;
-      in_figure = in_figure || up->tag == GUMBO_TAG_FIGURE;
-    }
-    const int weight = severity_.weigh_names ? name_weight(node) : 0;
-    if (weight < 0) return true;
-    const auto sum = measure(node);
-    constexpr int64_t many_commas = 10;
-    if (sum.commas >= many_commas) return false;
-    const auto share = [&](int64_t part) {
-      return sum.characters > 0 ? static_cast<double>(part) / static_cast<double>(sum.characters) : 0;
-    };
-    const bool is_list = node.is({GUMBO_TAG_UL, GUMBO_TAG_OL}) || share(sum.list_characters) > 0.9;
-    const double links = sum.link_density();
-    const bool pictures = !in_figure && sum.images > 1 && sum.paragraphs * 2 < sum.images;
-    const bool bare = !is_list && share(sum.heading_characters) < 0.9 && sum.characters < 25 &&
-                      (sum.images == 0 || sum.images > 2) && !in_figure;
-    const bool linked =
-        (!is_list && weight < 25 && links > 0.2) || (weight >= 25 && links > 0.5) || (is_list && links > 0.8);
-    return pictures || (!is_list && sum.items - 100 > sum.paragraphs) || sum.inputs > sum.paragraphs / 3 ||
-           bare || linked || (sum.embeds == 1 && sum.characters < 75) || sum.embeds > 1;
-  }
-
   HtmlTree& tree_;
   Severity severity_;
   std::unordered_map<const HtmlNode*, Score> scores_;
   std::vector<HtmlNode*> order_;
+  int64_t prose_ = 0;
+  bool is_sure_ = false;
 };
 
 int64_t characters_of(const std::vector<HtmlNode*>& parts) {
@@ -293,22 +322,29 @@ int64_t characters_of(const std::vector<HtmlNode*>& parts) {
 }  // namespace
 
 std::vector<HtmlNode*> find_main_text(HtmlTree& tree) {
+  place_streamed(tree);
   constexpr int64_t enough = 500;
   constexpr Severity severities[] = {
       {true, true, true}, {false, true, true}, {false, false, true}, {false, false, false}};
   size_t longest = 0;
   int64_t most = -1;
   for (size_t i = 0; i < std::size(severities); ++i) {
-    auto parts = Finder(tree, severities[i]).find();
+    Finder finder(tree, severities[i]);
+    auto parts = finder.find();
     const int64_t characters = characters_of(parts);
-    if (characters >= enough) return parts;
+    if (characters >= enough || finder.is_sure()) {
+      prune(parts, tree.title());
+      return parts;
+    }
     if (characters > most) {
       most = characters;
       longest = i;
     }
   }
   if (most <= 0) return {};
-  return Finder(tree, severities[longest]).find();
+  auto parts = Finder(tree, severities[longest]).find();
+  prune(parts, tree.title());
+  return parts;
 }
 
 }  // namespace fettle::data

@@ -7,11 +7,13 @@
 
 namespace fettle::data {
 
-/// Scores paragraphs by length and commas, gives the scores to what holds them, weighs by names of classes
-/// and by the share of links (the method of Arc90's Readability, 2009), and takes the best element with the
-/// siblings that read like it. Marks all else below them as removed. The parts come in document order; empty
-/// when the page has no text. Where little is found the search is repeated with fewer things thrown away
-/// beforehand.
+/// Takes the element that the page calls an article's body (schema.org, itemprop="articleBody"). Else scores
+/// paragraphs by length and commas, gives the scores to what holds them, weighs by names of classes and by
+/// the share of links (the method of Arc90's Readability, 2009), and takes the best element with the siblings
+/// that read like it; a wider one where most running text of the page lies outside. Then prunes it block by
+/// block (main_text_prune.h). Marks all else below the parts as removed. The parts come in document order;
+/// empty when the page has no text. Where little is found the search is repeated with fewer things thrown
+/// away beforehand.
 std::vector<HtmlNode*> find_main_text(HtmlTree& tree);
 
 }  // namespace fettle::data
