@@ -1,7 +1,6 @@
 #include "generate/open_model.h"
 
 #include "base/error.h"
-#include "checkpoint/peft.h"
 
 namespace fettle {
 
@@ -15,8 +14,7 @@ OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
     if (loaded_.adapter)
       fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)",
            path.string());
-    loaded_.adapter = read_adapter(options.adapter, loaded_.config);
-    loaded_.adapter_path = options.adapter;
+    attach_adapter(loaded_, options.adapter, !options.tokenizer.empty());
   }
   backend_ = make_cpu_backend();
   DecoderOptions decoder;

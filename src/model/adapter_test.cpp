@@ -111,8 +111,10 @@ TEST(Adapter, MergingEqualsApplying) {
     decoder.set_adapters({{&adapted.adapter, 0.7F}});
     decoder.score(batch, applied);
     decoder.set_adapters({});
-    merge_adapter(adapted.model.parameters, adapted.adapter, 0.7F);
-    decoder.score(batch, merged);
+    ModelConfig same = config;
+    Parameters weights = merge_adapter(same, adapted.model.parameters, adapted.adapter, 0.7F);
+    EXPECT_EQ(same.tied_embeddings, config.tied_embeddings);
+    Decoder(config, weights, *backend).score(batch, merged);
     EXPECT_NE(plain, applied);
     for (size_t i = 0; i < merged.size(); ++i) EXPECT_NEAR(merged[i], applied[i], 2e-5F);
   }
@@ -122,9 +124,14 @@ TEST(Adapter, ScaleFollowsThePaperOrRankStabilisation) {
   AdapterConfig config;
   config.rank = 4;
   config.alpha = 8.0F;
-  EXPECT_FLOAT_EQ(config.scale(), 2.0F);
+  config.alpha_pattern = {{"layers.1.*", 4.0F}};
+  const auto scale = [&](const char* module) {
+    return find_lora(make_adapter(test::tiny_config(), config, 1), module).scale;
+  };
+  EXPECT_FLOAT_EQ(scale("layers.0.q"), 2.0F);
+  EXPECT_FLOAT_EQ(scale("layers.1.q"), 1.0F);
   config.rslora = true;
-  EXPECT_FLOAT_EQ(config.scale(), 4.0F);
+  EXPECT_FLOAT_EQ(scale("layers.0.q"), 4.0F);
 }
 
 TEST(Adapter, AStrangersAdapterIsRefused) {
