@@ -146,10 +146,13 @@ Bytes gathered(const PickledTensor& tensor, Bytes storage, int64_t width, int64_
 bool fits(const PickledTensor& tensor, int64_t stored, int64_t elements) {
   if (tensor.offset < 0 || tensor.offset > stored || tensor.shape.size() != tensor.strides.size() || elements > stored)
     return false;
-  __int128 last = tensor.offset;
+  int64_t last = tensor.offset;
   for (size_t i = 0; i < tensor.shape.size(); ++i) {
-    if (tensor.strides[i] < 0) return false;
-    last += static_cast<__int128>(std::max<int64_t>(tensor.shape[i] - 1, 0)) * tensor.strides[i];
+    int64_t reach = 0;
+    const int64_t steps = std::max<int64_t>(tensor.shape[i] - 1, 0);
+    if (tensor.strides[i] < 0 || __builtin_mul_overflow(steps, tensor.strides[i], &reach) ||
+        __builtin_add_overflow(last, reach, &last))
+      return false;
   }
   return elements == 0 || last < stored;
 }

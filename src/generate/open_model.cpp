@@ -9,13 +9,13 @@ OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
   load.tokenizer = options.tokenizer;
   load.resolve = options.resolve;
   loaded_ = load_model(path, load);
-  if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
   if (!options.adapter.empty()) {
     if (loaded_.adapter)
       fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)",
            path.string());
     attach_adapter(loaded_, options.adapter, !options.tokenizer.empty());
   }
+  if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
   backend_ = make_cpu_backend();
   DecoderOptions decoder;
   decoder.product = options.product;

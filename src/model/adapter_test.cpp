@@ -85,6 +85,47 @@ TEST(Adapter, GradientsWithDropoutAndRecomputation) {
   }
 }
 
+TEST(Adapter, GradientsOfEmbeddingHeadRowsAndWholeModules) {
+  const auto backend = make_reference_backend();
+  std::vector<AdapterConfig> kinds(4);
+  kinds[0].targets = {"embed_tokens", "lm_head"};
+  kinds[1].targets = {"q_proj"};
+  kinds[1].token_indices = {{"embed_tokens", {3, 4, 7}}, {"lm_head", {2, 3}}};
+  kinds[2].targets = {"q_proj"};
+  kinds[2].modules_to_save = {"norm", "o_proj", "embed_tokens"};
+  kinds[3].targets = {"up_proj"};
+  kinds[3].token_indices = {{"embed_tokens", {0, 1, 2, 3, 4, 5}}};
+  kinds[3].lora_bias = true;
+  for (const AdapterConfig& kind : kinds) {
+    for (const bool tied : {false, true}) {
+      ModelConfig config = test::tiny_config();
+      config.logit_scale = 0.7F;
+      config.embedding_scale = 1.5F;
+      config.tied_embeddings = tied;
+      Model model(config);
+      Model::freeze(model.parameters);
+      AdapterConfig settings = kind;
+      settings.rank = 2;
+      Adapter adapter = make_adapter(config, settings, 5, &model.parameters);
+      test::randomise(adapter.parameters, 6);
+      Parameters gradients;
+      Model::attach(adapter.parameters, gradients);
+      Decoder decoder(config, model.parameters, *backend);
+      decoder.set_adapters({{&adapter}});
+      if (kind.token_indices.empty() && !kind.lora_bias)
+        test::expect_gradients(decoder, {&adapter.parameters}, test::mixed_batch(config.vocab_size));
+      const Batch batch = test::mixed_batch(config.vocab_size);
+      std::vector<float> beside(batch.labels.size()), merged(beside.size());
+      decoder.score(batch, beside);
+      ModelConfig untied = config;
+      Parameters weights = merge_adapter(untied, model.parameters, adapter);
+      EXPECT_EQ(untied.tied_embeddings, tied && !adapter.separates_head());
+      Decoder(untied, weights, *backend).score(batch, merged);
+      for (size_t i = 0; i < merged.size(); ++i) EXPECT_NEAR(merged[i], beside[i], 3e-5F);
+    }
+  }
+}
+
 TEST(Adapter, SeveralAtOnceAndBesideATrainableBase) {
   const auto backend = make_reference_backend();
   Adapted adapted(test::tiny_config());

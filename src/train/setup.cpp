@@ -88,8 +88,10 @@ Adapter new_adapter(const TrainConfig& config, TrainModel& model) {
     const Parameter* table = loaded.parameters.find(name);
     if (table != nullptr && adapter.parameters.find(name) == nullptr) adapter.parameters.add(name, table->value);
   }
-  const Parameter* embedding = adapter.parameters.find("embed.weight");
-  adapter.ties_head = loaded.config.tied_embeddings && !embedding->trainable;
+  const bool trained = adapter.parameters.find("embed.weight")->trainable;
+  if (loaded.config.tied_embeddings && trained && adapter.parameters.find("head.weight") == nullptr)
+    adapter.parameters.add("head.weight", loaded.parameters.find("embed.weight")->value);  // which stays as it was
+  adapter.ties_head = loaded.config.tied_embeddings && !trained;
   return adapter;
 }
 
