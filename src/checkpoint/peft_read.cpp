@@ -84,7 +84,12 @@ void Reader::sort_whole(const StoredTensor& tensor, const std::vector<std::strin
   for (const WeightEntry& entry : map_.entries) {
     for (const std::string& reading : readings) {
       if (entry.published != reading && entry.published != map_.optional_prefix + reading) continue;
-      if (!sorted_.whole.emplace(entry.published, std::pair(&entry, &tensor)).second)
+      // peft writes a resized module that it also trains twice.
+      const auto [at, fresh] = sorted_.whole.emplace(entry.published, std::pair(&entry, &tensor));
+      const StoredTensor& first = *at->second.second;
+      const bool same = first.shape == tensor.shape && first.type == tensor.type &&
+                        std::equal(first.bytes.begin(), first.bytes.end(), tensor.bytes.begin(), tensor.bytes.end());
+      if (!fresh && !same)
         fail(file_, "'{}' stands in it more than once, last as '{}'", entry.published, tensor.name);
       return;
     }
