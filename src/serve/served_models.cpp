@@ -62,6 +62,12 @@ void ServedModels::load(const std::string& name, const fs::path& path, bool repl
       throw ApiError(400, "invalid_value", "path", error.what());
     }
   }());
+  if (const int64_t vocabulary = adapter->vocab_size(); vocabulary != 0 && vocabulary != config_.vocab_size) {
+    throw ApiError(400, "invalid_value", "path",
+                   fmt::format("{} brings a vocabulary of {} tokens, the served model has {}: serve the adapter's folder "
+                               "itself as the model",
+                               path.string(), vocabulary, config_.vocab_size));
+  }
   std::lock_guard lock(mutex_);
   engine_.add_adapter(name, std::move(adapter));
   loaded_[name] = {path, now()};

@@ -50,6 +50,7 @@ struct TrainConfig {
   std::vector<data::DataSource> data, eval;
   fs::path out;
   std::optional<AdapterSettings> adapter;
+  TokensToAdd tokens;  ///< before anything is trained; beside an adapter their rows are trained with it
   std::string chat_template;  ///< a Jinja file, or "" for the tokenizer's own
 
   std::optional<double> beta;  ///< the method's own default where not given

@@ -95,6 +95,12 @@ def seeds():
     adapter = GOLDEN / "checkpoint/adapter"
     yield "peft_fuzz", "adapter", b"\0".join(
         (adapter / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
+    kinds = GOLDEN / "checkpoint/adapters"
+    for kind in ("saved", "rows", "dora_head", "grown", "lora_bias_none", "patterns"):
+        yield "peft_fuzz", kind, b"\0".join(
+            (kinds / kind / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
+    for kind in ("zip", "legacy"):
+        yield "torch_file_fuzz", kind, (kinds / kind / "adapter_model.bin").read_bytes()
     yield "llama2c_fuzz", "small", struct.pack("<7i", 4, 8, 1, 2, 1, 12, 8) + bytes(4 * 700)
     state = {"format": 1, "step": 3, "best": None, "best_step": -1, "fingerprint": {"a": 1}, "arithmetic": {}}
     yield "run_state_fuzz", "good", b"\0" + json.dumps(state).encode() + b"\0" + tensors
