@@ -154,7 +154,7 @@ TEST(Example, IdsComeFromContentAlone) {
              b = from(R"({"completion":"A","other":1,"prompt":"Q"})");
   EXPECT_EQ(a.id.size(), 16u);
   EXPECT_EQ(a.id, b.id);
-  EXPECT_NE(a.id, from(R"({"prompt":"QA","completion":""})").id);
+  EXPECT_NE(a.id, from(R"({"prompt":"QA","completion":"B"})").id);
   EXPECT_NE(a.id, from(R"({"prompt":"Q","completion":"A","label":true})").id);
 }
 
@@ -295,7 +295,13 @@ TEST(Example, RealFilesAreDetected) {
     for (const auto& row : read_rows({(shared_data() / name).string()}, rejected)) {
       ++line;
       ASSERT_EQ(detect_format(row, {}, name), format) << name << ":" << line;
-      const auto example = example_from_row(row, Format::automatic, {}, name);
+      Example example;
+      try {
+        example = example_from_row(row, Format::automatic, {}, name);
+      } catch (const RowError& error) {
+        EXPECT_TRUE(error.reason().starts_with("empty answer")) << error.what();  // two of the thousand pairs
+        continue;
+      }
       if (example.kind == Example::Kind::pair) {
         EXPECT_FALSE(example.prompt.text.empty() && example.prompt.messages.empty());
         EXPECT_EQ(example.completion.is_chat, example.rejected.is_chat);

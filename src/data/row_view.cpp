@@ -112,7 +112,8 @@ bool RowView::add_turns(int key) const {
   if (key < 0 || !keys_.list[static_cast<size_t>(key)]) return false;
   const auto& field = fields_[static_cast<size_t>(key)];
   int64_t turn = 0;
-  for (const auto item : field.value.get_array().value_unsafe()) {
+  const simdjson::dom::array items = field.value.get_array().value_unsafe();
+  for (const auto item : items) {
     const auto plain = plain_turn(item);
     if (!plain) return false;
     add(field.key, plain->role, plain->text, true, turn++);

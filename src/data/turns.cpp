@@ -195,7 +195,11 @@ bool add_exchange(const OrderedJson& value, const std::string& where, const Turn
   std::array<std::pair<const std::string*, const OrderedJson*>, 3> turns{};
   for (const auto& [key, text] : object) {
     const int place = exchange_place(key);
-    if (place < 0 || text.is_null()) continue;
+    if (text.is_null()) continue;
+    if (place < 0) {
+      if (rules.use != nullptr) rules.use->message_keys.push_back(key);
+      continue;
+    }
     if (!text.is_string()) fail(where, "'{}' should be text, found {}", key, describe(text));
     if (turns[static_cast<size_t>(place)].second == nullptr) turns[static_cast<size_t>(place)] = {&key, &text};
   }
