@@ -210,7 +210,7 @@ TEST(Example, OneRuleForEmptyAnswers) {
 }
 
 TEST(Example, TiesAndUnfitVotesAreNamed) {
-  expect_contains(error_of(R"({"prompt":"Q","response_a":"A","response_b":"B","winner":"tie (bothbad)"})"), "judged equal");
+  expect_contains(error_of(R"j({"prompt":"Q","response_a":"A","response_b":"B","winner":"tie (bothbad)"})j"), "judged equal");
   expect_contains(error_of(R"({"prompt":"Q","response_0":"A","response_1":"B","better_response_id":2})"), "the answers are 'response_0' and 'response_1'");
   expect_contains(error_of(R"({"prompt":"Q","answers":["A","B"]})"), "a pair needs two");
   expect_contains(error_of(R"({"prompt":"Q","answers":["A","B"],"scores":[1]})"), "should be a list of 2 numbers");

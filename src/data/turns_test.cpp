@@ -94,7 +94,7 @@ TEST(Turns, CallsStandInThePlaceOfText) {
     EXPECT_EQ(turns(row)[0].extra["tool_calls"][0]["function"]["name"], "f") << row;
   }
   EXPECT_TRUE(turns(R"([{"role":"assistant","content":"x","tool_calls":[]}])")[0].extra.is_null());
-  expect_error(R"([{"from":"function_call","value":"f()"}])", "not valid JSON");
+  expect_error(R"([{"from":"function_call","value":"call f"}])", "not valid JSON");
   expect_error(R"([{"role":"assistant","tool_calls":[{"id":"x"}]}])", "a tool call needs a function with a name");
 }
 
