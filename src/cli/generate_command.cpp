@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
+#include "data/example.h"
 #include "data/reader.h"
 #include "generate/constrain/json_schema.h"
 #include "generate/constrain/token_grammar.h"
@@ -84,29 +85,24 @@ struct Generator {
     return ids;
   }
 
-  std::vector<int32_t> encode(Messages messages) const {
+  std::vector<int32_t> encode(Messages messages, const OrderedJson& variables = nullptr) const {
     if (!state.system.empty() && (messages.empty() || messages.front().role != "system")) {
       messages.insert(messages.begin(), {"system", state.system, 1.0, nullptr});
     }
     RenderOptions render;
     render.add_generation_prompt = true;
+    if (variables.is_object()) render.variables = variables;
     return encode_chat(*model->tokenizer(), model->chat(), messages, render);
   }
 
-  /// The prompt of a row: "prompt" as text or messages, or "messages".
+  /// The prompt of a row of any format, with its tools and template variables.
   std::vector<int32_t> encode_row(const OrderedJson& row, const std::string& where) const {
-    const char* key = row.contains("prompt") ? "prompt" : "messages";
-    if (!row.contains(key)) fail(where, "needs a key 'prompt' (text or messages) or 'messages'");
-    const OrderedJson& value = row[key];
-    if (value.is_string()) return encode(value.get<std::string>());
-    if (!value.is_array())
-      fail(where, "'{}' should be text or a list of messages, got {}", key, value.type_name());
-    if (state.raw) fail(where, "--raw takes prompts as text, this one is a list of messages");
-    Messages messages;
-    for (const OrderedJson& message : value) messages.push_back(message_from_json(message, where));
-    while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
-    if (messages.empty()) fail(where, "has no message to answer");
-    return encode(std::move(messages));
+    const data::Example example = data::prompt_from_row(row, data::Format::automatic, {}, where);
+    const data::Content& prompt = example.prompt;
+    const bool is_text = !prompt.is_chat || !prompt.text.empty();
+    if (state.raw && !is_text) fail(where, "--raw takes prompts as text, this one is a list of messages");
+    if (state.raw) return encode(prompt.text);
+    return encode(prompt.is_chat ? prompt.messages : Messages{{"user", prompt.text, 1.0, nullptr}}, example.variables);
   }
 };
 
@@ -268,7 +264,7 @@ void add_generate_command(CLI::App& app) {
       command.add_option("--prompt", state->prompt, "What to answer; - reads standard input");
   command.add_option("--system", state->system, "A system message before the prompt");
   command.add_option("--input", state->input,
-                     "Rows of `prompt` (text or messages) or `messages`; - is standard input");
+                     "Rows of `prompt` (text or messages), `messages`, or any other format (docs/data.md); - is standard input");
   command
       .add_option("--output", state->output,
                   "The rows with `completion` (with --n: `completions`) added; - is standard output")

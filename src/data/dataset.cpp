@@ -23,7 +23,7 @@ struct Outcome {
   };
   std::vector<Item> items;
   std::string id, reason, detail;  ///< reason is empty when every item is in `items`
-  Format format = Format::automatic;
+  RowUse use;
   int64_t made = 0;  ///< examples that the row gave
 };
 
@@ -42,9 +42,7 @@ Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& s
   Outcome<T> outcome;
   const std::string where = row.where();
   try {
-    outcome.format =
-        source.format == Format::automatic ? detect_format(value, source.columns, where) : source.format;
-    const Example example = example_from_row(value, outcome.format, source.columns, where);
+    const Example example = example_from_row(value, source.format, source.columns, where, &outcome.use);
     outcome.id = example.id;
     for (const auto& each : expand(example)) {
       ++outcome.made;
@@ -56,8 +54,9 @@ Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& s
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     outcome.items.clear();
-    outcome.reason = outcome.id.empty() ? "does not fit its format" : "cannot be tokenised";
+    outcome.reason = outcome.id.empty() ? reason_of(error) : "cannot be tokenised";
     outcome.detail = error.what();
+    if (!outcome.detail.starts_with(where)) outcome.detail = where + ": " + outcome.detail;
   }
   return outcome;
 }
@@ -81,6 +80,14 @@ void hash_row(Hasher& hasher, const Judged& row) {
   hasher.add(row.id).add(row.desirable ? "1" : "0");
   for (const auto* ids : {&row.prompt_ids, &row.completion_ids}) hash_ids(hasher, *ids);
   hasher.add_raw(&row.weight, sizeof row.weight);
+}
+
+bool has_equal_answers(const Pair& row) {
+  return row.chosen_ids == row.rejected_ids;
+}
+template <typename T>
+bool has_equal_answers(const T&) {
+  return false;
 }
 
 void set_group(Sequence& row, int32_t group) {
@@ -115,7 +122,10 @@ class Loader {
           outcomes[i] = convert(batch[i], values[i], source, expand, make);
         }
       });
-      for (size_t i = 0; i < batch.size(); ++i) take(std::move(outcomes[i]), batch[i], source.weight, again);
+      for (size_t i = 0; i < batch.size(); ++i) {
+        if (!outcomes[i].id.empty()) result_.columns.add(values[i], outcomes[i].use);
+        take(std::move(outcomes[i]), batch[i], source.weight, again);
+      }
       progress_.advance(batch.size());
     }
     for (int64_t round = 1; repeat(first, again, round); ++round) continue;
@@ -139,7 +149,7 @@ class Loader {
   void take(Outcome<T>&& outcome, Row& row, double weight, std::vector<int64_t>& again) {
     auto& report = result_.report;
     report.rows += std::max<int64_t>(1, outcome.made);
-    if (outcome.format != Format::automatic) ++report.formats[std::string(format_name(outcome.format))];
+    if (outcome.use.format != Format::automatic) ++report.formats[std::string(format_name(outcome.use.format))];
     const auto lost = std::max<int64_t>(1, outcome.made) - static_cast<int64_t>(outcome.items.size());
     if (lost > 0) {
       report.dropped[outcome.reason] += lost;
@@ -153,6 +163,7 @@ class Loader {
     }
     for (auto& item : outcome.items) {
       set_group(item.value, class_index(result_.classes, item.class_label));
+      result_.equal_answers += has_equal_answers(item.value);
       report.truncated += item.truncated;
       ++report.kept;
       result_.rows.push_back(std::move(item.value));
@@ -202,6 +213,21 @@ class Loader {
   Tokenized<T> result_;
   Progress progress_{"tokenising", 0, "rows"};
 };
+
+bool lacks_answer(const Example& example) {
+  if (example.kind != Example::Kind::conversation) return false;
+  const auto& messages = example.completion.messages;
+  return std::none_of(messages.begin(), messages.end(), [](const Message& message) { return message.role == "assistant"; });
+}
+
+/// A text with the marks of speakers is the text that it is.
+Example as_plain_text(const Example& example) {
+  if (example.kind != Example::Kind::conversation || example.completion.text.empty()) return example;
+  Example text = example;
+  text.kind = Example::Kind::text;
+  text.completion = {example.completion.text, {}, false};
+  return text;
+}
 
 template <typename T>
 Tokenized<T> load(const std::vector<DataSource>& sources, uint64_t seed, RejectedRows& rejected,
@@ -259,7 +285,11 @@ Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const
                                    const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                    RejectedRows& rejected) {
   return load<Sequence>(sources, seed, rejected, alone,
-                        [&](const Example& example, std::string& reason, bool& truncated) {
+                        [&](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
+                          if (options.train_on != TrainOn::all && lacks_answer(example)) {
+                            reason = "no assistant turn";
+                            return std::nullopt;
+                          }
                           return tokenize_sequence(example, tokenizer, chat, options, reason, truncated);
                         });
 }
@@ -269,7 +299,7 @@ Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tok
                                RejectedRows& rejected) {
   return load<Sequence>(sources, seed, rejected, alone,
                         [&](const Example& example, std::string& reason, bool& truncated) {
-                          return tokenize_text(example, tokenizer, chat, options, reason, truncated);
+                          return tokenize_text(as_plain_text(example), tokenizer, chat, options, reason, truncated);
                         });
 }
 

@@ -1,9 +1,11 @@
 #include "train/rows.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/progress.h"
 
 namespace fettle::train {
@@ -87,10 +89,20 @@ void describe(const data::Tokenized<T>& from, TrainRows& to) {
   if (!report.formats.empty()) to.summary += fmt::format("\nformat: {}", counts_text(report.formats));
   if (!report.dropped.empty()) to.summary += fmt::format("\ndropped: {}", counts_text(report.dropped));
   if (from.read.rejected > 0) to.summary += fmt::format("\nbroken rows: {}", from.read.rejected);
+  if (const std::string columns = from.columns.to_text(); !columns.empty()) to.summary += "\n" + columns;
+  auto warnings = from.columns.warnings();
+  if (from.equal_answers > 0)
+    warnings.push_back(fmt::format("{} pairs have the same chosen and rejected answer (in tokens): nothing is learnt from them", from.equal_answers));
+  for (const auto& warning : warnings) {
+    log_warning("{}", warning);
+    to.summary += "\nwarning: " + warning;
+  }
   to.report["files"] = from.read.files;
   to.report["broken_rows"] = from.read.rejected;
   to.report["tokenized"] = OrderedJson::parse(data::to_json(report).dump());
   to.report["hash"] = from.hash;
+  to.report["columns"] = from.columns.to_json();
+  if (from.equal_answers > 0) to.report["equal_answers"] = from.equal_answers;
 }
 
 template <typename T>
@@ -169,6 +181,35 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
                      method.rows);
   }
   check_failed("a kind of rows", __FILE__, __LINE__);
+}
+
+void check_labels(const TrainRows& rows) {
+  if (rows.kind != RowKind::judged) return;
+  const auto wanted = std::count_if(rows.rows.begin(), rows.rows.end(), [](const TrainRow& row) { return row.desirable; });
+  if (wanted != 0 && wanted != rows.size()) return;
+  fail("data", "all {} judged rows are {}; training on one label alone teaches the label, not the answers: add rows of the other",
+       rows.size(), wanted == 0 ? "unwanted" : "wanted");
+}
+
+void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out) {
+  if (held_out.size() == 0) return;
+  const auto key = [](const TrainRow& row) {
+    Hasher hasher;
+    for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+      const uint64_t size = ids->size();
+      hasher.add_raw(&size, sizeof size).add_raw(ids->data(), size * sizeof(int32_t));
+    }
+    return hasher.hex();
+  };
+  std::unordered_set<std::string> seen;
+  for (const TrainRow& row : training.rows) seen.insert(key(row));
+  const auto again = std::count_if(held_out.rows.begin(), held_out.rows.end(), [&](const TrainRow& row) { return seen.contains(key(row)); });
+  held_out.report["seen_in_training"] = again;
+  if (again == 0) return;
+  const std::string warning = fmt::format("{} of {} held-out rows stand in the training data too: they do not tell how well the model does on new ones",
+                                          again, held_out.size());
+  log_warning("{}", warning);
+  held_out.summary += "\nwarning: " + warning;
 }
 
 StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices) {

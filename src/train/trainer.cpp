@@ -116,7 +116,9 @@ class Run {
     const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
     rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
     eval_.kind = method_.rows;
+    check_labels(rows_);
     if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
+    warn_of_seen_rows(rows_, eval_);
     if (write) rejected->commit();
   }
 
@@ -338,7 +340,7 @@ class Run {
     double value = -metrics.loss;
     if (config_.keep_best == "reward_accuracy") value = metrics.preference->reward_accuracy;
     if (config_.keep_best == "reward_margin") value = metrics.preference->reward_margin;
-    if (position_.best && value <= *position_.best) return;
+    if (std::isnan(value) || (position_.best && value <= *position_.best)) return;
     position_.best = value;
     position_.best_step = metrics.step;
     replace_model_folder(config_.out / "best", config_, *model_);

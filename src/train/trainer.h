@@ -24,6 +24,8 @@ struct StepMetrics {
   /// Preference methods: means over the step's rows; rewards are the method's own (beta * log-ratio for DPO's
   /// relatives).
   struct Preference {
+    /// Of a class that no row of the step belongs to (judged rows), its figures and the margin are NaN here and absent in
+    /// metrics.jsonl.
     double reward_chosen = 0.0, reward_rejected = 0.0, reward_margin = 0.0, reward_accuracy = 0.0;
     double logp_chosen = 0.0, logp_rejected = 0.0;  ///< sums over a row's tokens
     std::optional<double> kl;                       ///< kto

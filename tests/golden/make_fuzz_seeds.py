@@ -2,7 +2,7 @@
 
     python3 tests/golden/make_fuzz_seeds.py OUT
 """
-import base64, bz2, gzip, itertools, json, lzma, pathlib, struct, sys, zlib
+import base64, bz2, gzip, itertools, json, lzma, pathlib, re, struct, sys, zlib
 
 GOLDEN = pathlib.Path(__file__).parent
 ROOT = GOLDEN.parent.parent
@@ -110,6 +110,11 @@ def seeds():
         {"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b", "label": True},
         {"instruction": "a", "input": "", "output": "b"}, {"conversations": [{"from": "human", "value": "x"}]}, {"text": "é"},
     ]  # fmt: skip
+    # The rows of the table in docs/data.md, one of each published shape.
+    table = re.findall(r"^\| .* \| `(\{.*\})` \| `", (ROOT / "docs/data.md").read_text(), re.M)
+    yield "json_rows_fuzz", "shapes", b"\1" + "\n".join(table).encode()
+    yield "json_rows_fuzz", "turns", b"\1" + b'''{"messages":[{"role":"user","parts":["a"]},{"role":"assistant","tool_calls":"[{\\"name\\":\\"f\\",\\"arguments\\":{\\"a\\":null}}]","train":"no"}],"tools":"[]"}
+{"conversations":[{"from":"function_call","value":"{\\"name\\":\\"f\\"}"},["a","b"],{"user":"x","bot":"y"}],"label":"up","system":"s","history":[["q","a"]]}'''
     lines = "\n".join(json.dumps(row) for row in rows).encode()
     yield "json_rows_fuzz", "lines", b"\3" + lines + b'\n{"broken": \n{"text": "ok"}'
     yield "json_rows_fuzz", "array", b"\2" + json.dumps(rows, indent=1).encode()
