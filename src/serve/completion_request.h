@@ -9,9 +9,9 @@
 
 #include "generate/request.h"
 #include "serve/fields.h"
-#include "serve/openchat.h"
 #include "serve/token_grammar.h"
 #include "serve/tools.h"
+#include "text/chat/openchat.h"
 #include "text/chat_template.h"
 
 namespace fettle::serve {
@@ -21,7 +21,7 @@ struct ModelContext {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate>
       chat;  ///< null: the model has none; a conversation is its texts, one a line
-  std::optional<OpenChatType> openchat;  ///< prompts are made by it instead of the template
+  const OpenChatType* openchat = nullptr;  ///< prompts are made by it instead of the template
   bool system_prompts = true;            ///< of OpenChat models: --enable-sys-prompt
   std::optional<ToolFormat> tools;       ///< none: the template renders no tools
   int32_t vocabulary = 0;

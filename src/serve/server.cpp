@@ -40,14 +40,14 @@ bool is_loopback(const std::string& host) {
 }
 
 std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
-                                  const std::optional<OpenChatType>& type) {
+                                  const OpenChatType* type) {
   std::vector<std::string> names = options.names;
   if (names.empty()) {
     fs::path path = model.loaded().path;
     if (path.filename().empty()) path = path.parent_path();
     names.push_back(fs::is_directory(path) ? path.filename().string() : path.stem().string());
   }
-  if (type) {
+  if (type != nullptr) {
     // OpenChat's clients ask for the type, not for the folder.
     names.push_back(type->name);
     names.insert(names.end(), type->aliases.begin(), type->aliases.end());
@@ -66,8 +66,10 @@ std::vector<int32_t> ends_of(OpenModel& model) {
 std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const std::string& source) {
   const Tokenizer& tokenizer = *model.tokenizer();
   try {
-    if (source.empty()) return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer));
+    if (source.find('{') == std::string::npos)
+      return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer, source));
   } catch (const Error& error) {
+    if (error.kind() == Error::Kind::usage) throw;
     log_warning(
         "{}; a conversation is given to it as its texts, one a line (--chat-template FILE gives it a "
         "template)",
@@ -80,16 +82,9 @@ std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const st
   return std::make_shared<ChatTemplate>(source, special, "--chat-template");
 }
 
-std::optional<OpenChatType> type_of(const ServeOptions& options, OpenModel& model) {
+const OpenChatType* type_of(const ServeOptions& options, OpenModel& model) {
   if (options.model_type.empty()) return openchat_type_of(model.loaded().path);
-  auto type = find_openchat_type(options.model_type);
-  if (!type) {
-    std::vector<std::string> known;
-    for (const OpenChatType& one : openchat_types()) known.push_back(one.name);
-    fail_usage("serve: --model-type '{}' is unknown; there are {}", options.model_type,
-               fmt::join(known, ", "));
-  }
-  return type;
+  return &openchat_type(options.model_type);
 }
 
 }  // namespace
@@ -109,7 +104,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
   context.system_prompts = options.enable_sys_prompt;
   if (!context.openchat) {
     context.chat = template_of(model, options.chat_template);
-    if (context.chat != nullptr) context.tools = tool_format_of(context.chat->source());
+    if (context.chat != nullptr) context.tools = tool_format_of(context.chat->tool_source());
   } else {
     openchat_end_of_turn(*context.openchat, *context.tokenizer);  // says at once when the tokenizer lacks it
     if (!defaults.from_model) context.sampling.temperature = 0.7F;  // as OpenChat's own server

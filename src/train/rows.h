@@ -45,6 +45,9 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                     const ChatTemplate* chat, data::RejectedRows& rejected);
 
+/// A row as it is learnt, for a person's eyes (data/show.h).
+std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& tokenizer, bool colour);
+
 /// Normalisers of a step over these rows; kl is left 0.
 StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices);
 
