@@ -57,11 +57,14 @@ std::string token_row(const Sequence& sequence) {
 }
 
 void to_tokens(const Example& example, const ConvertOptions& options, Verdict& verdict) {
-  bool truncated = false;
-  const auto sequence = tokenize_sequence(example, *options.tokenizer, options.chat, options.tokenize,
-                                          verdict.reason, truncated);
-  verdict.drop = !sequence;
-  if (sequence) verdict.rows.push_back(token_row(*sequence));
+  const TokenizeOptions tokenize = options_of_rows(options.tokenize);
+  for (const Example& row : supervised_rows(example, options.tokenize)) {
+    bool truncated = false;
+    const auto sequence =
+        tokenize_sequence(row, *options.tokenizer, options.chat, tokenize, verdict.reason, truncated);
+    if (sequence) verdict.rows.push_back(token_row(*sequence));
+  }
+  verdict.drop = verdict.rows.empty();
 }
 
 void to_format(const Example& example, const ConvertOptions& options, Verdict& verdict) {

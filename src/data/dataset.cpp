@@ -140,6 +140,11 @@ class Loader {
       result_.report.tokens += row.length();
       result_.report.supervised_tokens += row.supervised();
       result_.report.longest = std::max(result_.report.longest, row.length());
+      result_.report.answers += row.notes.answers;
+      result_.report.unserved += row.notes.unserved;
+      result_.report.thinking_off += row.notes.thinking_off;
+      result_.report.thoughtless += row.notes.thoughtless;
+      result_.report.ended += row.notes.ended;
     }
     result_.hash = hasher.hex();
     return std::move(result_);
@@ -284,13 +289,15 @@ std::vector<DataSource> data_sources_from_json(const Json& spec, std::string_vie
 Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                    const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                    RejectedRows& rejected) {
-  return load<Sequence>(sources, seed, rejected, alone,
-                        [&](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
-                          if (options.train_on != TrainOn::all && lacks_answer(example)) {
-                            reason = "no assistant turn";
-                            return std::nullopt;
-                          }
-                          return tokenize_sequence(example, tokenizer, chat, options, reason, truncated);
+  const Expand expand = [&](const Example& example) { return supervised_rows(example, options); };
+  return load<Sequence>(
+      sources, seed, rejected, expand,
+      [&, rows = options_of_rows(options)](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
+        if (options.train_on != TrainOn::all && lacks_answer(example)) {
+          reason = "no assistant turn";
+          return std::nullopt;
+        }
+        return tokenize_sequence(example, tokenizer, chat, rows, reason, truncated);
                         });
 }
 

@@ -11,8 +11,8 @@
 #include "generate/request.h"
 #include "serve/answer_reader.h"
 #include "serve/fields.h"
-#include "serve/openchat.h"
 #include "serve/tools.h"
+#include "text/chat/openchat.h"
 #include "text/chat_template.h"
 
 namespace fettle::serve {
@@ -22,7 +22,7 @@ struct ModelContext {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate>
       chat;  ///< null: the model has none; a conversation is its texts, one a line
-  std::optional<OpenChatType> openchat;  ///< prompts are made by it instead of the template
+  const OpenChatType* openchat = nullptr;  ///< prompts are made by it instead of the template
   bool system_prompts = true;            ///< of OpenChat models: --enable-sys-prompt
   std::optional<ToolFormat> tools;       ///< none: the template renders no tools
   std::optional<ThoughtMarks> thoughts;  ///< none: the model writes no thoughts of its own

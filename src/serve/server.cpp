@@ -50,14 +50,14 @@ bool is_loopback(const std::string& host) {
 }
 
 std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
-                                  const std::optional<OpenChatType>& type) {
+                                  const OpenChatType* type) {
   std::vector<std::string> names = options.names;
   if (names.empty()) {
     fs::path path = model.loaded().path;
     if (path.filename().empty()) path = path.parent_path();
     names.push_back(fs::is_directory(path) ? path.filename().string() : path.stem().string());
   }
-  if (type) {
+  if (type != nullptr) {
     // OpenChat's clients ask for the type, not for the folder.
     names.push_back(type->name);
     names.insert(names.end(), type->aliases.begin(), type->aliases.end());
@@ -68,8 +68,10 @@ std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
 std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const std::string& source) {
   const Tokenizer& tokenizer = *model.tokenizer();
   try {
-    if (source.empty()) return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer));
+    if (source.find('{') == std::string::npos)
+      return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer, source));
   } catch (const Error& error) {
+    if (error.kind() == Error::Kind::usage) throw;
     log_warning(
         "{}; a conversation is given to it as its texts, one a line (--chat-template FILE gives it a "
         "template)",
@@ -82,16 +84,9 @@ std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const st
   return std::make_shared<ChatTemplate>(source, special, "--chat-template");
 }
 
-std::optional<OpenChatType> type_of(const ServeOptions& options, OpenModel& model) {
+const OpenChatType* type_of(const ServeOptions& options, OpenModel& model) {
   if (options.model_type.empty()) return openchat_type_of(model.loaded().path);
-  auto type = find_openchat_type(options.model_type);
-  if (!type) {
-    std::vector<std::string> known;
-    for (const OpenChatType& one : openchat_types()) known.push_back(one.name);
-    fail_usage("serve: --model-type '{}' is unknown; there are {}", options.model_type,
-               fmt::join(known, ", "));
-  }
-  return type;
+  return &openchat_type(options.model_type);
 }
 
 }  // namespace
@@ -112,7 +107,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
   if (!context.openchat) {
     context.chat = template_of(model, options.chat_template);
     if (context.chat != nullptr) {
-      context.tools = tool_format_of(context.chat->source());
+      context.tools = tool_format_of(context.chat->tool_source());
       context.thoughts = thought_marks_of(context.chat->source(), *context.tokenizer);
     }
   } else {

@@ -100,6 +100,7 @@ std::vector<Key> method_keys() {
       MEMBER("truncate", c.truncate),
       MEMBER("train_on", c.train_on),
       MEMBER("raw", c.raw),
+      MEMBER("split_turns", c.split_turns),
       MEMBER("template_variables", c.template_variables),
   };
 }

@@ -19,23 +19,11 @@ LoadedModel load_untrained(const TrainConfig& config) {
   return model;
 }
 
-Json special_tokens(const Tokenizer& tokenizer) {
-  Json tokens = Json::object();
-  const auto add = [&](const char* name, int32_t id) {
-    if (id >= 0) tokens[name] = tokenizer.token(id);
-  };
-  add("bos_token", tokenizer.bos());
-  add("eos_token", tokenizer.eos());
-  add("pad_token", tokenizer.pad());
-  add("unk_token", tokenizer.unk());
-  return tokens;
-}
-
 void choose_template(const TrainConfig& config, TrainModel& model) {
   if (config.raw) return;
   if (!config.chat_template.empty()) {
-    model.chat_source = read_file(config.chat_template);
-    model.chat.emplace(model.chat_source, special_tokens(*model.loaded.tokenizer), config.chat_template);
+    model.chat.emplace(ChatTemplate::of(*model.loaded.tokenizer, config.chat_template));
+    model.chat_source = model.chat->source();
     return;
   }
   try {

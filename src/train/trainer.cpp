@@ -35,6 +35,7 @@ OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, c
     json.erase(key);
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
+  if (!config.split_turns) json.erase("split_turns");
   json["model_hash"] = model.hash;
   json["data_hash"] = rows.hash;
   if (eval.size() > 0) json["eval_hash"] = eval.hash;
@@ -182,7 +183,10 @@ class Run {
                             std::ceil(config_.epochs * static_cast<double>(plan_.steps_per_epoch) - 1e-9));
     plan_.tokens_per_epoch = rows_.tokens();
     plan_.first_step = position_.step;
+    plan_.sample = show_row(rows_, 0, *model_->loaded.tokenizer, false);
+    plan_.coloured_sample = show_row(rows_, 0, *model_->loaded.tokenizer, true);
     plan_.data_report = rows_.summary;
+    plan_.data_counts = rows_.report;
     if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
     plan_memory(config_, *model_, longest, config_.batch_size * longest, program, plan_);

@@ -85,6 +85,9 @@ def seeds():
     for path in templates:
         yield "jinja_fuzz", path.name, path.read_bytes()
         yield "tokenize_chat_fuzz", path.name, path.read_bytes() + b"\0Hi <|im_end|>\0 Hello \0And?\0x<think>y</think>z"
+        yield "tokenize_chat_fuzz", path.name + ".fields", path.read_bytes() + (
+            b'\0{"content": [{"type": "text", "text": "Hi"}]}\0{"reasoning": "r", "tool_calls": [{"id": "a1b2c3d4e", '
+            b'"type": "function", "function": {"name": "f", "arguments": "{}"}}]}\0And?\0{"thinking": "t"}')
     for path in sorted((GOLDEN / "model").glob("*.json")):
         config = json.loads(path.read_text()).get("config")
         if config:
