@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/log.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/peft_names.h"
 #include "checkpoint/safetensors.h"
@@ -196,13 +197,19 @@ void Reader::read_loras() {
       fail(file_, "has tensor '{}', but {} does not choose that module by its target_modules", any.name,
            where_);
   }
+  std::vector<std::string> without;  // as peft has it, they stay what they are in the base
   for (const AdapterEntry& entry : chosen) {
     const auto stored = sorted_.modules.find(entry.published);
-    if (stored == sorted_.modules.end())
-      fail(file_, "has nothing for module '{}', which the target_modules of {} choose", entry.published,
-           where_);
-    read_lora(entry, stored->second);
+    if (stored == sorted_.modules.end()) {
+      without.push_back(entry.published);
+    } else {
+      read_lora(entry, stored->second);
+    }
   }
+  if (without.empty()) return;
+  log_warning(
+      "{}: {} of the {} modules that target_modules choose have nothing in it and stay as they are: {}{}",
+      file_, without.size(), chosen.size(), without[0], without.size() > 1 ? ", …" : "");
 }
 
 void Reader::read_lora(const AdapterEntry& entry, const Sorted::Module& stored) {
