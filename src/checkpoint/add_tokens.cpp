@@ -29,8 +29,8 @@ void check_texts(const Tokenizer& tokenizer, const std::vector<std::string>& tex
 }
 
 OrderedJson entry_of(const std::string& text, bool special) {
-  return {{"content", text}, {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false},
-          {"special", special}};
+  return {{"content", text}, {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false},  {"special", special}};
 }
 
 /// Writes the tokenizer's files into `folder` with the tokens in them.
@@ -46,7 +46,8 @@ void write_grown_files(const fs::path& folder, const ModelToSave& model, const T
     OrderedJson numbered = {{"id", ids[i]}};
     numbered.update(entry);
     json["added_tokens"].push_back(numbered);
-    if (config.contains("added_tokens_decoder")) config["added_tokens_decoder"][std::to_string(ids[i])] = entry;
+    if (config.contains("added_tokens_decoder"))
+      config["added_tokens_decoder"][std::to_string(ids[i])] = entry;
   }
   write_file(json_file, dump_json(json, 2) + "\n");
   if (fs::exists(config_file)) write_file(config_file, dump_json(config, 2) + "\n");
@@ -81,8 +82,8 @@ std::pair<std::vector<double>, std::vector<double>> column_statistics(const Tens
 }
 
 /// A copy of the table with room for `rows`, those of `ids` new. Quantised tables are unpacked.
-Tensor grown_table(const Tensor& table, int64_t rows, int64_t known, const std::vector<int32_t>& ids, RowInit init,
-                   uint64_t seed, Parameters& owner) {
+Tensor grown_table(const Tensor& table, int64_t rows, int64_t known, const std::vector<int32_t>& ids,
+                   RowInit init, uint64_t seed, Parameters& owner) {
   const DType dtype = is_quantized(table.dtype) ? DType::f32 : table.dtype;
   auto buffer = std::make_shared<Buffer>(row_bytes(dtype, rows * table.cols));
   const Tensor grown(buffer->data(), dtype, rows, table.cols);
@@ -97,7 +98,8 @@ Tensor grown_table(const Tensor& table, int64_t rows, int64_t known, const std::
   for (const int32_t id : ids) {
     Random random(seed, 0x746f6bULL, static_cast<uint64_t>(id) << 32);
     for (size_t col = 0; col < row.size(); ++col)
-      row[col] = static_cast<float>(mean[col] + (init == RowInit::random ? deviation[col] * random.normal() : 0.0));
+      row[col] =
+          static_cast<float>(mean[col] + (init == RowInit::random ? deviation[col] * random.normal() : 0.0));
     quantize_row(dtype, row.data(), grown.row_slice(id, id + 1).data, grown.cols);
   }
   return grown;
@@ -135,7 +137,8 @@ std::vector<int32_t> add_tokens(LoadedModel& model, const TokensToAdd& tokens, u
   Parameters grown;
   for (const auto& parameter : model.parameters.all()) {
     const bool table = parameter->name == "embed.weight" || parameter->name == "head.weight";
-    grown.add(parameter->name, table ? grown_table(parameter->value, rows, known, ids, tokens.init, seed, grown)
+    grown.add(parameter->name, table
+                                   ? grown_table(parameter->value, rows, known, ids, tokens.init, seed, grown)
                                : parameter->name == "head.bias" ? grown_bias(parameter->value, rows, grown)
                                                                 : parameter->value);
   }

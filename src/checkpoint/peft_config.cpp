@@ -10,20 +10,36 @@ namespace fettle {
 namespace {
 
 /// Keys that say nothing about the numbers, or only about how they came to be.
-constexpr std::string_view harmless_keys[] = {
-    "peft_type",       "auto_mapping",     "peft_version",    "base_model_name_or_path", "revision",
-    "task_type",       "inference_mode",   "fan_in_fan_out",  "megatron_core",           "qalora_group_size",
-    "runtime_config",  "loftq_config",     "eva_config",      "corda_config",            "lora_ga_config",
-    "velora_config",   "_custom_modules", "ephemeral_gpu_offload"};
-constexpr std::string_view used_keys[] = {
-    "r",           "lora_alpha",          "lora_dropout",   "use_rslora",    "use_dora",       "lora_bias",
-    "bias",        "target_modules",      "exclude_modules", "modules_to_save", "rank_pattern", "alpha_pattern",
-    "layers_to_transform", "layers_pattern", "trainable_token_indices", "init_lora_weights", "ensure_weight_tying"};
+constexpr std::string_view harmless_keys[] = {"peft_type",       "auto_mapping",
+                                              "peft_version",    "base_model_name_or_path",
+                                              "revision",        "task_type",
+                                              "inference_mode",  "fan_in_fan_out",
+                                              "megatron_core",   "qalora_group_size",
+                                              "runtime_config",  "loftq_config",
+                                              "eva_config",      "corda_config",
+                                              "lora_ga_config",  "velora_config",
+                                              "_custom_modules", "ephemeral_gpu_offload"};
+constexpr std::string_view used_keys[] = {"r",
+                                          "lora_alpha",
+                                          "lora_dropout",
+                                          "use_rslora",
+                                          "use_dora",
+                                          "lora_bias",
+                                          "bias",
+                                          "target_modules",
+                                          "exclude_modules",
+                                          "modules_to_save",
+                                          "rank_pattern",
+                                          "alpha_pattern",
+                                          "layers_to_transform",
+                                          "layers_pattern",
+                                          "trainable_token_indices",
+                                          "init_lora_weights",
+                                          "ensure_weight_tying"};
 /// Settings that fettle has no arithmetic for, and what to do about them.
 constexpr std::string_view unsupported_keys[] = {
-    "layer_replication", "use_qalora",       "megatron_config", "alora_invocation_tokens",
-    "target_parameters", "use_bdlora",       "kasa_config",     "arrow_config",
-    "monteclora_config"};
+    "layer_replication", "use_qalora",  "megatron_config", "alora_invocation_tokens", "target_parameters",
+    "use_bdlora",        "kasa_config", "arrow_config",    "monteclora_config"};
 
 template <size_t size>
 bool is_among(std::string_view key, const std::string_view (&keys)[size]) {
@@ -44,17 +60,23 @@ void check_keys(const OrderedJson& config, std::string_view where) {
   if (!config.is_object()) fail(where, "an object was expected");
   const auto type = config.find("peft_type");
   if (type == config.end() || *type != "LORA") {
-    fail(where, "peft_type is {}; fettle knows LORA (with DoRA, rsLoRA, modules_to_save, trainable tokens); merge the "
-         "adapter with peft first", type == config.end() ? "missing" : type->dump().substr(0, 60));
+    fail(where,
+         "peft_type is {}; fettle knows LORA (with DoRA, rsLoRA, modules_to_save, trainable tokens); merge "
+         "the "
+         "adapter with peft first",
+         type == config.end() ? "missing" : type->dump().substr(0, 60));
   }
   for (const auto& [key, value] : config.items()) {
     if (is_among(key, unsupported_keys) && !is_off(value)) {
-      fail(where, "key '{}' is set ({}): fettle has no arithmetic for it; merge the adapter with peft first", key,
-           value.dump().substr(0, 60));
+      fail(where, "key '{}' is set ({}): fettle has no arithmetic for it; merge the adapter with peft first",
+           key, value.dump().substr(0, 60));
     }
-    if (is_among(key, unsupported_keys) || is_among(key, harmless_keys) || is_among(key, used_keys) || is_off(value))
+    if (is_among(key, unsupported_keys) || is_among(key, harmless_keys) || is_among(key, used_keys) ||
+        is_off(value))
       continue;
-    fail(where, "key '{}' is not known ({}): it may change what the adapter computes; merge the adapter with peft first",
+    fail(where,
+         "key '{}' is not known ({}): it may change what the adapter computes; merge the adapter with peft "
+         "first",
          key, value.dump().substr(0, 60));
   }
 }
@@ -67,16 +89,18 @@ void check_init(const OrderedJson& config, std::string_view where) {
   for (const std::string_view good : {"gaussian", "orthogonal", "eva", "mica", "true", "false"})
     if (name == good) return;
   fail(where,
-       "init_lora_weights is '{}': such an adapter stands beside a base that its initialisation has changed; save it "
+       "init_lora_weights is '{}': such an adapter stands beside a base that its initialisation has changed; "
+       "save it "
        "with peft's path_initial_model_for_weight_conversion, or merge it there",
        name);
 }
 
 template <typename T>
-T get_or(const OrderedJson& config, const char* key, T fallback, std::string_view where, std::string_view expected) {
+T get_or(const OrderedJson& config, const char* key, T fallback, std::string_view where,
+         std::string_view expected) {
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return fallback;
-  const bool right = std::is_same_v<T, bool> ? found->is_boolean()
+  const bool right = std::is_same_v<T, bool>          ? found->is_boolean()
                      : std::is_same_v<T, std::string> ? found->is_string()
                      : std::is_floating_point_v<T>    ? found->is_number()
                                                       : found->is_number_integer();
@@ -102,8 +126,8 @@ std::vector<std::string> texts(const OrderedJson& value, std::string_view where,
 }
 
 /// A regular expression, or a list of names.
-void read_names(const OrderedJson& config, const char* key, std::string_view where, std::vector<std::string>& names,
-                std::string& pattern) {
+void read_names(const OrderedJson& config, const char* key, std::string_view where,
+                std::vector<std::string>& names, std::string& pattern) {
   names.clear();
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return;
@@ -112,7 +136,8 @@ void read_names(const OrderedJson& config, const char* key, std::string_view whe
   } else {
     pattern = found->get<std::string>();
     std::string lower = pattern;
-    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     if (lower != "all-linear") return;
     pattern.clear();
     names = {"all-linear"};
@@ -133,7 +158,8 @@ void read_token_indices(const OrderedJson& config, const ModelConfig& model, std
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return;
   if (found->is_object()) {
-    for (const auto& [name, value] : found->items()) to.token_indices.emplace_back(name, ids(value, where, key));
+    for (const auto& [name, value] : found->items())
+      to.token_indices.emplace_back(name, ids(value, where, key));
     return;
   }
   for (const AdapterEntry& entry : adaptable_modules(model))
@@ -176,7 +202,8 @@ void read_scale(const OrderedJson& config, std::string_view where, AdapterConfig
 
 }  // namespace
 
-AdapterConfig parse_adapter_config(const OrderedJson& config, const ModelConfig& model, std::string_view where) {
+AdapterConfig parse_adapter_config(const OrderedJson& config, const ModelConfig& model,
+                                   std::string_view where) {
   check_keys(config, where);
   check_init(config, where);
   AdapterConfig to;
@@ -192,7 +219,8 @@ AdapterConfig parse_adapter_config(const OrderedJson& config, const ModelConfig&
   if (const auto found = config.find("layers_to_transform"); found != config.end() && !found->is_null())
     to.layers = ids(*found, where, "layers_to_transform");
   if (const auto found = config.find("layers_pattern"); found != config.end() && !is_off(*found))
-    to.layers_pattern = found->is_string() ? std::vector{found->get<std::string>()} : texts(*found, where, "layers_pattern");
+    to.layers_pattern =
+        found->is_string() ? std::vector{found->get<std::string>()} : texts(*found, where, "layers_pattern");
   read_token_indices(config, model, where, to);
   to.ensure_weight_tying = get_or<bool>(config, "ensure_weight_tying", false, where, "true or false");
   return to;

@@ -8,8 +8,9 @@ namespace fettle {
 
 enum class PeftPart { a, b, bias, embedding_a, embedding_b, magnitude, rows, whole, unused };
 
-/// What a tensor is, and of which module of the base; `whole`: the base's own parameter (`module` is its name, with what
-/// PEFT put between; several readings are tried in turn), `unused`: a copy of the base's that PEFT keeps for itself.
+/// What a tensor is, and of which module of the base; `whole`: the base's own parameter (`module` is its
+/// name, with what PEFT put between; several readings are tried in turn), `unused`: a copy of the base's that
+/// PEFT keeps for itself.
 struct PeftName {
   PeftPart part = PeftPart::whole;
   std::vector<std::string> modules;  ///< one but for `whole`

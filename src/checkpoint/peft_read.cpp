@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 
+#include "base/log.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/peft_names.h"
 #include "checkpoint/safetensors.h"
@@ -25,9 +26,10 @@ struct Sorted {
     const StoredTensor *a = nullptr, *b = nullptr, *bias = nullptr, *magnitude = nullptr;
     bool embedding = false;
   };
-  std::map<std::string, Module> modules;                           ///< by published name
-  std::map<std::string, const StoredTensor*> rows;                 ///< by published module
-  std::map<std::string, std::pair<const WeightEntry*, const StoredTensor*>> whole;  ///< by published parameter
+  std::map<std::string, Module> modules;            ///< by published name
+  std::map<std::string, const StoredTensor*> rows;  ///< by published module
+  std::map<std::string, std::pair<const WeightEntry*, const StoredTensor*>>
+      whole;  ///< by published parameter
 };
 
 class Reader {
@@ -87,8 +89,9 @@ void Reader::sort_whole(const StoredTensor& tensor, const std::vector<std::strin
       // peft writes a resized module that it also trains twice.
       const auto [at, fresh] = sorted_.whole.emplace(entry.published, std::pair(&entry, &tensor));
       const StoredTensor& first = *at->second.second;
-      const bool same = first.shape == tensor.shape && first.type == tensor.type &&
-                        std::equal(first.bytes.begin(), first.bytes.end(), tensor.bytes.begin(), tensor.bytes.end());
+      const bool same =
+          first.shape == tensor.shape && first.type == tensor.type &&
+          std::equal(first.bytes.begin(), first.bytes.end(), tensor.bytes.begin(), tensor.bytes.end());
       if (!fresh && !same)
         fail(file_, "'{}' stands in it more than once, last as '{}'", entry.published, tensor.name);
       return;
@@ -117,7 +120,8 @@ void Reader::sort() {
               : name.part == PeftPart::bias                                    ? &module.bias
                                                                                : &module.magnitude;
     }
-    if (*place != nullptr) fail(file_, "tensors '{}' and '{}' are the same part of one module", (*place)->name, tensor.name);
+    if (*place != nullptr)
+      fail(file_, "tensors '{}' and '{}' are the same part of one module", (*place)->name, tensor.name);
     *place = &tensor;
   }
 }
@@ -140,8 +144,11 @@ Tensor Reader::zeros(int64_t rows, int64_t cols) {
 
 void Reader::expect_shape(const StoredTensor& stored, const std::vector<int64_t>& shape) const {
   if (stored.shape == shape) return;
-  fail(file_, "tensor '{}' should have the shape {}, found {}; is the adapter of another base model, or its config of "
-       "another rank?", stored.name, shape_text(shape), shape_text(stored.shape));
+  fail(file_,
+       "tensor '{}' should have the shape {}, found {}; is the adapter of another base model, or its config "
+       "of "
+       "another rank?",
+       stored.name, shape_text(shape), shape_text(stored.shape));
 }
 
 /// Embedding and head may have another number of rows than the base's: tokens were added.
@@ -156,7 +163,8 @@ void Reader::read_whole() {
       if (count < 1 || count > INT32_MAX)
         fail(file_, "tensor '{}' has the impossible shape {}", stored.name, shape_text(stored.shape));
       if (rows != 0 && rows != count)
-        fail(file_, "embedding and head have {} and {} rows; both should have a row for every token", rows, count);
+        fail(file_, "embedding and head have {} and {} rows; both should have a row for every token", rows,
+             count);
       entry.shape[0] = entry.parts[0].rows = rows = count;
       entry.parts[0].runs = {{0, count, 1}};
     }
@@ -166,9 +174,10 @@ void Reader::read_whole() {
       adapter_.parameters.find(part.name)->trainable = bias || is_saved_module(adapter_.config, name);
   }
   for (const WeightEntry& entry : map_.entries) {
-    const bool absent = model_.tied_embeddings && entry.parts[0].name == "head.weight" &&
-                        adapter_.config.ensure_weight_tying;
-    if (is_saved_module(adapter_.config, entry.published) && sorted_.whole.count(entry.published) == 0 && !absent)
+    const bool absent =
+        model_.tied_embeddings && entry.parts[0].name == "head.weight" && adapter_.config.ensure_weight_tying;
+    if (is_saved_module(adapter_.config, entry.published) && sorted_.whole.count(entry.published) == 0 &&
+        !absent)
       fail(file_, "modules_to_save takes in '{}', which is missing from it", entry.published);
   }
 }
@@ -178,18 +187,29 @@ void Reader::read_loras() {
   for (AdapterEntry& entry : adaptable_modules(model_)) all.emplace(entry.published, entry);
   const std::vector<AdapterEntry> chosen = adapter_entries(model_, adapter_.config);
   for (const auto& [name, stored] : sorted_.modules) {
-    const StoredTensor& any = *(stored.a != nullptr ? stored.a : stored.b != nullptr ? stored.b
-                                : stored.bias != nullptr ? stored.bias : stored.magnitude);
+    const StoredTensor& any = *(stored.a != nullptr      ? stored.a
+                                : stored.b != nullptr    ? stored.b
+                                : stored.bias != nullptr ? stored.bias
+                                                         : stored.magnitude);
     if (all.count(name) == 0) stranger(any);
-    if (std::none_of(chosen.begin(), chosen.end(), [&](const AdapterEntry& entry) { return entry.published == name; }))
-      fail(file_, "has tensor '{}', but {} does not choose that module by its target_modules", any.name, where_);
+    if (std::none_of(chosen.begin(), chosen.end(),
+                     [&](const AdapterEntry& entry) { return entry.published == name; }))
+      fail(file_, "has tensor '{}', but {} does not choose that module by its target_modules", any.name,
+           where_);
   }
+  std::vector<std::string> without;  // as peft has it, they stay what they are in the base
   for (const AdapterEntry& entry : chosen) {
     const auto stored = sorted_.modules.find(entry.published);
-    if (stored == sorted_.modules.end())
-      fail(file_, "has nothing for module '{}', which the target_modules of {} choose", entry.published, where_);
-    read_lora(entry, stored->second);
+    if (stored == sorted_.modules.end()) {
+      without.push_back(entry.published);
+    } else {
+      read_lora(entry, stored->second);
+    }
   }
+  if (without.empty()) return;
+  log_warning(
+      "{}: {} of the {} modules that target_modules choose have nothing in it and stay as they are: {}{}",
+      file_, without.size(), chosen.size(), without[0], without.size() > 1 ? ", …" : "");
 }
 
 void Reader::read_lora(const AdapterEntry& entry, const Sorted::Module& stored) {
@@ -199,7 +219,8 @@ void Reader::read_lora(const AdapterEntry& entry, const Sorted::Module& stored) 
   if ((stored.magnitude != nullptr) != dora)
     fail(file_, "module '{}' has {} magnitude, but use_dora is {}", entry.published, dora ? "no" : "a", dora);
   if ((stored.bias != nullptr) != biased)
-    fail(file_, "module '{}' has {} lora_B.bias, but lora_bias is {}", entry.published, biased ? "no" : "a", biased);
+    fail(file_, "module '{}' has {} lora_B.bias, but lora_bias is {}", entry.published, biased ? "no" : "a",
+         biased);
   if (stored.embedding != entry.embedding)
     fail(file_, "module '{}' should have {}", entry.published,
          entry.embedding ? "lora_embedding_A and lora_embedding_B" : "lora_A and lora_B");
@@ -213,7 +234,8 @@ void Reader::read_lora(const AdapterEntry& entry, const Sorted::Module& stored) 
   const Tensor to_a = entry.embedding ? zeros(entry.in, rank) : zeros(rank, entry.in);
   if (entry.embedding) {
     for (int64_t token = 0; token < entry.in; ++token)
-      for (int64_t r = 0; r < rank; ++r) to_a.row<float>(token)[r] = a[static_cast<size_t>(r * entry.in + token)];
+      for (int64_t r = 0; r < rank; ++r)
+        to_a.row<float>(token)[r] = a[static_cast<size_t>(r * entry.in + token)];
   } else {
     std::copy(a.begin(), a.end(), to_a.as<float>());
   }
@@ -224,7 +246,8 @@ void Reader::read_lora(const AdapterEntry& entry, const Sorted::Module& stored) 
   for (size_t part = 0; part < entry.modules.size(); ++part) {
     const WeightPart& rows = entry.parts[part];
     const Tensor to_b = zeros(rows.rows, rank);
-    const Tensor to_magnitude = dora ? zeros(1, rows.rows) : Tensor(), to_bias = biased ? zeros(1, rows.rows) : Tensor();
+    const Tensor to_magnitude = dora ? zeros(1, rows.rows) : Tensor(),
+                 to_bias = biased ? zeros(1, rows.rows) : Tensor();
     int64_t ours = 0;
     for (const RowRun& run : rows.runs) {
       for (int64_t i = 0; i < run.count; ++i, ++ours) {
@@ -248,13 +271,15 @@ void Reader::read_rows() {
     const auto stored = std::find_if(sorted_.rows.begin(), sorted_.rows.end(), matches);
     std::string module;
     for (const AdapterEntry& entry : adaptable_modules(model_))
-      if ((entry.published == name || entry.published.ends_with("." + name)) && entry.layer < 0) module = entry.modules[0];
+      if ((entry.published == name || entry.published.ends_with("." + name)) && entry.layer < 0)
+        module = entry.modules[0];
     if (module.empty())
       fail(where_, "trainable_token_indices: '{}' is neither the embedding nor the head of this model", name);
     // A tied head with the same tokens has no rows of its own.
     if (stored == sorted_.rows.end() && module == "head" && model_.tied_embeddings) continue;
     if (stored == sorted_.rows.end())
-      fail(file_, "has no trainable_tokens_delta for '{}', which trainable_token_indices of {} name", name, where_);
+      fail(file_, "has no trainable_tokens_delta for '{}', which trainable_token_indices of {} name", name,
+           where_);
     if (adapter_.parameters.find(module + ".lora_b") != nullptr)
       fail(where_, "'{}' is both in target_modules and in trainable_token_indices", name);
     expect_shape(*stored->second, {static_cast<int64_t>(ids.size()), model_.hidden_size});
@@ -270,8 +295,8 @@ void Reader::read_rows() {
   }
   drop_tied_rows();
   if (!sorted_.rows.empty()) {
-    fail(file_, "has tensor '{}', but {} has no trainable_token_indices for it", sorted_.rows.begin()->second->name,
-         where_);
+    fail(file_, "has tensor '{}', but {} has no trainable_token_indices for it",
+         sorted_.rows.begin()->second->name, where_);
   }
 }
 
@@ -282,23 +307,28 @@ void Reader::drop_tied_rows() {
   std::erase_if(sorted_.rows, [&](const auto& item) {
     const std::vector<float> values = floats(*item.second);
     const std::span<const float> own = embed->value.flat<float>();
-    return map_.entries.back().published.starts_with(item.first) && std::equal(values.begin(), values.end(), own.begin(), own.end());
+    return map_.entries.back().published.starts_with(item.first) &&
+           std::equal(values.begin(), values.end(), own.begin(), own.end());
   });
 }
 
-/// In a tied model what PEFT loads into the embedding itself is the head too; a module_to_save is a copy for the
-/// embedding alone.
+/// In a tied model what PEFT loads into the embedding itself is the head too; a module_to_save is a copy for
+/// the embedding alone.
 void Reader::tie() {
   if (!model_.tied_embeddings) return;
   Parameters& parameters = adapter_.parameters;
   const Parameter *embed = parameters.find("embed.weight"), *head = parameters.find("head.weight");
   const bool copied = (embed != nullptr && embed->trainable) || (head != nullptr && head->trainable);
   const bool rows = parameters.find("embed.rows") != nullptr && parameters.find("head.rows") == nullptr;
-  if (adapter_.config.ensure_weight_tying && (find_lora(adapter_, "embed").b != nullptr || find_lora(adapter_, "head").b != nullptr)) {
-    fail(where_, "ensure_weight_tying is set beside LoRA on the embedding of a tied model: fettle has no arithmetic for "
+  if (adapter_.config.ensure_weight_tying &&
+      (find_lora(adapter_, "embed").b != nullptr || find_lora(adapter_, "head").b != nullptr)) {
+    fail(where_,
+         "ensure_weight_tying is set beside LoRA on the embedding of a tied model: fettle has no arithmetic "
+         "for "
          "it; merge the adapter with peft first");
   }
-  adapter_.ties_head = rows || ((embed != nullptr || head != nullptr) && (!copied || adapter_.config.ensure_weight_tying));
+  adapter_.ties_head =
+      rows || ((embed != nullptr || head != nullptr) && (!copied || adapter_.config.ensure_weight_tying));
   if (!adapter_.ties_head || head == nullptr) return;
   if (embed == nullptr) {
     parameters.add("embed.weight", head->value);

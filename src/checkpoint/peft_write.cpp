@@ -46,7 +46,8 @@ void place(const WeightPart& part, const Tensor& value, bool vector, int64_t col
 
 std::optional<Written> gather(const AdapterEntry& entry, const Adapter& adapter) {
   const LoraPair first = find_lora(adapter, entry.modules[0]);
-  Written result{entry.published, entry.embedding, entry.conv1d, 0, entry.in, entry.out, 0.0F, {}, {}, {}, {}};
+  Written result{
+      entry.published, entry.embedding, entry.conv1d, 0, entry.in, entry.out, 0.0F, {}, {}, {}, {}};
   for (size_t part = 0; part < entry.modules.size(); ++part) {
     const LoraPair lora = find_lora(adapter, entry.modules[part]);
     if ((lora.b == nullptr) != (first.b == nullptr))
@@ -56,7 +57,8 @@ std::optional<Written> gather(const AdapterEntry& entry, const Adapter& adapter)
     const int64_t rank = lora.b->value.cols;
     result.b.resize(static_cast<size_t>(entry.out * rank));
     place(entry.parts[part], lora.b->value, false, rank, result.b);
-    for (const auto& [from, to] : {std::pair(lora.magnitude, &result.magnitude), std::pair(lora.bias, &result.bias)}) {
+    for (const auto& [from, to] :
+         {std::pair(lora.magnitude, &result.magnitude), std::pair(lora.bias, &result.bias)}) {
       if (from == nullptr) continue;
       to->resize(static_cast<size_t>(entry.out));
       place(entry.parts[part], from->value, true, 1, *to);
@@ -70,13 +72,14 @@ std::optional<Written> gather(const AdapterEntry& entry, const Adapter& adapter)
   result.a.resize(static_cast<size_t>(a.size()));
   for (int64_t row = 0; row < a.rows; ++row) {
     for (int64_t col = 0; col < a.cols; ++col)
-      result.a[static_cast<size_t>(entry.embedding ? col * a.rows + row : row * a.cols + col)] = a.row<float>(row)[col];
+      result.a[static_cast<size_t>(entry.embedding ? col * a.rows + row : row * a.cols + col)] =
+          a.row<float>(row)[col];
   }
   return result;
 }
 
-/// The adapter's modules, and the short names they can be called by: "c_proj" is two modules of a GPT-2 layer, so a
-/// short name must speak for all of that name.
+/// The adapter's modules, and the short names they can be called by: "c_proj" is two modules of a GPT-2
+/// layer, so a short name must speak for all of that name.
 struct Modules {
   std::vector<Written> written;
   std::vector<std::string> targets;
@@ -153,10 +156,11 @@ void add_loras(std::vector<Written>& modules, DType dtype, std::vector<TensorToW
     const std::string name = std::string(name_prefix) + module.published;
     const auto add = [&](const std::string& part, std::vector<float>& values, int64_t rows, int64_t cols) {
       if (values.empty()) return;
-      tensors.push_back(tensor_to_write(name + part, {values.data(), DType::f32, rows, cols}, dtype,
-                                        rows == 1 && part.find("_A") == std::string::npos && part.find("_B.w") == std::string::npos
-                                            ? std::vector<int64_t>{cols}
-                                            : std::vector<int64_t>{rows, cols}));
+      tensors.push_back(tensor_to_write(
+          name + part, {values.data(), DType::f32, rows, cols}, dtype,
+          rows == 1 && part.find("_A") == std::string::npos && part.find("_B.w") == std::string::npos
+              ? std::vector<int64_t>{cols}
+              : std::vector<int64_t>{rows, cols}));
     };
     add(module.embedding ? ".lora_embedding_A" : ".lora_A.weight", module.a, module.rank, module.in);
     add(module.embedding ? ".lora_embedding_B" : ".lora_B.weight", module.b, module.out, module.rank);
@@ -165,7 +169,8 @@ void add_loras(std::vector<Written>& modules, DType dtype, std::vector<TensorToW
   }
 }
 
-/// What stands in the base's places. PEFT has wrapped the base's own module where LoRA or rows stand beside it.
+/// What stands in the base's places. PEFT has wrapped the base's own module where LoRA or rows stand beside
+/// it.
 void add_whole(const ModelConfig& model, const Adapter& adapter, const Modules& modules, DType dtype,
                std::vector<TensorToWrite>& tensors) {
   for (const WeightEntry& entry : hf_weights_with_head(model).entries) {
@@ -177,18 +182,23 @@ void add_whole(const ModelConfig& model, const Adapter& adapter, const Modules& 
     const bool lora = std::any_of(modules.written.begin(), modules.written.end(),
                                   [&](const Written& written) { return written.published == module; });
     const bool rows = find_rows(adapter, ours, model.tied_embeddings) != nullptr;
-    tensor.name = fmt::format("{}{}{}{}", name_prefix, module, rows ? ".token_adapter.base_layer" : lora ? ".base_layer" : "",
+    tensor.name = fmt::format("{}{}{}{}", name_prefix, module,
+                              rows   ? ".token_adapter.base_layer"
+                              : lora ? ".base_layer"
+                                     : "",
                               suffix);
     tensors.push_back(std::move(tensor));
   }
 }
 
-void add_rows(const ModelConfig& model, const Adapter& adapter, DType dtype, std::vector<TensorToWrite>& tensors) {
+void add_rows(const ModelConfig& model, const Adapter& adapter, DType dtype,
+              std::vector<TensorToWrite>& tensors) {
   for (const AdapterEntry& entry : adaptable_modules(model)) {
     const Parameter* rows = adapter.parameters.find(entry.modules[0] + ".rows");
     if (rows == nullptr) continue;
-    tensors.push_back(tensor_to_write(fmt::format("{}{}.token_adapter.trainable_tokens_delta", name_prefix, entry.published),
-                                      rows->value, dtype));
+    tensors.push_back(tensor_to_write(
+        fmt::format("{}{}.token_adapter.trainable_tokens_delta", name_prefix, entry.published), rows->value,
+        dtype));
   }
 }
 

@@ -15,21 +15,23 @@ using Storages = std::map<std::string, Bytes, std::less<>>;
 
 template <typename T>
 T load(Bytes bytes, uint64_t at, std::string_view where) {
-  if (at > bytes.size() || bytes.size() - at < sizeof(T)) fail(where, "is cut short or no file of torch.save");
+  if (at > bytes.size() || bytes.size() - at < sizeof(T))
+    fail(where, "is cut short or no file of torch.save");
   T value;
   std::memcpy(&value, bytes.data() + at, sizeof(T));
   return value;
 }
 
 Bytes piece(Bytes bytes, uint64_t at, uint64_t size, std::string_view where) {
-  if (at > bytes.size() || size > bytes.size() - at) fail(where, "is cut short: a part of it ends behind its end");
+  if (at > bytes.size() || size > bytes.size() - at)
+    fail(where, "is cut short: a part of it ends behind its end");
   return bytes.subspan(static_cast<size_t>(at), static_cast<size_t>(size));
 }
 
 // ---- the zip archive (PKWARE's APPNOTE), stored members alone, as torch writes them
 
-constexpr uint32_t end_mark = 0x06054b50, end64_mark = 0x06064b50, locator_mark = 0x07064b50, entry_mark = 0x02014b50,
-                   local_mark = 0x04034b50;
+constexpr uint32_t end_mark = 0x06054b50, end64_mark = 0x06064b50, locator_mark = 0x07064b50,
+                   entry_mark = 0x02014b50, local_mark = 0x04034b50;
 
 struct Directory {
   uint64_t offset = 0, entries = 0;
@@ -74,8 +76,10 @@ Storages zip_members(Bytes bytes, std::string_view where) {
   uint64_t at = directory.offset;
   for (uint64_t i = 0; i < directory.entries; ++i) {
     if (load<uint32_t>(bytes, at, where) != entry_mark) fail(where, "has a broken zip directory");
-    const auto method = load<uint16_t>(bytes, at + 10, where), name_length = load<uint16_t>(bytes, at + 28, where),
-               extra_length = load<uint16_t>(bytes, at + 30, where), comment = load<uint16_t>(bytes, at + 32, where);
+    const auto method = load<uint16_t>(bytes, at + 10, where),
+               name_length = load<uint16_t>(bytes, at + 28, where),
+               extra_length = load<uint16_t>(bytes, at + 30, where),
+               comment = load<uint16_t>(bytes, at + 32, where);
     uint64_t stored = load<uint32_t>(bytes, at + 20, where), size = load<uint32_t>(bytes, at + 24, where),
              local = load<uint32_t>(bytes, at + 42, where);
     const Bytes name_bytes = piece(bytes, at + 46, name_length, where);
@@ -83,11 +87,14 @@ Storages zip_members(Bytes bytes, std::string_view where) {
     std::string name(reinterpret_cast<const char*>(name_bytes.data()), name_bytes.size());
     if (method != 0 || stored != size)
       fail(where, "member '{}' is compressed; torch.save stores members as they are", name.substr(0, 200));
-    if (load<uint32_t>(bytes, local, where) != local_mark) fail(where, "member '{}' has no header", name.substr(0, 200));
-    const uint64_t begin = local + 30 + load<uint16_t>(bytes, local + 26, where) + load<uint16_t>(bytes, local + 28, where);
+    if (load<uint32_t>(bytes, local, where) != local_mark)
+      fail(where, "member '{}' has no header", name.substr(0, 200));
+    const uint64_t begin =
+        local + 30 + load<uint16_t>(bytes, local + 26, where) + load<uint16_t>(bytes, local + 28, where);
     // The folder that all members lie in has the name of the file at first.
     const size_t slash = name.find('/');
-    members.emplace(slash == std::string::npos ? name : name.substr(slash + 1), piece(bytes, begin, size, where));
+    members.emplace(slash == std::string::npos ? name : name.substr(slash + 1),
+                    piece(bytes, begin, size, where));
     at += uint64_t{46} + name_length + extra_length + comment;
   }
   return members;
@@ -103,12 +110,15 @@ struct ElementType {
 };
 constexpr size_t element_types = 9;
 const ElementType* element_type(std::string_view storage) {
-  static const ElementType types[element_types] = {
-      {"FloatStorage", "F32", DType::f32, 4},   {"HalfStorage", "F16", DType::f16, 2},
-      {"BFloat16Storage", "BF16", DType::bf16, 2}, {"DoubleStorage", "F64", {}, 8},
-      {"LongStorage", "I64", {}, 8},            {"IntStorage", "I32", {}, 4},
-      {"ShortStorage", "I16", {}, 2},           {"ByteStorage", "U8", {}, 1},
-      {"BoolStorage", "BOOL", {}, 1}};
+  static const ElementType types[element_types] = {{"FloatStorage", "F32", DType::f32, 4},
+                                                   {"HalfStorage", "F16", DType::f16, 2},
+                                                   {"BFloat16Storage", "BF16", DType::bf16, 2},
+                                                   {"DoubleStorage", "F64", {}, 8},
+                                                   {"LongStorage", "I64", {}, 8},
+                                                   {"IntStorage", "I32", {}, 4},
+                                                   {"ShortStorage", "I16", {}, 2},
+                                                   {"ByteStorage", "U8", {}, 1},
+                                                   {"BoolStorage", "BOOL", {}, 1}};
   const auto* found = std::find_if(std::begin(types), std::end(types),
                                    [&](const ElementType& type) { return type.storage == storage; });
   return found == std::end(types) ? nullptr : found;
@@ -144,7 +154,8 @@ Bytes gathered(const PickledTensor& tensor, Bytes storage, int64_t width, int64_
 
 /// Whether everything the shape and strides reach lies in the storage, each element once at most.
 bool fits(const PickledTensor& tensor, int64_t stored, int64_t elements) {
-  if (tensor.offset < 0 || tensor.offset > stored || tensor.shape.size() != tensor.strides.size() || elements > stored)
+  if (tensor.offset < 0 || tensor.offset > stored || tensor.shape.size() != tensor.strides.size() ||
+      elements > stored)
     return false;
   int64_t last = tensor.offset;
   for (size_t i = 0; i < tensor.shape.size(); ++i) {
@@ -157,22 +168,26 @@ bool fits(const PickledTensor& tensor, int64_t stored, int64_t elements) {
   return elements == 0 || last < stored;
 }
 
-void add_tensor(const PickledTensor& tensor, const Storages& storages, std::string_view where, TensorSet& set) {
+void add_tensor(const PickledTensor& tensor, const Storages& storages, std::string_view where,
+                TensorSet& set) {
   const ElementType* type = element_type(tensor.storage_type);
   if (type == nullptr)
-    fail(where, "tensor '{}' lies in a {}, a type that fettle does not know", tensor.name, tensor.storage_type);
+    fail(where, "tensor '{}' lies in a {}, a type that fettle does not know", tensor.name,
+         tensor.storage_type);
   const auto storage = storages.find(tensor.storage);
   if (storage == storages.end()) fail(where, "tensor '{}' has no storage", tensor.name);
   const auto elements = checked_elements(tensor.shape);
   const auto stored = static_cast<int64_t>(storage->second.size()) / type->bytes;
-  if (tensor.shape.size() > 8 || !elements || tensor.storage_elements != stored || !fits(tensor, stored, *elements)) {
+  if (tensor.shape.size() > 8 || !elements || tensor.storage_elements != stored ||
+      !fits(tensor, stored, *elements)) {
     fail(where, "tensor '{}' of shape {} does not fit its storage of {} elements", tensor.name,
          shape_text(tensor.shape), stored);
   }
   StoredTensor result{tensor.name, type->type, type->dtype, tensor.shape, {}};
-  result.bytes = is_contiguous(tensor, *elements) ? storage->second.subspan(static_cast<size_t>(tensor.offset * type->bytes),
-                                                                 static_cast<size_t>(*elements * type->bytes))
-                                       : gathered(tensor, storage->second, type->bytes, *elements, set);
+  result.bytes = is_contiguous(tensor, *elements)
+                     ? storage->second.subspan(static_cast<size_t>(tensor.offset * type->bytes),
+                                               static_cast<size_t>(*elements * type->bytes))
+                     : gathered(tensor, storage->second, type->bytes, *elements, set);
   set.add(std::move(result), where);
 }
 
@@ -191,7 +206,8 @@ TensorSet parse_zip(Bytes bytes, std::string_view where) {
   return set;
 }
 
-/// Magic number, version, system, the value, the keys of the storages, then each storage with its number of elements.
+/// Magic number, version, system, the value, the keys of the storages, then each storage with its number of
+/// elements.
 TensorSet parse_legacy(Bytes bytes, std::string_view where) {
   uint64_t at = 0;
   const auto next = [&](PickleOf kind) {
@@ -199,7 +215,8 @@ TensorSet parse_legacy(Bytes bytes, std::string_view where) {
     at += part.bytes;
     return part;
   };
-  constexpr auto magic = static_cast<int64_t>(0xa86a20f9469cfc6cULL);  // the low bits of 0x1950a86a20f9469cfc6c
+  constexpr auto magic =
+      static_cast<int64_t>(0xa86a20f9469cfc6cULL);  // the low bits of 0x1950a86a20f9469cfc6c
   if (next(PickleOf::integer).integer != magic || next(PickleOf::integer).integer != 1001)
     fail(where, "is a Python pickle, but none of torch.save; save it as safetensors");
   if (!next(PickleOf::system).little_endian) fail(where, "is big-endian");
@@ -212,7 +229,8 @@ TensorSet parse_legacy(Bytes bytes, std::string_view where) {
     const auto count = load<int64_t>(bytes, at, where);
     const auto width = widths.find(key);
     if (width == widths.end()) fail(where, "has a storage of an unknown type");
-    if (count < 0 || count > static_cast<int64_t>(bytes.size())) fail(where, "has a storage of {} elements", count);
+    if (count < 0 || count > static_cast<int64_t>(bytes.size()))
+      fail(where, "has a storage of {} elements", count);
     storages[key] = piece(bytes, at + 8, static_cast<uint64_t>(count * width->second), where);
     at += 8 + static_cast<uint64_t>(count * width->second);
   }

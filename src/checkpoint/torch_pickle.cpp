@@ -16,8 +16,9 @@ enum class Kind : uint8_t { none, boolean, integer, real, text, tuple, list, dic
 struct Node {
   Kind kind = Kind::none;
   int64_t integer = 0;
-  std::string text;             ///< of a text, a global ("torch FloatStorage"), a storage (its key)
-  std::vector<uint32_t> items;  ///< of a dict: key, value, key, …; of a tensor: storage, offset, shape, strides
+  std::string text;  ///< of a text, a global ("torch FloatStorage"), a storage (its key)
+  std::vector<uint32_t>
+      items;  ///< of a dict: key, value, key, …; of a tensor: storage, offset, shape, strides
 };
 
 class Unpickler {
@@ -35,10 +36,13 @@ class Unpickler {
   size_t position() const { return at_; }
 
  private:
-  [[noreturn]] void broken(std::string_view what) const { fail(where_, "the pickle is broken at byte {}: {}", at_, what); }
+  [[noreturn]] void broken(std::string_view what) const {
+    fail(where_, "the pickle is broken at byte {}: {}", at_, what);
+  }
   [[noreturn]] void unknown(uint8_t code) const {
     fail(where_,
-         "the pickle has the instruction 0x{:02x} at byte {}, which no file of tensors needs; save it as safetensors",
+         "the pickle has the instruction 0x{:02x} at byte {}, which no file of tensors needs; save it as "
+         "safetensors",
          code, at_ - 1);
   }
 
@@ -72,7 +76,8 @@ class Unpickler {
     stack_.push_back(static_cast<uint32_t>(nodes_.size() - 1));
   }
   uint32_t pop() {
-    if (stack_.empty() || (!marks_.empty() && stack_.size() <= marks_.back())) broken("nothing is on the stack");
+    if (stack_.empty() || (!marks_.empty() && stack_.size() <= marks_.back()))
+      broken("nothing is on the stack");
     const uint32_t index = stack_.back();
     stack_.pop_back();
     return index;
@@ -91,7 +96,8 @@ class Unpickler {
     return items;
   }
   Node& top(Kind kind) {
-    if (stack_.empty() || nodes_[stack_.back()].kind != kind) broken("a list or dictionary was expected on the stack");
+    if (stack_.empty() || nodes_[stack_.back()].kind != kind)
+      broken("a list or dictionary was expected on the stack");
     return nodes_[stack_.back()];
   }
 
@@ -171,7 +177,8 @@ bool Unpickler::push_number(uint8_t code) {
   }
 }
 
-/// Little-endian, two's complement. The magic number of torch's old format is longer than 64 bits: its low ones do.
+/// Little-endian, two's complement. The magic number of torch's old format is longer than 64 bits: its low
+/// ones do.
 void Unpickler::push_long() {
   const size_t width = number(1);
   const auto piece = take(width);
@@ -263,11 +270,13 @@ bool Unpickler::remember(uint8_t code) {
 void Unpickler::push_global(const std::string& module, const std::string& name) {
   const std::string whole = module + "." + name;
   static constexpr std::string_view known[] = {"collections.OrderedDict", "torch._utils._rebuild_tensor_v2",
-                                               "torch._utils._rebuild_tensor", "torch._utils._rebuild_parameter"};
+                                               "torch._utils._rebuild_tensor",
+                                               "torch._utils._rebuild_parameter"};
   const bool storage = module == "torch" && name.ends_with("Storage");
   if (!storage && std::find(std::begin(known), std::end(known), whole) == std::end(known)) {
     fail(where_,
-         "the pickle asks for '{}', which no file of tensors needs: nothing of it is run; save it as safetensors",
+         "the pickle asks for '{}', which no file of tensors needs: nothing of it is run; save it as "
+         "safetensors",
          whole.substr(0, 200));
   }
   push({Kind::global, 0, storage ? name : whole, {}});
@@ -277,30 +286,34 @@ void Unpickler::push_global(const std::string& module, const std::string& name) 
 void Unpickler::push_storage(uint32_t id) {
   const std::vector<uint32_t>& items = nodes_[id].items;
   const auto is = [&](size_t i, Kind kind) { return nodes_[items[i]].kind == kind; };
-  const bool good = nodes_[id].kind == Kind::tuple && (items.size() == 5 || items.size() == 6) && is(0, Kind::text) &&
-                    nodes_[items[0]].text == "storage" && is(1, Kind::global) && is(2, Kind::text) &&
-                    is(4, Kind::integer);
+  const bool good = nodes_[id].kind == Kind::tuple && (items.size() == 5 || items.size() == 6) &&
+                    is(0, Kind::text) && nodes_[items[0]].text == "storage" && is(1, Kind::global) &&
+                    is(2, Kind::text) && is(4, Kind::integer);
   if (!good) broken("a storage is described in an unknown way");
   if (items.size() == 6 && !is(5, Kind::none))
-    fail(where_, "a tensor is a view of another storage, as very old files have them; save it as safetensors");
+    fail(where_,
+         "a tensor is a view of another storage, as very old files have them; save it as safetensors");
   push({Kind::storage, nodes_[items[4]].integer, nodes_[items[2]].text, {items[1]}});
 }
 
 void Unpickler::reduce() {
   const uint32_t arguments = pop(), callable = pop();
-  if (nodes_[callable].kind != Kind::global || nodes_[arguments].kind != Kind::tuple) broken("it calls what is no function");
+  if (nodes_[callable].kind != Kind::global || nodes_[arguments].kind != Kind::tuple)
+    broken("it calls what is no function");
   const std::string name = nodes_[callable].text;
   const std::vector<uint32_t> items = nodes_[arguments].items;
   if (name == "collections.OrderedDict" && items.empty()) {
     push({Kind::dict, 0, {}, {}});
-  } else if (name == "torch._utils._rebuild_parameter" && !items.empty() && nodes_[items[0]].kind == Kind::tensor) {
+  } else if (name == "torch._utils._rebuild_parameter" && !items.empty() &&
+             nodes_[items[0]].kind == Kind::tensor) {
     stack_.push_back(items[0]);
   } else if (name.starts_with("torch._utils._rebuild_tensor") && items.size() >= 4 &&
              nodes_[items[0]].kind == Kind::storage && nodes_[items[1]].kind == Kind::integer &&
              nodes_[items[2]].kind == Kind::tuple && nodes_[items[3]].kind == Kind::tuple) {
     push({Kind::tensor, 0, {}, {items.begin(), items.begin() + 4}});
   } else {
-    fail(where_, "the pickle calls '{}' in a way that no file of tensors needs; save it as safetensors", name);
+    fail(where_, "the pickle calls '{}' in a way that no file of tensors needs; save it as safetensors",
+         name);
   }
 }
 
@@ -320,9 +333,11 @@ std::vector<int64_t> integers(const Unpickler& pickle, uint32_t tuple, std::stri
   return result;
 }
 
-PickledTensor tensor_of(const Unpickler& pickle, const Node& name, const Node& value, std::string_view where) {
+PickledTensor tensor_of(const Unpickler& pickle, const Node& name, const Node& value,
+                        std::string_view where) {
   if (name.kind != Kind::text) fail(where, "a name in the dictionary of tensors is no text");
-  if (value.kind != Kind::tensor) fail(where, "'{}' is no tensor; a dictionary of tensors was expected", name.text);
+  if (value.kind != Kind::tensor)
+    fail(where, "'{}' is no tensor; a dictionary of tensors was expected", name.text);
   const Node& storage = pickle.node(value.items[0]);
   PickledTensor tensor;
   tensor.name = name.text;
@@ -342,13 +357,16 @@ PickledFile parse_pickle(std::span<const std::byte> bytes, PickleOf kind, std::s
   const Node& root = pickle.node(pickle.run());
   PickledFile file;
   file.bytes = pickle.position();
-  const Kind expected = kind == PickleOf::integer ? Kind::integer : kind == PickleOf::texts ? Kind::list : Kind::dict;
+  const Kind expected = kind == PickleOf::integer ? Kind::integer
+                        : kind == PickleOf::texts ? Kind::list
+                                                  : Kind::dict;
   if (root.kind != expected)
     fail(where, "the pickle holds something else than {}",
          kind == PickleOf::tensors ? "a dictionary of tensors" : "the next part of torch's old format");
   file.integer = root.integer;
   for (size_t i = 0; i + 1 < root.items.size() && kind == PickleOf::tensors; i += 2)
-    file.tensors.push_back(tensor_of(pickle, pickle.node(root.items[i]), pickle.node(root.items[i + 1]), where));
+    file.tensors.push_back(
+        tensor_of(pickle, pickle.node(root.items[i]), pickle.node(root.items[i + 1]), where));
   for (size_t i = 0; i + 1 < root.items.size() && kind == PickleOf::system; i += 2) {
     if (pickle.node(root.items[i]).text == "little_endian")
       file.little_endian = pickle.node(root.items[i + 1]).integer != 0;

@@ -82,8 +82,8 @@ AdaptedWeight::AdaptedWeight(const Parameters& base, const Adapter* adapter, flo
   if (adapter == nullptr) return;
   if (const Parameter* whole = find_replacement(*adapter, parameter, tied)) {
     if (whole->value.rows != value_.rows || whole->value.cols != value_.cols)
-      fail("adapter", "'{}' is [{}, {}], the model's [{}, {}]", parameter, whole->value.rows, whole->value.cols,
-           value_.rows, value_.cols);
+      fail("adapter", "'{}' is [{}, {}], the model's [{}, {}]", parameter, whole->value.rows,
+           whole->value.cols, value_.rows, value_.cols);
     if (factor == 1.0F) {
       value_ = whole->value;
     } else {
@@ -159,7 +159,8 @@ Parameters merge_adapter(ModelConfig& config, const Parameters& base, const Adap
     if (!parameter->name.ends_with(".lora_bias")) continue;
     const std::string bias = parameter->name.substr(0, parameter->name.rfind('.')) + ".bias";
     if (base.find(bias) == nullptr)
-      fail("adapter", "it has a bias for '{}', which has none in this model: it cannot be merged, only used beside it",
+      fail("adapter",
+           "it has a bias for '{}', which has none in this model: it cannot be merged, only used beside it",
            bias);
   }
   Parameters merged = allocate_parameters(shapes);
@@ -167,8 +168,8 @@ Parameters merge_adapter(ModelConfig& config, const Parameters& base, const Adap
     const AdaptedWeight weight(base, &adapter, factor, parameter->name);
     const Tensor to = parameter->value;
     if (weight.rows() != to.rows || weight.cols() != to.cols)
-      fail("model weights", "'{}' should be [{}, {}], found [{}, {}]", parameter->name, to.rows, to.cols, weight.rows(),
-           weight.cols());
+      fail("model weights", "'{}' should be [{}, {}], found [{}, {}]", parameter->name, to.rows, to.cols,
+           weight.rows(), weight.cols());
     parallel_for(to.rows, 16, [&](int64_t begin, int64_t end) {
       std::vector<float> scratch(static_cast<size_t>(to.cols));
       for (int64_t row = begin; row < end; ++row) weight.values(row, to.row<float>(row), scratch.data());

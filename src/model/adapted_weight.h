@@ -10,7 +10,8 @@ namespace fettle {
 /// base + factor * (adapted - base). Keeps references to what it is given.
 class AdaptedWeight {
  public:
-  /// adapter: null for the base alone. Throws Error when the parameter is missing or the adapter does not fit.
+  /// adapter: null for the base alone. Throws Error when the parameter is missing or the adapter does not
+  /// fit.
   AdaptedWeight(const Parameters& base, const Adapter* adapter, float factor, std::string_view parameter);
 
   int64_t rows() const { return value_.rows; }
@@ -25,7 +26,7 @@ class AdaptedWeight {
  private:
   void add_lora(int64_t row, float* out, float* scratch) const;
 
-  Tensor value_;  ///< the base's, or what replaces it whole
+  Tensor value_;                   ///< the base's, or what replaces it whole
   const Tensor* blend_ = nullptr;  ///< replaces value_ by its factor
   float factor_;
   LoraPair lora_;

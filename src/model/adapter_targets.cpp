@@ -1,5 +1,6 @@
-// Which modules an adapter stands beside, as PEFT 0.21 matches names (tuners/tuners_utils.py, utils/other.py):
-// a list holds whole names or their ends, a text is a regular expression over the whole name.
+// Which modules an adapter stands beside, as PEFT 0.21 matches names (tuners/tuners_utils.py,
+// utils/other.py): a list holds whole names or their ends, a text is a regular expression over the whole
+// name.
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -12,8 +13,8 @@ namespace fettle {
 namespace {
 
 bool is_end_of(std::string_view name, std::string_view end) {
-  return name == end || (name.size() > end.size() && name.ends_with(end) &&
-                         name[name.size() - end.size() - 1] == '.');
+  return name == end ||
+         (name.size() > end.size() && name.ends_with(end) && name[name.size() - end.size() - 1] == '.');
 }
 
 /// Python's re.fullmatch, compiled once.
@@ -40,7 +41,8 @@ bool matches_target(const AdapterEntry& entry, std::string_view target) {
 
 /// A module of modules_to_save, or inside one, has no LoRA.
 bool is_inside_saved(const AdapterConfig& adapter, std::string_view published) {
-  for (size_t end = published.size(); end != std::string_view::npos && end > 0; end = published.rfind('.', end - 1)) {
+  for (size_t end = published.size(); end != std::string_view::npos && end > 0;
+       end = published.rfind('.', end - 1)) {
     for (const std::string& saved : adapter.modules_to_save)
       if (is_end_of(published.substr(0, end), saved)) return true;
   }
@@ -61,9 +63,8 @@ class Chooser {
   bool chooses(const AdapterEntry& entry) const {
     if (excluded(entry) || is_inside_saved(adapter_, entry.published)) return false;
     if (target_) return (*target_)(entry.published);
-    const bool target =
-        std::any_of(adapter_.targets.begin(), adapter_.targets.end(),
-                    [&](const std::string& name) { return matches_target(entry, name); });
+    const bool target = std::any_of(adapter_.targets.begin(), adapter_.targets.end(),
+                                    [&](const std::string& name) { return matches_target(entry, name); });
     return target && (adapter_.layers.empty() || in_layers(entry));
   }
 
@@ -117,7 +118,8 @@ std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const Adapt
   for (AdapterEntry& entry : adaptable_modules(config)) {
     if (!chooser.chooses(entry)) continue;
     chooser.set_scale(entry);
-    if (entry.rank <= 0) fail_usage("adapter rank of '{}' must be positive, got {}", entry.published, entry.rank);
+    if (entry.rank <= 0)
+      fail_usage("adapter rank of '{}' must be positive, got {}", entry.published, entry.rank);
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -126,20 +128,23 @@ std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const Adapt
 void check_targets(const ModelConfig& config, const AdapterConfig& adapter) {
   const std::string names = fmt::format("{}", fmt::join(adaptable_module_names(config), ", "));
   const std::vector<AdapterEntry> all = adaptable_modules(config);
-  for (const std::string& target : adapter.target_pattern.empty() ? adapter.targets : std::vector<std::string>{}) {
+  for (const std::string& target :
+       adapter.target_pattern.empty() ? adapter.targets : std::vector<std::string>{}) {
     if (std::any_of(all.begin(), all.end(),
                     [&](const AdapterEntry& entry) { return matches_target(entry, target); }))
       continue;
-    fail_usage("adapter targets: '{}' matches no linear layer of this {} model; it has {} (or say all-linear)",
-               target, config.family, names);
+    fail_usage(
+        "adapter targets: '{}' matches no linear layer of this {} model; it has {} (or say all-linear)",
+        target, config.family, names);
   }
   if (adapter_entries(config, adapter).empty())
-    fail_usage("adapter targets: nothing of this {} model is chosen; it has {} (or say all-linear)", config.family,
-               names);
+    fail_usage("adapter targets: nothing of this {} model is chosen; it has {} (or say all-linear)",
+               config.family, names);
 }
 
 bool is_saved_module(const AdapterConfig& adapter, std::string_view published) {
-  for (size_t end = published.size(); end != std::string_view::npos && end > 0; end = published.rfind('.', end - 1)) {
+  for (size_t end = published.size(); end != std::string_view::npos && end > 0;
+       end = published.rfind('.', end - 1)) {
     for (const std::string& saved : adapter.modules_to_save)
       if (published.substr(0, end).ends_with(saved)) return true;
   }

@@ -1,5 +1,5 @@
-// What adapters put into a network: other parameters in the base's places, LoRA beside linear layers, embedding and
-// head, rows of the vocabulary.
+// What adapters put into a network: other parameters in the base's places, LoRA beside linear layers,
+// embedding and head, rows of the vocabulary.
 #include <algorithm>
 
 #include "kernels/quant.h"
@@ -78,8 +78,8 @@ void Network::replace(const std::vector<Decoder::ActiveAdapter>& adapters) {
       if (parameter == nullptr) continue;
       const Tensor &value = parameter->value, &base = slot.base->value;
       if (value.rows != base.rows || value.cols != base.cols) {
-        fail("adapter", "'{}' is [{}, {}], the model's is [{}, {}]", slot.name, value.rows, value.cols, base.rows,
-             base.cols);
+        fail("adapter", "'{}' is [{}, {}], the model's is [{}, {}]", slot.name, value.rows, value.cols,
+             base.rows, base.cols);
       }
       found.emplace_back(active.adapter->parameters.find(parameter->name), active.factor);
     }
@@ -95,7 +95,8 @@ void Network::replace(const std::vector<Decoder::ActiveAdapter>& adapters) {
     }
     *slot.parameter = instead;
     if (slot.value != nullptr) *slot.value = in_f32(*instead, linked_owned_);
-    const bool multiplied = slot.value == nullptr && slot.name != "embed.weight" && slot.name != "position.weight";
+    const bool multiplied =
+        slot.value == nullptr && slot.name != "embed.weight" && slot.name != "position.weight";
     if (product == Product::bf16 && multiplied && instead->value.dtype == DType::f32 && instead->bf16.empty())
       linked_shadows_.push_back(instead);
   }
@@ -168,7 +169,8 @@ void Network::link_rows(Adapter& adapter, float factor) {
     rows.factor = factor;
     const int64_t count = rows.rows->value.rows;
     for (const int32_t id : *rows.ids)
-      if (id < 0 || id >= table.rows) fail("adapter", "it has a row for token {}, the model {} tokens", id, table.rows);
+      if (id < 0 || id >= table.rows)
+        fail("adapter", "it has a row for token {}, the model {} tokens", id, table.rows);
     if (count != static_cast<int64_t>(rows.ids->size()) || rows.rows->value.cols != table.cols)
       fail("adapter", "'{}' should be [{}, {}]", found->name, rows.ids->size(), table.cols);
     rows.delta = take(linked_owned_, count + 1, table.cols);

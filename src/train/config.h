@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/add_tokens.h"
 #include "data/dataset.h"
 #include "model/adapter.h"
 

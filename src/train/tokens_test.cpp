@@ -1,4 +1,5 @@
-// New tokens on a base, and adapters that are more than LoRA, from the config to the folder that is opened again.
+// New tokens on a base, and adapters that are more than LoRA, from the config to the folder that is opened
+// again.
 #include "base/error.h"
 #include "checkpoint/export.h"
 #include "checkpoint/safetensors.h"
@@ -14,11 +15,15 @@ class Tokens : public TrainTest {
     TrainTest::SetUp();
     std::string rows;
     for (int i = 0; i < 8; ++i)
-      rows += dump_json(Json{{"prompt", "say " + std::to_string(i)}, {"completion", "<note>" + std::to_string(i) + "</note>"}}) + "\n";
+      rows += dump_json(Json{{"prompt", "say " + std::to_string(i)},
+                             {"completion", "<note>" + std::to_string(i) + "</note>"}}) +
+              "\n";
     write_file(root() / "notes.jsonl", rows);
   }
   Json tokens(const std::string& out, const Json& more) const {
-    Json json = config("sft", out, {{"data", (root() / "notes.jsonl").string()}, {"tokens", {{"add", {"<note>", "</note>"}}}}});
+    Json json =
+        config("sft", out,
+               {{"data", (root() / "notes.jsonl").string()}, {"tokens", {{"add", {"<note>", "</note>"}}}}});
     json.merge_patch(more);
     return json;
   }
@@ -39,7 +44,8 @@ TEST_F(Tokens, FullTrainingGrowsTokenizerAndTables) {
   EXPECT_EQ(model.tokenizer->size(), 260);
   EXPECT_EQ(model.tokenizer->encode("<note>", {}), std::vector<int32_t>{258});
   EXPECT_EQ(model.tokenizer->decode(std::vector<int32_t>{258, 259}), "<note></note>");
-  EXPECT_NE(read_json(root() / "full" / "tokenizer.json")["added_tokens"][3]["content"], nullptr);
+  const Json written = read_json(root() / "full" / "tokenizer.json");
+  EXPECT_EQ(written["added_tokens"][3]["content"], "</note>");
   ExportOptions options;
   options.to = ModelFormat::gguf;
   options.output = root() / "full.gguf";
@@ -64,7 +70,8 @@ TEST_F(Tokens, BesideAnAdapterTheNewRowsAreTrainedAndOpenedAgain) {
     options.dtype = DType::f32;
     options.output = root() / "merged";
     export_model(model, options);
-    const std::vector<float> beside = logps(root() / "lora", "a<note>b</note>c"), merged = logps(root() / "merged", "a<note>b</note>c");
+    const std::vector<float> beside = logps(root() / "lora", "a<note>b</note>c"),
+                             merged = logps(root() / "merged", "a<note>b</note>c");
     ASSERT_EQ(beside.size(), merged.size());
     for (size_t i = 0; i < beside.size(); ++i) EXPECT_NEAR(beside[i], merged[i], 2e-4) << i;
   }
@@ -100,11 +107,12 @@ TEST_F(Tokens, WhatCannotBeIsSaid) {
 }
 
 TEST_F(Tokens, EveryKindOfAdapterIsTrainedWrittenAndGoneOnWith) {
-  const std::vector<Json> kinds{{{"targets", {"lm_head", "embed_tokens"}}},
-                                {{"targets", {"q_proj"}}, {"modules_to_save", {"norm", "o_proj"}}},
-                                {{"targets", {"all-linear"}}, {"dora", true}, {"dropout", 0.1}},
-                                {{"targets", {"q_proj"}}, {"lora_bias", true}},
-                                {{"target_pattern", ".*\\.1\\..*_proj"}, {"rank_pattern", {{"q_proj", 3}}}, {"rslora", true}}};
+  const std::vector<Json> kinds{
+      {{"targets", {"lm_head", "embed_tokens"}}},
+      {{"targets", {"q_proj"}}, {"modules_to_save", {"norm", "o_proj"}}},
+      {{"targets", {"all-linear"}}, {"dora", true}, {"dropout", 0.1}},
+      {{"targets", {"q_proj"}}, {"lora_bias", true}},
+      {{"target_pattern", ".*\\.1\\..*_proj"}, {"rank_pattern", {{"q_proj", 3}}}, {"rslora", true}}};
   for (size_t i = 0; i < kinds.size(); ++i) {
     SCOPED_TRACE(i);
     const std::string out = "kind" + std::to_string(i);
@@ -112,7 +120,8 @@ TEST_F(Tokens, EveryKindOfAdapterIsTrainedWrittenAndGoneOnWith) {
     adapter["rank"] = 2;
     const TrainResult result = run(config("sft", out, {{"adapter", adapter}}));
     EXPECT_LT(result.steps.back().loss, result.steps.front().loss);
-    const TrainResult more = run(config("sft", out + "-more", {{"model", (root() / out).string()}, {"adapter", {{"dropout", 0}}}}));
+    const TrainResult more = run(
+        config("sft", out + "-more", {{"model", (root() / out).string()}, {"adapter", {{"dropout", 0}}}}));
     EXPECT_LT(more.steps.front().loss, result.steps.front().loss);
   }
 }

@@ -1,7 +1,7 @@
 #pragma once
 // What an adapter puts beside a weight: y += factor * scale * (dropout(x) Aᵀ) Bᵀ, or with magnitudes (DoRA)
-// y += factor * (c ⊙ (W x + scale * (x Aᵀ) Bᵀ) - W x), c = magnitude / length of the adapted row, which no gradient
-// goes through.
+// y += factor * (c ⊙ (W x + scale * (x Aᵀ) Bᵀ) - W x), c = magnitude / length of the adapted row, which no
+// gradient goes through.
 #include <vector>
 
 #include "model/layers/context.h"
@@ -9,12 +9,13 @@
 namespace fettle {
 
 struct LoraLink {
-  Parameter* a = nullptr;  ///< [rank, in]; the parts of a fused module share it. Of an embedding: [vocabulary, rank]
+  Parameter* a =
+      nullptr;  ///< [rank, in]; the parts of a fused module share it. Of an embedding: [vocabulary, rank]
   Parameter* b = nullptr;  ///< [out, rank]
   float scale = 1.0F;      ///< of B A inside the weight
   float factor = 1.0F;     ///< of what the adapter changes
   float dropout = 0.0F;
-  uint64_t stream = 0;  ///< of the dropout; equal for modules that share `a`
+  uint64_t stream = 0;             ///< of the dropout; equal for modules that share `a`
   Parameter* magnitude = nullptr;  ///< [1, out], DoRA alone
   Tensor ratio, inverse_norm;      ///< [1, out]: magnitude / norm, 1 / norm; made when the weights change
   Parameter* bias = nullptr;       ///< [1, out], of B; may be null
@@ -26,8 +27,8 @@ struct LoraLink {
   }
 };
 
-/// Rows of a table that stand in the place of the base's: row ids[i] is base + factor * delta[i]. delta has a last row
-/// of zeros, for every other token.
+/// Rows of a table that stand in the place of the base's: row ids[i] is base + factor * delta[i]. delta has a
+/// last row of zeros, for every other token.
 struct TokenRows {
   const std::vector<int32_t>* ids = nullptr;
   Parameter* rows = nullptr;  ///< [n, hidden]
