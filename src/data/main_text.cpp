@@ -319,10 +319,7 @@ int64_t characters_of(const std::vector<HtmlNode*>& parts) {
   return sum;
 }
 
-}  // namespace
-
-std::vector<HtmlNode*> find_main_text(HtmlTree& tree) {
-  place_streamed(tree);
+std::vector<HtmlNode*> search(HtmlTree& tree) {
   constexpr int64_t enough = 500;
   constexpr Severity severities[] = {
       {true, true, true}, {false, true, true}, {false, false, true}, {false, false, false}};
@@ -345,6 +342,34 @@ std::vector<HtmlNode*> find_main_text(HtmlTree& tree) {
   auto parts = Finder(tree, severities[longest]).find();
   prune(parts, tree.title());
   return parts;
+}
+
+void find_noscript(HtmlNode& node, std::vector<HtmlNode*>& found) {
+  for (auto* child : node.children) {
+    if (child->tag == GUMBO_TAG_NOSCRIPT) {
+      found.push_back(child);
+    } else {
+      find_noscript(*child, found);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<HtmlNode*> find_main_text(HtmlTree& tree) {
+  constexpr int64_t little = 100, enough = 250;
+  place_streamed(tree);
+  const auto parts = search(tree);
+  if (characters_of(parts) >= little) return parts;
+  // A page that is made by its scripts may hold its text for browsers without them.
+  std::vector<HtmlNode*> noscript;
+  find_noscript(*tree.body(), noscript);
+  if (noscript.empty()) return parts;
+  for (auto* node : noscript) node->tag = GUMBO_TAG_DIV;
+  const auto more = search(tree);
+  if (characters_of(more) >= enough) return more;
+  for (auto* node : noscript) node->tag = GUMBO_TAG_NOSCRIPT;
+  return search(tree);
 }
 
 }  // namespace fettle::data

@@ -178,6 +178,13 @@ TEST(MainText, PiecesThatReactSendsLaterStandInTheirPlaces) {
             wanted);
 }
 
+TEST(MainText, TextForBrowsersWithoutScriptsIsTheLastResort) {
+  EXPECT_EQ(text_of_page("<div id=app></div><noscript><article>" + body + "</article></noscript>"), wanted);
+  EXPECT_EQ(text_of_page("<article>" + body + "</article><noscript>" + paragraph(first) + "</noscript>"),
+            wanted);
+  EXPECT_EQ(text_of_page("<div id=app></div><noscript>You need to enable JavaScript.</noscript>"), "");
+}
+
 TEST(MainText, PagesThatAreNoArticlesKeepTheirText) {
   std::string thread, listing, answers, cards;
   for (int i = 0; i < 8; ++i) {
