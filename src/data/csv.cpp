@@ -66,6 +66,7 @@ void append_text(const Cell& cell, std::string& json) {
 bool append_other(const Cell& cell, bool turns, std::string& json) {
   if (cell.quoted && !turns) return false;
   std::string value = text_of(cell);
+  if (value.find('\0') != std::string::npos) return false;  // the parser takes it for the end
   if (turns) {
     const bool looks_so = value.starts_with("[{") && (value.find("\"role\"") != std::string::npos ||
                                                       value.find("\"from\"") != std::string::npos);
@@ -74,7 +75,9 @@ bool append_other(const Cell& cell, bool turns, std::string& json) {
     if (value == "True" || value == "TRUE") value = "true";
     if (value == "False" || value == "FALSE") value = "false";
     constexpr size_t longest = 32;
-    if (value.size() > longest || value == "null" || !Json::accept(value)) return false;
+    const bool is_number = value.find_first_not_of("0123456789+-.eE") == std::string::npos;
+    const bool is_truth = value == "true" || value == "false";
+    if (value.size() > longest || !(is_number || is_truth) || !Json::accept(value)) return false;
   }
   json += value;
   return true;
