@@ -33,20 +33,6 @@ bool Files::take_standard_output() const {
   return is_standard_output(output) || is_standard_output(rejected) || is_standard_output(report);
 }
 
-namespace {
-
-/// Rows that were no rows: broken ones, and those that fit no format.
-int64_t unreadable_rows(const data::PassReport& report) {
-  int64_t count = report.read.rejected;
-  for (const char* reason : {"not valid JSON", "does not fit its format"}) {
-    const auto found = report.reasons.find(reason);
-    if (found != report.reasons.end()) count += found->second;
-  }
-  return count;
-}
-
-}  // namespace
-
 void finish(const Files& files, const data::PassReport& report) {
   const OrderedJson json = data::to_json(report);
   if (!files.report.empty()) write_file(files.report, dump_json(json, 1) + "\n");
@@ -57,12 +43,6 @@ void finish(const Files& files, const data::PassReport& report) {
   }
   if (report.more.contains("warnings")) {
     for (const auto& warning : report.more["warnings"]) log_warning("{}: {}", report.verb, warning.get<std::string>());
-  }
-  if (report.in > 0 && unreadable_rows(report) >= report.in) {
-    std::string reasons;
-    for (const auto& [reason, count] : report.reasons) reasons += fmt::format("{}{} ({})", reasons.empty() ? "" : ", ", reason, count);
-    fail(fmt::format("{}", fmt::join(report.read.files, ", ")), "not one row could be read: {}; --rejected FILE keeps each with its reason",
-         reasons);
   }
   data::throw_if_unread(report.verb, json);
 }

@@ -29,8 +29,7 @@ void run_stats(StatsState& state) {
   if (!state.files.report.empty()) write_file(state.files.report, dump_json(data::to_json(report), 1) + "\n");
   if (!is_standard_output(state.files.report) && !is_standard_output(state.html))
     print_report(data::to_json(report), data::to_text(report));
-  if (report.rows == 0 && report.rejected > 0)
-    fail(fmt::format("{}", fmt::join(report.read.files, ", ")), "not one of {} rows could be read", report.rejected);
+  data::throw_if_unread("stats", data::to_json(report));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 namespace fettle::data {
 namespace {
 
-constexpr const char* not_json = "not valid JSON";
+constexpr const char *not_json = "not valid JSON", *misfit = "does not fit its format";
 
 void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
   try {
@@ -127,7 +127,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       auto& verdict = verdicts[i];
       if (settle && !verdict.drop) settle(batch[i], verdict);
       report.repaired += repaired[i];
-      if (verdict.drop && verdict.reason == not_json) {
+      if (verdict.drop && (verdict.reason == not_json || verdict.reason == misfit)) {
         tally.broken(*batch[i].file, verdict.detail);
       } else {
         tally.read(*batch[i].file);

@@ -11,13 +11,14 @@
 #include "data/example.h"
 #include "data/external_sort.h"
 #include "data/language.h"
+#include "data/unread_input.h"
 #include "data/utf8.h"
 
 namespace fettle::data {
 namespace {
 
 struct Look {
-  std::string format, language;
+  std::string format, language, problem;
   int64_t turns = 0, characters = 0, tokens = 0;
   uint64_t text_hash = 0;
   bool has_id = false, readable = false, repaired = false;
@@ -30,7 +31,8 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   try {
     view.open(row);
     look.readable = true;
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    look.problem = error.what();
     return look;
   }
   look.repaired = view.repaired();
@@ -120,26 +122,35 @@ Distribution Distribution::of(const std::map<int64_t, int64_t>& counts) {
 StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOptions& options) {
   StatsReport report;
   RejectedRows rejected;
-  RowReader reader(inputs, rejected);
+  InputTally tally;
+  const auto files = tally.openable(inputs);
+  std::optional<RowReader> reader;
+  if (!files.empty()) reader.emplace(files, rejected);
   Progress progress("stats", 0, "rows");
   std::map<int64_t, int64_t> turns, characters, tokens;
   std::map<std::string, std::map<int64_t, int64_t>> role_characters;
   const TemporaryFolder folder;
   ExternalSort<uint64_t> texts(folder.path(), "texts", size_t{64} << 20);
   std::vector<Row> batch;
-  while (reader.next(batch)) {
+  std::vector<Unreadable> unreadable;
+  while (reader && reader->next(batch, unreadable)) {
     throw_if_interrupted();
+    for (const auto& [before, broken] : unreadable)
+      tally.broken(broken.file, broken.detail.empty() ? broken.reason : broken.reason + ": " + broken.detail);
     std::vector<Look> looks(batch.size());
     parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
         looks[i] = look_at(batch[i], view, options);
     });
-    for (auto& look : looks) {
+    for (size_t row = 0; row < looks.size(); ++row) {
+      const auto& look = looks[row];
       if (!look.readable) {
         ++report.rejected;
+        tally.broken(*batch[row].file, look.problem);
         continue;
       }
+      tally.read(*batch[row].file);
       ++report.rows;
       report.repaired += look.repaired;
       report.without_id += !look.has_id;
@@ -168,7 +179,8 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
   report.tokens = Distribution::of(tokens);
   for (const auto& [role, lengths] : role_characters)
     report.role_characters[role] = Distribution::of(lengths);
-  report.read = reader.report();
+  if (reader) report.read = reader->report();
+  report.unread = tally.unread();
   report.rejected += report.read.rejected;
   report.repaired += report.read.repaired;
   return report;
@@ -187,6 +199,7 @@ OrderedJson to_json(const StatsReport& report) {
                    {"groups", report.groups},
                    {"turns", distribution_json(report.turns)},
                    {"characters", distribution_json(report.characters)}};
+  if (!report.unread.empty()) json["unread"] = to_json(report.unread);
   if (!report.languages.empty()) json["languages"] = report.languages;
   if (report.tokens.count > 0) json["tokens"] = distribution_json(report.tokens);
   for (const auto& [role, d] : report.role_characters) json["role_characters"][role] = distribution_json(d);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "data/pass.h"
+#include "data/unread_input.h"
 #include "text/tokenizer.h"
 
 namespace fettle::data {
@@ -39,6 +40,7 @@ struct StatsReport {
   Distribution turns, characters, tokens;               ///< per row
   std::map<std::string, Distribution> role_characters;  ///< per text
   ReadReport read;
+  std::vector<UnreadInput> unread;
 };
 StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOptions& options);
 OrderedJson to_json(const StatsReport& report);

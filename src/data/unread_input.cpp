@@ -6,8 +6,17 @@
 namespace fettle::data {
 
 std::vector<std::string> InputTally::openable(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (auto& file : expand_paths(paths)) {
+  std::vector<std::string> found, files;
+  for (const auto& path : paths) {
+    try {
+      const auto inside = expand_paths({path});
+      found.insert(found.end(), inside.begin(), inside.end());
+    } catch (const Error& error) {
+      if (error.kind() == Error::Kind::usage) throw;
+      broken(path, error.what());
+    }
+  }
+  for (auto& file : found) {
     // Opening a pipe would take its first bytes away.
     if (file != "-" && fs::is_regular_file(file)) {
       try {

@@ -6,6 +6,7 @@
 #include "data/example.h"
 #include "data/reader.h"
 #include "data/rejected.h"
+#include "data/unread_input.h"
 #include "recipe/canonical_params.h"
 #include "recipe/steps.h"
 #include "recipe/truecase.h"
@@ -120,6 +121,7 @@ class DataStep final : public StepKind {
     context.params = canonical_params(given.params, flags());
     const Plan plan(context.params);
     data::RejectedRows rejected(context.folder / "rejected.jsonl");
+    data::InputTally tally;
     data::RowReader reader(string_list(context.params.at("input"), "input"), rejected);
     data::RowWriter train(context.folder / "train.jsonl"), eval(context.folder / "eval.jsonl");
     Progress progress("data", 0, "rows");
@@ -139,6 +141,7 @@ class DataStep final : public StepKind {
           reason = "does not fit";
           detail = error.what();
         }
+        detail.empty() ? tally.read(*batch[i].file) : tally.broken(*batch[i].file, detail);
         if (!row) {
           rejected.add({*batch[i].file, batch[i].line, reason, detail, "", batch[i].text});
           continue;
@@ -149,6 +152,8 @@ class DataStep final : public StepKind {
         ++(hold ? held_out : kept);
       }
     }
+    if (const auto unread = tally.unread(); kept > 0 && !unread.empty())
+      fail(unread.front().file, "not one row of it could be read: {}", unread.front().reason);
     if (kept == 0) {
       std::string first = rejected.first().empty() ? "" : "; the first: " + rejected.first().front().detail;
       fail(fmt::format("{}", context.params.at("input").dump()), "no row is left of {}{}", in, first);

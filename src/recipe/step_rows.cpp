@@ -1,12 +1,14 @@
 // The passes of data/ as steps: clean, filter, dedupe, convert, stats.
 #include <algorithm>
 
+#include "base/log.h"
 #include "checkpoint/load_tokenizer.h"
 #include "data/clean.h"
 #include "data/filter.h"
 #include "data/openchat.h"
 #include "data/stats.h"
 #include "data/stats_page.h"
+#include "data/unread_input.h"
 #include "data/verbs.h"
 #include "recipe/canonical_params.h"
 #include "recipe/steps.h"
@@ -84,7 +86,12 @@ class RowsStep : public StepKind {
     const auto inputs = texts_under(context.params, "input");
     const data::PassFiles files{inputs, context.folder / output_name(), context.folder / "rejected.jsonl"};
     const auto report = pass(context, files);
-    write_file(context.folder / "report.json", dump_json(data::to_json(report), 1));
+    const OrderedJson counts = data::to_json(report);
+    write_file(context.folder / "report.json", dump_json(counts, 1));
+    data::throw_if_unread(given.step.name, counts);
+    if (counts.contains("warnings")) {
+      for (const auto& warning : counts["warnings"]) log_warning("{}: {}", given.step.name, warning.get<std::string>());
+    }
     if (report.out == 0) fail(fmt::format("{}", fmt::join(inputs, ", ")), "no row is left of {}", report.in);
     return {{"", files.output.string()},
             {"rejected", files.rejected.string()},
@@ -356,6 +363,7 @@ class DataStatsStep final : public StepKind {
     const auto flow = data::read_flow(texts_under(context.params, "reports"));
     write_file(context.folder / "stats.html", data::stats_page(report, flow));
     write_file(context.folder / "stats.json", dump_json(data::to_json(report), 1));
+    data::throw_if_unread(given.step.name, data::to_json(report));
     return {{"", (context.folder / "stats.html").string()}, {"report", (context.folder / "stats.json").string()}};
   }
 

@@ -95,15 +95,19 @@ def unread_inputs(folder):
     verbs = {"dedupe": [], "dedupe near": ["--near"], "filter": ["--min-turns", "1"], "convert": [], "split": ["--eval", str(folder / "held.jsonl")],
              "mix": ["--in-order"]}
     for verb, flags in verbs.items():
-        for bad in (junk, cut):
-            status, text, error = run("data", verb.split()[0], "--input", str(bad), "--output", str(out), *flags)
-            check(f"{verb} of {bad.name}", status == 1 and str(bad) in error, status, text, error)
+        for bad in (junk, cut, gone):
+            out.unlink(missing_ok=True)
+            status, text, error = run("data", verb.split()[0], "--input", str(good), str(bad), "--output", str(out), *flags)
+            written = rows_of(out.read_text()) if out.exists() else []
+            held = rows_of((folder / "held.jsonl").read_text()) if verb == "split" else []
+            check(f"{verb} of a good input and {bad.name}", status == 1 and str(bad) in error and len(written) + len(held) == 1, status, written, error)
         status, text, error = run("data", verb.split()[0], "--input", str(gone), "--output", str(out), *flags)
         check(f"{verb} of a missing input", status == 1 and "no such file" in error.lower() and "1 dropped" not in error, status, error)
         status, text, error = run("data", verb.split()[0], "--input", str(good), str(empty), "--output", str(out), *flags)
         check(f"{verb} of an empty input beside a good one", status == 0, status, error)
-    status, text, error = run("data", "stats", "--input", str(junk))
-    check("stats", status == 1 and str(junk) in error, status, text, error)
+    status, text, error = run("data", "stats", "--input", str(good), str(junk))
+    check("stats", status == 1 and str(junk) in error and "1 rows" in text, status, text, error)
+    status, _, error = run("data", "convert", "--input", str(folder / "unknown.jsonl"), "--output", str(out))
     (folder / "unknown.jsonl").write_text('{"x":1}\n{"x":2}\n')
     status, _, error = run("data", "convert", "--input", str(folder / "unknown.jsonl"), "--output", str(out))
     check("convert of rows of no format", status == 1 and "x" in error, status, error)
@@ -117,7 +121,7 @@ def unread_inputs(folder):
         status, _, error = run("train", str(config))
         check(f"train with {bad.name}", status == 1 and str(bad) in error and not (folder / "run" / "model.safetensors").exists(), status, error)
     recipe = folder / "recipe.yaml"
-    recipe.write_text(f"steps:\n  one: {{do: dedupe, input: [{junk}]}}\n")
+    recipe.write_text(f"steps:\n  one: {{do: dedupe, input: [{good}, {junk}]}}\n")
     status, _, error = run("run", str(recipe), "--out", str(folder / "recipe"))
     check("a recipe's step", status == 1 and str(junk) in error, status, error)
 
