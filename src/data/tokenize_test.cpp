@@ -289,7 +289,7 @@ TEST(Dataset, RowsComeInOrderWithTheirReport) {
   EXPECT_EQ(set.read.rejected, 1);
   EXPECT_EQ(rejected.by_reason(),
             (std::map<std::string, int64_t>{{"not valid JSON", 1},
-                                            {"does not fit its format", 1},
+                                            {"no known format", 1},
                                             {"nothing supervised after truncation", 1}}));
 }
 
@@ -301,7 +301,7 @@ TEST(Dataset, NothingLeftIsAnErrorThatSaysWhy) {
     load_pairs({{{path}}}, plain, nullptr, {.raw = true}, 1, rejected);
     FAIL() << "expected an error";
   } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("2 × does not fit its format"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("2 × no known format"), std::string::npos)
         << error.what();
     EXPECT_NE(std::string(error.what()).find(path + ":1"), std::string::npos) << error.what();
   }

@@ -48,7 +48,7 @@ TEST_F(Verbs, ConvertWritesTheOtherFormatAndKeepsIds) {
             "\n");
   EXPECT_EQ(report.in, 4);
   EXPECT_EQ(report.reasons,
-            (std::map<std::string, int64_t>{{"does not fit its format", 1}, {"not valid JSON", 1}}));
+            (std::map<std::string, int64_t>{{"no known format", 1}, {"not valid JSON", 1}}));
   expect_adds_up(report);
   ConvertOptions judged;
   judged.to = Format::judged;
