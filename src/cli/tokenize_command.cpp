@@ -39,8 +39,11 @@ class Work {
     const auto format = data::detect_format(value, {}, row.where());
     const auto text = value.find("text");
     const bool has_text = text != value.end() && text->is_string();
-    if (format != data::Format::text && (format != data::Format::transcript || !has_text)) return chat(value, row.where());
-    const std::string plain = has_text ? text->get<std::string>() : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
+    if (format != data::Format::text && (format != data::Format::transcript || !has_text))
+      return chat(value, row.where());
+    const std::string plain =
+        has_text ? text->get<std::string>()
+                 : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
     return OrderedJson(tokenizer_->encode(plain, {state_.add_special, state_.parse_special})).dump();
   }
 
@@ -60,17 +63,23 @@ class Work {
   std::string chat(const OrderedJson& value, const std::string& where) const {
     const data::Example example = data::example_from_row(value, data::Format::automatic, {}, where);
     if (example.kind == data::Example::Kind::pair)
-      fail(where, "is a preference pair, which is no single text; `fettle data convert --to messages` takes the chosen answer");
+      fail(where,
+           "is a preference pair, which is no single text; `fettle data convert --to messages` takes the "
+           "chosen answer");
     Messages messages;
-    for (const auto& [content, role] : {std::pair(&example.prompt, "user"), std::pair(&example.completion, "assistant")}) {
-      if (content->is_chat) messages.insert(messages.end(), content->messages.begin(), content->messages.end());
-      if (!content->is_chat && !content->text.empty()) messages.push_back({role, content->text, 1.0, nullptr});
+    for (const auto& [content, role] :
+         {std::pair(&example.prompt, "user"), std::pair(&example.completion, "assistant")}) {
+      if (content->is_chat)
+        messages.insert(messages.end(), content->messages.begin(), content->messages.end());
+      if (!content->is_chat && !content->text.empty())
+        messages.push_back({role, content->text, 1.0, nullptr});
     }
     RenderOptions render;
     render.add_generation_prompt = state_.generation_prompt;
     if (example.variables.is_object()) render.variables = example.variables;
     if (state_.split_turns) return answers(messages, render);
-    const TokenizedChat result = tokenize_chat(*tokenizer_, chat_template(), messages, render, state_.parse_special);
+    const TokenizedChat result =
+        tokenize_chat(*tokenizer_, chat_template(), messages, render, state_.parse_special);
     return dump_json(OrderedJson{{"text", result.text}, {"ids", result.ids}, {"mask", result.assistant}});
   }
 
@@ -160,7 +169,10 @@ void add_tokenize_command(CLI::App& app) {
   command.add_flag("--split-turns", state->split_turns,
                    "Of conversations: a line for each answer, behind the history as serving renders it");
   command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
-  command.add_option("--input", state->input, "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")->capture_default_str();
+  command
+      .add_option("--input", state->input,
+                  "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")
+      ->capture_default_str();
   command
       .add_option("--output", state->output,
                   "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "
