@@ -16,14 +16,18 @@ std::string_view text_of(const Rendered& rendered, const Part& part) {
       .substr(static_cast<size_t>(part.begin), static_cast<size_t>(part.end - part.begin));
 }
 
-/// First and last byte of each message's own text.
+/// First and last byte of each message's own text. What is repeated behind a later message (a system message
+/// at the end) does not count.
 std::vector<std::pair<int64_t, int64_t>> contents_of(const Rendered& rendered, size_t count) {
   std::vector<std::pair<int64_t, int64_t>> spans(count, {-1, -1});
+  int32_t latest = -1;
   for (const auto& run : rendered.runs) {
     if (run.message < 0) continue;
     auto& span = spans[static_cast<size_t>(run.message)];
+    if (span.first >= 0 && run.message < latest) continue;
     if (span.first < 0) span.first = run.begin;
     span.second = run.end;
+    latest = std::max(latest, run.message);
   }
   return spans;
 }
@@ -147,34 +151,44 @@ int64_t TurnFinder::start(const Shorter& before) const {
 }
 
 int64_t TurnFinder::turn_end(size_t i, int64_t begin, const Shorter& through) const {
-  const int64_t least = std::max(begin, contents_[i].second);
-  const int64_t most = std::max(least, next_content(i + 1));
+  const int64_t next = next_content(i + 1);
+  if (contents_[i].first > next) return begin;  // it stands behind a later message
+  int64_t least = std::max(begin, contents_[i].second);
   if (!through) return least;
   const auto size = static_cast<int64_t>(through->text.size());
-  if (size >= least && size <= most && whole_.text.starts_with(through->text)) return size;
+  if (size >= least && size <= std::max(least, next) && whole_.text.starts_with(through->text)) return size;
   // The template writes this message otherwise when it is the last one (adds EOS, keeps its reasoning, leaves
   // the turn open for a tool's result). What both have behind the message ends the turn.
-  return std::clamp(shared_end(i, *through), least, most);
+  const auto own = contents_of(*through, i + 1)[i];
+  if ((contents_[i].first < 0) != (own.first < 0)) return least;
+  int64_t at = std::max<int64_t>(contents_[i].first, 0), other = std::max<int64_t>(own.first, 0);
+  const int64_t shared = shared_parts(whole_, at, *through, other);
+  if (other + shared >= own.second) {
+    // All of the message stands here; what comes of it later is a repetition, such as a call's name before
+    // its result.
+    least = std::max(begin, at + std::max<int64_t>(own.second - other, 0));
+    at += shared;
+    other += shared;
+  } else {
+    const int64_t tail = shared_parts(whole_, contents_[i].second, *through, own.second);
+    at = contents_[i].second + tail;
+    other = own.second + tail;
+  }
+  return std::clamp(behind_shared_tokens(at, *through, other), least, std::max(least, next));
 }
 
-int64_t TurnFinder::shared_end(size_t i, const Rendered& through) const {
-  int64_t at = contents_[i].second, other_at = contents_of(through, i + 1)[i].second;
-  if ((at < 0) != (other_at < 0)) return 0;
-  if (at < 0) at = other_at = 0;
-  const int64_t shared = shared_parts(whole_, at, through, other_at);
-  at += shared;
-  other_at += shared;
-  // Two literals may write the same end of turn; as one token it is the same.
+/// Two literals may write the same end of turn; as one token it is the same.
+int64_t TurnFinder::behind_shared_tokens(int64_t at, const Rendered& through, int64_t other) const {
   for (;;) {
     const auto found = std::lower_bound(encoding_.begins.begin(), encoding_.begins.end(), at);
     if (found == encoding_.begins.end() || *found != at) return at;
     const int32_t id = encoding_.ids[static_cast<size_t>(found - encoding_.begins.begin())];
     if (!tokenizer_.is_special(id)) return at;
     const std::string token = tokenizer_.token(id);
-    if (token.empty() || through.text.compare(static_cast<size_t>(other_at), token.size(), token) != 0)
+    if (token.empty() || through.text.compare(static_cast<size_t>(other), token.size(), token) != 0)
       return at;
     at += static_cast<int64_t>(token.size());
-    other_at += static_cast<int64_t>(token.size());
+    other += static_cast<int64_t>(token.size());
   }
 }
 

@@ -42,7 +42,7 @@ class TurnFinder {
   int64_t next_content(size_t after) const;
   int64_t start(const Shorter& before) const;
   int64_t turn_end(size_t i, int64_t begin, const Shorter& through) const;
-  int64_t shared_end(size_t i, const Rendered& through) const;
+  int64_t behind_shared_tokens(int64_t at, const Rendered& through, int64_t other) const;
   int64_t header_end(size_t i, int64_t begin, int64_t end, const Shorter& prompt,
                      const Shorter& before) const;
   std::optional<int64_t> end_of_written_header(size_t i, int64_t begin,

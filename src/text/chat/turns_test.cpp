@@ -59,7 +59,7 @@ constexpr const char* call_and_answer = R"([{"role":"user","content":"W?"},
 
 TEST(Turns, ResultsOfToolsInsideTheTurnAreNotLearnt) {
   EXPECT_EQ(learnt("results_in_turn", call_and_answer),
-            "<s><|turn>user\nW?<turn|>\n<|turn>model\n«<|call>w{\"c\": \"B\"}<call|>»<|response><|call>5 "
+            "<s><|turn>user\nW?<turn|>\n<|turn>model\n«<|call>w{\"c\": \"B\"}<call|>»<|response>w:<|call>5 "
             "C<response|>"
             "«5.<turn|>\n»");
 }
