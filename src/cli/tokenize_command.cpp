@@ -9,15 +9,16 @@
 #include "cli/model_argument.h"
 #include "data/example.h"
 #include "data/reader.h"
+#include "text/chat/turns.h"
 #include "text/chat_template.h"
 
 namespace fettle::cli {
 namespace {
 
 struct TokenizeState {
-  std::string model, tokenizer, input = "-", output = "-";
+  std::string model, tokenizer, input = "-", output = "-", chat_template;
   bool decode = false, parse_special = false, add_special = true, generation_prompt = false,
-       skip_special = false;
+       skip_special = false, split_turns = false;
 };
 
 class Work {
@@ -38,8 +39,11 @@ class Work {
     const auto format = data::detect_format(value, {}, row.where());
     const auto text = value.find("text");
     const bool has_text = text != value.end() && text->is_string();
-    if (format != data::Format::text && (format != data::Format::transcript || !has_text)) return chat(value, row.where());
-    const std::string plain = has_text ? text->get<std::string>() : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
+    if (format != data::Format::text && (format != data::Format::transcript || !has_text))
+      return chat(value, row.where());
+    const std::string plain =
+        has_text ? text->get<std::string>()
+                 : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
     return OrderedJson(tokenizer_->encode(plain, {state_.add_special, state_.parse_special})).dump();
   }
 
@@ -59,22 +63,49 @@ class Work {
   std::string chat(const OrderedJson& value, const std::string& where) const {
     const data::Example example = data::example_from_row(value, data::Format::automatic, {}, where);
     if (example.kind == data::Example::Kind::pair)
-      fail(where, "is a preference pair, which is no single text; `fettle data convert --to messages` takes the chosen answer");
+      fail(where,
+           "is a preference pair, which is no single text; `fettle data convert --to messages` takes the "
+           "chosen answer");
     Messages messages;
-    for (const auto& [content, role] : {std::pair(&example.prompt, "user"), std::pair(&example.completion, "assistant")}) {
-      if (content->is_chat) messages.insert(messages.end(), content->messages.begin(), content->messages.end());
-      if (!content->is_chat && !content->text.empty()) messages.push_back({role, content->text, 1.0, nullptr});
+    for (const auto& [content, role] :
+         {std::pair(&example.prompt, "user"), std::pair(&example.completion, "assistant")}) {
+      if (content->is_chat)
+        messages.insert(messages.end(), content->messages.begin(), content->messages.end());
+      if (!content->is_chat && !content->text.empty())
+        messages.push_back({role, content->text, 1.0, nullptr});
     }
     RenderOptions render;
     render.add_generation_prompt = state_.generation_prompt;
     if (example.variables.is_object()) render.variables = example.variables;
-    const TokenizedChat result = tokenize_chat(*tokenizer_, chat_template(), messages, render, state_.parse_special);
+    if (state_.split_turns) return answers(messages, render);
+    const TokenizedChat result =
+        tokenize_chat(*tokenizer_, chat_template(), messages, render, state_.parse_special);
     return dump_json(OrderedJson{{"text", result.text}, {"ids", result.ids}, {"mask", result.assistant}});
+  }
+
+  /// A line for each answer, behind the history as serving renders it.
+  std::string answers(const Messages& messages, const RenderOptions& render) const {
+    const ChatTemplate& chat = chat_template();
+    std::string lines;
+    for (size_t i = 0; i < messages.size(); ++i) {
+      if (messages[i].role != "assistant") continue;
+      const auto through = std::span(messages).first(i + 1);
+      auto ids = encode_chat(*tokenizer_, chat, through.first(i), prompt_options(chat, messages[i], render),
+                             state_.parse_special);
+      const auto answer = tokenize_answer(*tokenizer_, chat, through, i, ids, render, state_.parse_special);
+      std::vector<int> mask(ids.size(), 0);
+      ids.insert(ids.end(), answer.ids.begin(), answer.ids.end());
+      mask.resize(ids.size(), 1);
+      lines += (lines.empty() ? "" : "\n") +
+               dump_json(OrderedJson{{"text", tokenizer_->decode(ids, false)}, {"ids", ids}, {"mask", mask}});
+    }
+    if (lines.empty()) fail("messages", "hold no answer of the assistant");
+    return lines;
   }
 
   /// Parsed when the first conversation comes: a model without a template can still encode text.
   const ChatTemplate& chat_template() const {
-    std::call_once(once_, [&] { template_.emplace(ChatTemplate::of(*tokenizer_)); });
+    std::call_once(once_, [&] { template_.emplace(ChatTemplate::of(*tokenizer_, state_.chat_template)); });
     return *template_;
   }
 
@@ -133,8 +164,15 @@ void add_tokenize_command(CLI::App& app) {
                   "  $ echo '[1, 2, 3]' | fettle tokenize --model starter --decode");
   auto state = std::make_shared<TokenizeState>();
   command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
+  command.add_option("--chat-template", state->chat_template,
+                     "A Jinja file, or the name of one of the model's templates, instead of its own");
+  command.add_flag("--split-turns", state->split_turns,
+                   "Of conversations: a line for each answer, behind the history as serving renders it");
   command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
-  command.add_option("--input", state->input, "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")->capture_default_str();
+  command
+      .add_option("--input", state->input,
+                  "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")
+      ->capture_default_str();
   command
       .add_option("--output", state->output,
                   "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "

@@ -185,7 +185,8 @@ bool ChatTemplate::ends_turn(const Tokenizer& tokenizer, int32_t id) const {
   return tokenizer.is_special(id) && traits().behind_answer.find(tokenizer.token(id)) != std::string::npos;
 }
 
-Rendered ChatTemplate::render_as_given(std::span<const Message> messages, const RenderOptions& options) const {
+Rendered ChatTemplate::render_as_given(std::span<const Message> messages,
+                                       const RenderOptions& options) const {
   if (impl_->tool_use && options.variables.is_object() && options.variables.contains("tools") &&
       !options.variables["tools"].empty())
     return impl_->tool_use->render_as_given(messages, options);

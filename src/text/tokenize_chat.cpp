@@ -28,38 +28,50 @@ Marked mark(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<cons
   Marked out;
   out.rendered = chat.render_as_given(prepared.span(), options);
   out.encoding = encode_rendered(tokenizer, out.rendered, parse_special_in_content, true);
-  out.turns = TurnFinder(tokenizer, chat, prepared.span(), options, out.rendered, out.encoding, parse_special_in_content)
+  out.turns = TurnFinder(tokenizer, chat, prepared.span(), options, out.rendered, out.encoding,
+                         parse_special_in_content)
                   .find();
   return out;
 }
 
-/// Behind a prompt that does not stand in the conversation: the tokens of the answer in it. One that reaches into the
-/// template's text before the answer is cut there.
+/// Behind a prompt that does not stand in the conversation: the tokens of the answer in it. One that reaches
+/// into the template's text before the answer is cut there.
 TokenizedAnswer cut_out(const Tokenizer& tokenizer, const Marked& marked, std::span<const Message> messages,
                         size_t before, bool parse_special_in_content) {
   const Turn& first = marked.turns[before];
   if (messages[before].role != "assistant" || first.written == first.end) {
     fail(fmt::format("messages[{}]", before),
-         "the chat template writes the conversation before the answer otherwise once the answer stands behind it, and "
+         "the chat template writes the conversation before the answer otherwise once the answer stands "
+         "behind it, and "
          "where the answer begins cannot be told");
   }
   const auto& begins = marked.encoding.begins;
-  auto token = static_cast<size_t>(std::lower_bound(begins.begin(), begins.end(), first.written) - begins.begin());
+  auto token =
+      static_cast<size_t>(std::lower_bound(begins.begin(), begins.end(), first.written) - begins.begin());
   TokenizedAnswer answer;
   answer.rendered = false;
-  const int64_t whole_from = token < begins.size() ? begins[token] : static_cast<int64_t>(marked.rendered.text.size());
+  const int64_t whole_from =
+      token < begins.size() ? begins[token] : static_cast<int64_t>(marked.rendered.text.size());
   if (whole_from > first.written) {
-    answer.ids = tokenizer.encode_pieces(pieces_of(marked.rendered, first.written, whole_from, parse_special_in_content), {.begins = false}).ids;
+    answer.ids =
+        tokenizer
+            .encode_pieces(pieces_of(marked.rendered, first.written, whole_from, parse_special_in_content),
+                           {.begins = false})
+            .ids;
     std::string spelled;
     for (const int32_t id : answer.ids) spelled += tokenizer.bytes(id);
-    if (spelled != std::string_view(marked.rendered.text).substr(static_cast<size_t>(first.written), static_cast<size_t>(whole_from - first.written)))
-      fail(fmt::format("messages[{}]", before), "the answer's first token and the prompt's last are one, and this tokenizer cannot part them");
+    if (spelled !=
+        std::string_view(marked.rendered.text)
+            .substr(static_cast<size_t>(first.written), static_cast<size_t>(whole_from - first.written)))
+      fail(fmt::format("messages[{}]", before),
+           "the answer's first token and the prompt's last are one, and this tokenizer cannot part them");
   }
   answer.assistant.assign(answer.ids.size(), 1);
   for (size_t turn = before; token < begins.size(); ++token) {
     while (turn + 1 < marked.turns.size() && begins[token] >= marked.turns[turn].end) ++turn;
     answer.ids.push_back(marked.encoding.ids[token]);
-    answer.assistant.push_back(begins[token] >= marked.turns[turn].written && begins[token] < marked.turns[turn].end);
+    answer.assistant.push_back(begins[token] >= marked.turns[turn].written &&
+                               begins[token] < marked.turns[turn].end);
   }
   return answer;
 }
@@ -103,15 +115,18 @@ TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat
   return out;
 }
 
-TokenizedAnswer tokenize_answer(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Message> messages,
-                                size_t before, std::span<const int32_t> prompt_ids, const RenderOptions& options,
+TokenizedAnswer tokenize_answer(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                std::span<const Message> messages, size_t before,
+                                std::span<const int32_t> prompt_ids, const RenderOptions& options,
                                 bool parse_special_in_content) {
   const auto answer = messages.subspan(before);
-  const bool mixed = std::any_of(answer.begin(), answer.end(), [](const Message& m) { return m.role == "tool"; });
+  const bool mixed =
+      std::any_of(answer.begin(), answer.end(), [](const Message& m) { return m.role == "tool"; });
   if (!mixed) {
     TokenizedAnswer out;
     out.ids = encode_chat(tokenizer, chat, messages, options, parse_special_in_content);
-    if (out.ids.size() >= prompt_ids.size() && std::equal(prompt_ids.begin(), prompt_ids.end(), out.ids.begin())) {
+    if (out.ids.size() >= prompt_ids.size() &&
+        std::equal(prompt_ids.begin(), prompt_ids.end(), out.ids.begin())) {
       out.ids.erase(out.ids.begin(), out.ids.begin() + static_cast<std::ptrdiff_t>(prompt_ids.size()));
       return out;
     }
@@ -119,7 +134,8 @@ TokenizedAnswer tokenize_answer(const Tokenizer& tokenizer, const ChatTemplate& 
   const Marked marked = mark(tokenizer, chat, messages, options, parse_special_in_content);
   TokenizedAnswer out = cut_out(tokenizer, marked, messages, before, parse_special_in_content);
   const auto& ids = marked.encoding.ids;
-  out.rendered = ids.size() == prompt_ids.size() + out.ids.size() && std::equal(prompt_ids.begin(), prompt_ids.end(), ids.begin());
+  out.rendered = ids.size() == prompt_ids.size() + out.ids.size() &&
+                 std::equal(prompt_ids.begin(), prompt_ids.end(), ids.begin());
   return out;
 }
 

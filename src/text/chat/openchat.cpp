@@ -19,10 +19,29 @@ std::vector<OpenChatType> make_types() {
       {"openchat_llama2", 4096, R::v3_2, true, "User:", "Assistant:", ""},
       {"openchat_v3.1_llama2", 4096, R::v3_1, true, "User:", "Assistant:", "GPT4", "Assistant is {}", true},
       {"openchat_v3.2", 4096, R::v3_2, true, "{} User:", "{} Assistant:", "GPT4", "", true},
-      {"openchat_v3.2_mistral", 8192, R::v3_5, true, "{} User:", "{} Assistant:", "GPT4 Correct", "", false,
+      {"openchat_v3.2_mistral",
+       8192,
+       R::v3_5,
+       true,
+       "{} User:",
+       "{} Assistant:",
+       "GPT4 Correct",
+       "",
+       false,
        {"openchat_3.5"}},
-      {"openchat_3.6", 8192, R::v3_5, true, header + "{} User" + header_end, header + "{} Assistant" + header_end,
-       "GPT4 Correct", "", false, {}, "<|eot_id|>", header + "System" + header_end, true},
+      {"openchat_3.6",
+       8192,
+       R::v3_5,
+       true,
+       header + "{} User" + header_end,
+       header + "{} Assistant" + header_end,
+       "GPT4 Correct",
+       "",
+       false,
+       {},
+       "<|eot_id|>",
+       header + "System" + header_end,
+       true},
   };
 }
 
@@ -33,9 +52,11 @@ std::string_view trimmed(std::string_view text) {
 }
 
 /// What the type begins a conversation with.
-std::vector<int32_t> beginning(const OpenChatType& type, const Tokenizer& tokenizer, OpenChatRelease release) {
+std::vector<int32_t> beginning(const OpenChatType& type, const Tokenizer& tokenizer,
+                               OpenChatRelease release) {
   if (!type.bos) return {};
-  if (release == OpenChatRelease::v3_5) return tokenizer.encode("", {.add_special = true, .parse_special = false});
+  if (release == OpenChatRelease::v3_5)
+    return tokenizer.encode("", {.add_special = true, .parse_special = false});
   const auto bos = tokenizer.id("<s>");
   const int32_t id = bos ? *bos : tokenizer.bos();
   if (id < 0) fail_usage("{} begins with <s>, which the tokenizer does not have", type.name);
@@ -82,7 +103,8 @@ const OpenChatType* openchat_type_of(const fs::path& folder) {
   return type;
 }
 
-OpenChatEncoder::OpenChatEncoder(const OpenChatType& type, const Tokenizer& tokenizer, OpenChatRelease release)
+OpenChatEncoder::OpenChatEncoder(const OpenChatType& type, const Tokenizer& tokenizer,
+                                 OpenChatRelease release)
     : type_(type), tokenizer_(tokenizer), begin_(beginning(type, tokenizer, release)) {
   const auto end = tokenizer.id(type.end_of_turn);
   end_ = end ? *end : tokenizer.size();
@@ -110,7 +132,8 @@ void OpenChatEncoder::content(std::vector<int32_t>& ids, std::string_view text) 
 }
 
 // The type's own text may hold special tokens; a condition comes from a row or a request and may not.
-void OpenChatEncoder::pattern(std::vector<int32_t>& ids, std::string_view pattern, std::string_view condition) const {
+void OpenChatEncoder::pattern(std::vector<int32_t>& ids, std::string_view pattern,
+                              std::string_view condition) const {
   const size_t at = pattern.find("{}");
   if (at == std::string_view::npos) return pieces(ids, {{pattern, true}});
   std::string_view before = pattern.substr(0, at), after = pattern.substr(at + 2);

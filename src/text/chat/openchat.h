@@ -1,7 +1,7 @@
 #pragma once
-// OpenChat's model types, stated once for training rows and for prompts: segments are encoded one by one, so that a
-// special token's string in a text stays text. Source: imoneoi/openchat, ochat/config, v1 of July 2023 to 3.6 of May
-// 2024.
+// OpenChat's model types, stated once for training rows and for prompts: segments are encoded one by one, so
+// that a special token's string in a text stays text. Source: imoneoi/openchat, ochat/config, v1 of July 2023
+// to 3.6 of May 2024.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,14 +14,15 @@
 
 namespace fettle {
 
-/// The release of its code that a type came with: which files it trains from, and how a row names its condition.
+/// The release of its code that a type came with: which files it trains from, and how a row names its
+/// condition.
 enum class OpenChatRelease { v1, v2, v3_1, v3_2, v3_5 };
 
 struct OpenChatType {
   std::string name;
   int64_t context = 0;
   OpenChatRelease release = OpenChatRelease::v1;
-  bool bos = true;              ///< begins with `<s>`; from 3.5 on with what the tokenizer begins every text with
+  bool bos = true;  ///< begins with `<s>`; from 3.5 on with what the tokenizer begins every text with
   std::string user, assistant;  ///< prefixes of turns; {} stands for the condition
   std::string condition;        ///< that answers are asked for with: the best class of the training data
   std::string opening = "";     ///< stands once, before the first turn, with an end of turn; {} as above
@@ -40,14 +41,16 @@ std::vector<std::string> openchat_type_names();
 const OpenChatType* find_openchat_type(std::string_view name);
 /// The same; Error(usage) with the nearest name when there is none.
 const OpenChatType& openchat_type(std::string_view name);
-/// What openchat.json beside the weights says; null when there is none. Throws Error when it names an unknown type.
+/// What openchat.json beside the weights says; null when there is none. Throws Error when it names an unknown
+/// type.
 const OpenChatType* openchat_type_of(const fs::path& model_folder);
 
-/// Writes the segments of a conversation behind `ids`. Immutable and thread-safe; type and tokenizer must outlive it.
+/// Writes the segments of a conversation behind `ids`. Immutable and thread-safe; type and tokenizer must
+/// outlive it.
 class OpenChatEncoder {
  public:
-  /// A tokenizer without the end-of-turn token gets it as its next id, as OpenChat's model conversion adds it. Throws
-  /// Error when the type begins with <s> and the tokenizer has nothing of the kind.
+  /// A tokenizer without the end-of-turn token gets it as its next id, as OpenChat's model conversion adds
+  /// it. Throws Error when the type begins with <s> and the tokenizer has nothing of the kind.
   OpenChatEncoder(const OpenChatType& type, const Tokenizer& tokenizer, OpenChatRelease release);
   OpenChatEncoder(const OpenChatType& type, const Tokenizer& tokenizer)
       : OpenChatEncoder(type, tokenizer, type.release) {}
@@ -75,8 +78,8 @@ struct OpenChatPrompt {
   std::string condition;  ///< empty: the type's own
   bool system = false;    ///< system messages count (the last one); otherwise they are dropped
 };
-/// The prompt for an answer. A last message of the assistant is left open and continued. Throws Error naming a role that
-/// is not user, assistant or system, and when the tokenizer lacks the type's end of turn.
+/// The prompt for an answer. A last message of the assistant is left open and continued. Throws Error naming
+/// a role that is not user, assistant or system, and when the tokenizer lacks the type's end of turn.
 std::vector<int32_t> openchat_tokens(const OpenChatType& type, const Tokenizer& tokenizer,
                                      const Messages& messages, const OpenChatPrompt& options);
 /// The id that ends a turn. Throws Error when the tokenizer has none.

@@ -15,22 +15,35 @@ const Tokenizer& tokenizer() {
     int id = 259;
     for (const char* token : {"<|end_of_turn|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"})
       vocabulary[token] = id++;
-    for (const char* token :
-         {"<unk>", "<s>", "</s>", "<|end_of_turn|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"})
-      added.push_back({{"id", vocabulary[token]}, {"content", token}, {"special", true}, {"normalized", false},
-                       {"single_word", false}, {"lstrip", false}, {"rstrip", false}});
+    for (const char* token : {"<unk>", "<s>", "</s>", "<|end_of_turn|>", "<|eot_id|>", "<|start_header_id|>",
+                              "<|end_header_id|>"})
+      added.push_back({{"id", vocabulary[token]},
+                       {"content", token},
+                       {"special", true},
+                       {"normalized", false},
+                       {"single_word", false},
+                       {"lstrip", false},
+                       {"rstrip", false}});
     const OrderedJson begins = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
     const OrderedJson text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
     const OrderedJson json = {
-        {"version", "1.0"}, {"added_tokens", added}, {"normalizer", nullptr}, {"pre_tokenizer", nullptr},
+        {"version", "1.0"},
+        {"added_tokens", added},
+        {"normalizer", nullptr},
+        {"pre_tokenizer", nullptr},
         {"post_processor",
          {{"type", "TemplateProcessing"},
           {"single", {begins, text}},
           {"pair", {begins, text}},
           {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {1}}, {"tokens", {"<s>"}}}}}}}},
         {"decoder", {{"type", "Sequence"}, {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}}},
-        {"model", {{"type", "BPE"}, {"unk_token", "<unk>"}, {"byte_fallback", true}, {"fuse_unk", false},
-                   {"vocab", vocabulary}, {"merges", OrderedJson::array()}}}};
+        {"model",
+         {{"type", "BPE"},
+          {"unk_token", "<unk>"},
+          {"byte_fallback", true},
+          {"fuse_unk", false},
+          {"vocab", vocabulary},
+          {"merges", OrderedJson::array()}}}};
     return Tokenizer::from_json(json.dump(), "openchat");
   }();
   return *made;

@@ -36,7 +36,8 @@ std::optional<Inline> inline_thought(const TemplateTraits& traits, const Message
 }
 
 bool has_parts(const Message& message) {
-  return message.extra.is_object() && message.extra.contains("content") && message.extra["content"].is_array();
+  return message.extra.is_object() && message.extra.contains("content") &&
+         message.extra["content"].is_array();
 }
 
 bool has_calls(const Message& message) {
@@ -81,7 +82,8 @@ bool change_arguments(OrderedJson& arguments, TemplateTraits::Calls form) {
 
 }  // namespace
 
-PreparedMessages::PreparedMessages(const ChatTemplate& chat, std::span<const Message> messages) : messages_(messages) {
+PreparedMessages::PreparedMessages(const ChatTemplate& chat, std::span<const Message> messages)
+    : messages_(messages) {
   for (size_t i = 0; i < messages.size(); ++i) {
     content(chat, i);
     thoughts(chat, i);
@@ -125,7 +127,8 @@ void PreparedMessages::calls(const ChatTemplate& chat, size_t index) {
   const TemplateTraits::Calls form = chat.traits().calls;
   if (form == TemplateTraits::Calls::none) {
     fail(fmt::format("messages[{}]", index),
-         "has tool calls, which this model's chat template does not write: they would be lost in silence; use a model "
+         "has tool calls, which this model's chat template does not write: they would be lost in silence; "
+         "use a model "
          "or a chat template with tools, or leave the row out");
   }
   OrderedJson list = messages_[index].extra["tool_calls"];
@@ -147,7 +150,8 @@ const OrderedJson* thoughts_of(const Message& message) {
 
 bool has_thought(const ChatTemplate& chat, const Message& message) {
   if (const OrderedJson* thoughts = thoughts_of(message))
-    return !thoughts->is_string() || thoughts->get_ref<const std::string&>().find_first_not_of(" \t\r\n") != std::string::npos;
+    return !thoughts->is_string() ||
+           thoughts->get_ref<const std::string&>().find_first_not_of(" \t\r\n") != std::string::npos;
   const auto found = inline_thought(chat.traits(), message);
   return found && found->thought.find_first_not_of(" \t\r\n") != std::string::npos;
 }

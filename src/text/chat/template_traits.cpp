@@ -5,7 +5,8 @@
 namespace fettle {
 namespace {
 
-constexpr std::string_view kWord = "Quozix", kOther = "Vrimlap", kCall = "fettle_probe_call", kKey = "fettle_probe_key";
+constexpr std::string_view kWord = "Quozix", kOther = "Vrimlap", kCall = "fettle_probe_call",
+                           kKey = "fettle_probe_key";
 
 bool has(const std::string& text, std::string_view word) {
   return text.find(word) != std::string::npos;
@@ -19,7 +20,8 @@ std::string_view trimmed(std::string_view text) {
 
 OrderedJson tool_calls(const OrderedJson& arguments) {
   // Nine characters, as Mistral's templates ask of an id.
-  return {{{"id", "fettle001"}, {"type", "function"}, {"function", {{"name", kCall}, {"arguments", arguments}}}}};
+  return {
+      {{"id", "fettle001"}, {"type", "function"}, {"function", {{"name", kCall}, {"arguments", arguments}}}}};
 }
 
 class Prober {
@@ -73,8 +75,8 @@ class Prober {
     const OrderedJson parts = {{{"type", "text"}, {"text", kWord}}, {{"type", "text"}, {"text", kOther}}};
     const auto listed = render(ending_with(role, "", parts));
     // A template that takes text and is handed a list may write the list itself, as Python shows it.
-    found.parts = listed && has(listed->text, kWord) && has(listed->text, kOther) && !has(listed->text, "'type'") &&
-                  !has(listed->text, "\"type\"");
+    found.parts = listed && has(listed->text, kWord) && has(listed->text, kOther) &&
+                  !has(listed->text, "'type'") && !has(listed->text, "\"type\"");
     if (found.parts) {
       const auto plain = render(ending_with(role, std::string(kWord), nullptr));
       found.text = plain && has(plain->text, kWord);
@@ -88,15 +90,17 @@ class Prober {
     const auto rendered = [&](const OrderedJson& arguments) {
       Message call{"assistant", ""};
       call.extra = {{"tool_calls", tool_calls(arguments)}};
-      const OrderedJson tool = {{"type", "function"},
-                                {"function",
-                                 {{"name", "fettle_tool"},
-                                  {"description", "d"},
-                                  {"parameters", {{"type", "object"}, {"properties", OrderedJson::object()}}}}}};
+      const OrderedJson tool = {
+          {"type", "function"},
+          {"function",
+           {{"name", "fettle_tool"},
+            {"description", "d"},
+            {"parameters", {{"type", "object"}, {"properties", OrderedJson::object()}}}}}};
       return render({{"user", "q"}, call}, false, {{"tools", OrderedJson::array({tool})}});
     };
     const auto mapping = rendered({{kKey, "v"}});
-    if (mapping && has(mapping->text, kCall) && has(mapping->text, kKey) && !has(mapping->text, fmt::format("'{}'", kKey)))
+    if (mapping && has(mapping->text, kCall) && has(mapping->text, kKey) &&
+        !has(mapping->text, fmt::format("'{}'", kKey)))
       return Calls::mapping;
     const auto text = rendered(fmt::format("{{{}: \"v\"}}", quoted));
     if (text && has(text->text, kCall) && has(text->text, quoted)) return Calls::text;
@@ -110,7 +114,8 @@ class Prober {
     answer.extra = {{"reasoning_content", kWord}};
     const auto whole = render({{"user", "q"}, answer});
     if (whole) find_markers(*whole, traits);
-    if (whole && has(whole->text, kOther)) traits.behind_answer = whole->text.substr(whole->text.rfind(kOther) + kOther.size());
+    if (whole && has(whole->text, kOther))
+      traits.behind_answer = whole->text.substr(whole->text.rfind(kOther) + kOther.size());
     if (!prompt) return;
     const std::string_view end = trimmed(prompt->text);
     const auto opened = [&](std::string_view marker) { return !marker.empty() && end.ends_with(marker); };

@@ -24,17 +24,19 @@ struct TemplateTraits {
   Calls calls = Calls::mapping;
 
   bool reads_thoughts = false;  ///< `reasoning_content` of the last turn is written
-  std::string thought_begin, thought_end;  ///< what it writes around them, without white space: "<think>", "</think>"
-  bool opens_thought = false;   ///< the generation prompt ends inside a thought
-  std::string thinking_switch;  ///< the variable that, when false, changes the generation prompt; empty if none
+  std::string thought_begin,
+      thought_end;             ///< what it writes around them, without white space: "<think>", "</think>"
+  bool opens_thought = false;  ///< the generation prompt ends inside a thought
+  std::string
+      thinking_switch;  ///< the variable that, when false, changes the generation prompt; empty if none
 
   std::string behind_answer;  ///< what it writes behind the text of an answer, the last message
 
   const Content& content_of(std::string_view role) const;
 };
 
-/// Renders small conversations of words that stand in no template and looks for the words. A probe that the template
-/// refuses tells nothing, and the trait keeps its first value.
+/// Renders small conversations of words that stand in no template and looks for the words. A probe that the
+/// template refuses tells nothing, and the trait keeps its first value.
 TemplateTraits probe_template(const ChatTemplate& chat);
 
 }  // namespace fettle
