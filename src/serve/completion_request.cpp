@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-#include "serve/json_schema.h"
+#include "serve/constraint.h"
 #include "serve/tool_request.h"
 
 namespace fettle::serve {
@@ -148,22 +148,6 @@ Messages read_messages(Fields& fields) {
     if (role == "developer") role = "system";
   }
   return messages;
-}
-
-std::shared_ptr<const TokenConstraint> read_response_format(Fields& fields, const ModelContext& model) {
-  const OrderedJson* format = fields.find("response_format");
-  if (format == nullptr) return nullptr;
-  const std::string type = format->is_object() ? format->value("type", "") : "";
-  if (type == "text") return nullptr;
-  if (type != "json_object" && type != "json_schema")
-    fail_field("response_format", "type must be text, json_object or json_schema");
-  if (model.grammars == nullptr) fail_unsupported("response_format", "this model cannot be constrained");
-  if (type == "json_object") return model.grammars->make("object", json_object_grammar);
-  const OrderedJson wrapper = format->value("json_schema", OrderedJson());
-  if (!wrapper.is_object() || !wrapper.contains("schema"))
-    fail_field("response_format", "json_schema needs 'schema'");
-  const OrderedJson& schema = wrapper["schema"];
-  return model.grammars->make("schema:" + dump_json(schema), [&] { return json_schema_grammar(schema); });
 }
 
 std::vector<int32_t> read_ids(const OrderedJson& list, const ModelContext& model) {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "generate/constrain/token_grammar.h"
 #include "generate/request.h"
 #include "serve/fields.h"
 #include "serve/openchat.h"
-#include "serve/token_grammar.h"
 #include "serve/tools.h"
 #include "text/chat_template.h"
 

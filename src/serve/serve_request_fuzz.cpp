@@ -1,6 +1,5 @@
 // Whatever comes as the head or the body of a request is refused with an ApiError or understood, never more.
 #include "serve/completion_request.h"
-#include "serve/json_schema.h"
 #include "serve/request_head.h"
 #include "serve/tools.h"
 

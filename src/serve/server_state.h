@@ -2,12 +2,12 @@
 // What the routes share. For serve/ alone.
 #include <memory>
 
+#include "generate/constrain/token_grammar.h"
 #include "serve/completion_request.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/served_models.h"
 #include "serve/server.h"
-#include "serve/token_grammar.h"
 #include "serve/votes.h"
 
 namespace fettle::serve {

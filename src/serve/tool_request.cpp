@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "serve/json_schema.h"
+#include "generate/constrain/json_schema.h"
+#include "serve/constraint.h"
 
 namespace fettle::serve {
 
@@ -59,9 +60,8 @@ std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, 
     choices.push_back({head, schema});
     key += head + dump_json(schema);
   }
-  if (model.grammars == nullptr) fail_unsupported("tool_choice", "this model cannot be constrained");
-  return model.grammars->make(
-      key, [&] { return wrapped_schema_grammar(choices, tagged ? "}\n</tool_call>" : "}"); });
+  return constrain(model, "tools", key,
+                   [&] { return wrapped_schema_grammar(choices, tagged ? "}\n</tool_call>" : "}"); });
 }
 
 void parse_call_arguments(Messages& messages) {

@@ -1,9 +1,9 @@
-#include "serve/token_grammar.h"
+#include "generate/constrain/token_grammar.h"
 
 #include <algorithm>
 #include <unordered_map>
 
-namespace fettle::serve {
+namespace fettle {
 
 SortedTokens::SortedTokens(const Tokenizer& tokenizer) {
   for (int32_t token = 0; token < tokenizer.size(); ++token) {
@@ -18,13 +18,18 @@ SortedTokens::SortedTokens(const Tokenizer& tokenizer) {
     entries[i].shared = static_cast<uint32_t>(b - bytes.begin());
   }
   entry_of.assign(static_cast<size_t>(tokenizer.size()), -1);
-  for (size_t i = 0; i < entries.size(); ++i) entry_of[static_cast<size_t>(entries[i].token)] = static_cast<int32_t>(i);
+  for (size_t i = 0; i < entries.size(); ++i)
+    entry_of[static_cast<size_t>(entries[i].token)] = static_cast<int32_t>(i);
 }
 
 /// A grammar's automaton with the tokens that each state allows, found when first asked for.
 struct TokenGrammars::Compiled {
-  Compiled(Grammar grammar, std::shared_ptr<const SortedTokens> tokens, int32_t vocabulary, std::vector<int32_t> eos)
-      : automaton(std::move(grammar)), tokens(std::move(tokens)), vocabulary(vocabulary), eos(std::move(eos)) {}
+  Compiled(Grammar grammar, std::shared_ptr<const SortedTokens> tokens, int32_t vocabulary,
+           std::vector<int32_t> eos)
+      : automaton(std::move(grammar)),
+        tokens(std::move(tokens)),
+        vocabulary(vocabulary),
+        eos(std::move(eos)) {}
 
   const std::vector<uint64_t>& allowed(int32_t state) {
     const auto known = masks.find(state);
@@ -74,7 +79,8 @@ class TokenGrammars::Constraint final : public TokenConstraint {
     const int32_t entry = known ? tokens.entry_of[static_cast<size_t>(token)] : -1;
     if (entry < 0) return;  // an end-of-sequence token
     for (const char c : tokens.entries[static_cast<size_t>(entry)].bytes) {
-      if (state_ != GrammarAutomaton::dead) state_ = compiled_->automaton.next(state_, static_cast<uint8_t>(c));
+      if (state_ != GrammarAutomaton::dead)
+        state_ = compiled_->automaton.next(state_, static_cast<uint8_t>(c));
     }
   }
 
@@ -105,4 +111,4 @@ std::shared_ptr<const TokenConstraint> TokenGrammars::make(const std::string& ke
   return std::make_shared<Constraint>(recent_.back().second);
 }
 
-}  // namespace fettle::serve
+}  // namespace fettle

@@ -1,14 +1,13 @@
-#include "serve/grammar.h"
+#include "generate/constrain/grammar.h"
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "generate/constrain/json_schema.h"
+#include "generate/constrain/token_grammar.h"
 #include "generate/test_support.h"
-#include "serve/api_error.h"
-#include "serve/json_schema.h"
-#include "serve/token_grammar.h"
 
-namespace fettle::serve {
+namespace fettle {
 namespace {
 
 /// Whether the whole text is one of the grammar's, and whether its beginning is the beginning of one.
@@ -34,15 +33,15 @@ std::string refusal(const char* text) {
   try {
     schema(text);
     return "";
-  } catch (const ApiError& error) {
+  } catch (const Error& error) {
     return error.what();
   }
 }
 
 TEST(Grammar, AnyObjectIsValidJsonAndNothingElseIs) {
   const Grammar object = json_object_grammar();
-  for (const char* good : {"{}", R"({"a": 1, "b": [true, null, -0.5e+3], "c": {"d": "é\n\u00e9"}})",
-                           R"({"a":{"b":{}}})", " {}"})
+  for (const char* good :
+       {"{}", R"({"a": 1, "b": [true, null, -0.5e+3], "c": {"d": "é\n\u00e9"}})", R"({"a":{"b":{}}})", " {}"})
     EXPECT_TRUE(fits(object, good)) << good;
   for (const char* bad :
        {"[]", "1", "{a:1}", R"({"a":01})", R"({"a":1,})", R"({"a" 1})", "{\"a\":\"\n\"}", R"({"a":"\x"})",
@@ -160,4 +159,4 @@ TEST(TokenGrammar, AModelThatDrawsAtRandomWritesInstancesOfTheSchema) {
 }
 
 }  // namespace
-}  // namespace fettle::serve
+}  // namespace fettle

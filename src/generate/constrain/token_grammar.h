@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "generate/constrain/grammar.h"
 #include "generate/sampler.h"
-#include "serve/grammar.h"
 #include "text/tokenizer.h"
 
-namespace fettle::serve {
+namespace fettle {
 
 /// Tokens in the order of their bytes, and how much each shares with the one before. Immutable.
 struct SortedTokens {
@@ -46,4 +46,4 @@ class TokenGrammars {
   std::vector<std::pair<std::string, std::shared_ptr<Compiled>>> recent_;  ///< the newest last
 };
 
-}  // namespace fettle::serve
+}  // namespace fettle

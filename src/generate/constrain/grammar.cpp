@@ -1,10 +1,10 @@
-#include "serve/grammar.h"
+#include "generate/constrain/grammar.h"
 
 #include <algorithm>
 
 #include "base/error.h"
 
-namespace fettle::serve {
+namespace fettle {
 namespace {
 constexpr size_t most_states = 16384;
 constexpr int32_t unknown = -2;
@@ -65,8 +65,7 @@ int32_t GrammarAutomaton::intern(std::vector<int32_t> frames, bool accepts) {
       state_numbers_.try_emplace({frames, accepts}, static_cast<int32_t>(states_.size()));
   if (fresh) {
     if (states_.size() >= most_states)
-      fail("response_format", "the answer's structure has more than {} states; ask for a flatter one",
-           most_states);
+      fail("grammar", "the answer's structure has more than {} states; ask for a flatter one", most_states);
     states_.push_back({std::move(frames), accepts, {}});
     states_.back().next.fill(unknown);
   }
@@ -90,4 +89,4 @@ int32_t GrammarAutomaton::next(int32_t state, uint8_t byte) {
   return to;
 }
 
-}  // namespace fettle::serve
+}  // namespace fettle

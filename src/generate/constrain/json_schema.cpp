@@ -1,11 +1,9 @@
-#include "serve/json_schema.h"
+#include "generate/constrain/json_schema.h"
 
 #include <algorithm>
 #include <set>
 
-#include "serve/api_error.h"
-
-namespace fettle::serve {
+namespace fettle {
 namespace {
 
 using Sequence = Grammar::Sequence;
@@ -19,7 +17,7 @@ const std::set<std::string_view> annotations{"title", "description", "default", 
                                              "$defs", "definitions", "strict"};
 
 [[noreturn]] void refuse(const std::string& message) {
-  throw ApiError(400, "invalid_value", "response_format", "response_format: schema: " + message);
+  fail("schema", "{}", message);
 }
 
 class SchemaGrammar {
@@ -370,4 +368,4 @@ Grammar wrapped_schema_grammar(const std::vector<SchemaChoice>& choices, std::st
   return grammar;
 }
 
-}  // namespace fettle::serve
+}  // namespace fettle

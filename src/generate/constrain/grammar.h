@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace fettle::serve {
+namespace fettle {
 
 /// Rules are numbered; the first one made is where a text begins. No rule may reach itself before a byte was
 /// read (left recursion).
@@ -81,4 +81,4 @@ class GrammarAutomaton {
   int32_t start_ = dead;
 };
 
-}  // namespace fettle::serve
+}  // namespace fettle
