@@ -101,6 +101,40 @@ void read_fixed(Fields& fields, CompletionCall& call) {
   call.model = fields.text("model", "");
 }
 
+/// What trainers ask for, under vLLM's names. `top`: alternatives that logprobs shows, -1: none are asked for.
+void read_logprobs(Fields& fields, int64_t top, CompletionCall& call, GenerationRequest& request) {
+  call.logprobs = top >= 0;
+  call.top_logprobs = static_cast<int32_t>(std::max<int64_t>(0, top));
+  call.token_ids = fields.boolean("return_token_ids", false);
+  call.tokens_as_ids = fields.boolean("return_tokens_as_token_ids", false);
+  if (fields.find("prompt_logprobs") != nullptr) {
+    call.prompt_logprobs = static_cast<int32_t>(fields.integer("prompt_logprobs", 0, 0, 20));
+    if (call.stream) fail_field("prompt_logprobs", "is not given in a stream; leave stream out");
+  }
+  // In a stream a token comes with its log-probability or not at all.
+  request.logprobs = call.logprobs || (call.token_ids && call.stream);
+  request.prompt_logprobs = call.prompt_logprobs.has_value() || (call.logprobs && call.echo);
+  request.top_logprobs = std::max(call.top_logprobs, call.prompt_logprobs.value_or(0));
+}
+
+/// How the answer to a prompt is to be read.
+AnswerForm answer_form(const ToolFields& tools, const GenerationRequest& request, const ModelContext& model) {
+  AnswerForm form;
+  if (!tools.list.empty() && !tools.none) {
+    form.tools = model.tools;
+    form.tool_names = tools.names;
+  }
+  form.thoughts = model.thoughts;
+  if (form.thoughts && request.constraint == nullptr) {
+    constexpr size_t enough = 8;  // tokens of an open mark and the blanks behind it
+    const size_t begin = request.prompt.size() - std::min(enough, request.prompt.size());
+    const std::vector<int32_t> tail(request.prompt.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    request.prompt.end());
+    form.begins_in_thought = opens_thought(*form.thoughts, model.tokenizer->decode(tail, false));
+  }
+  return form;
+}
+
 /// Checks the prompt against the context, with the numbers.
 void fit(GenerationRequest& request, int64_t max_tokens, const ModelContext& model) {
   const auto prompt = static_cast<int64_t>(request.prompt.size());
@@ -258,24 +292,24 @@ CompletionCall read_chat(const OrderedJson& body, const ModelContext& model) {
   read_fixed(fields, call);
   request.adapters = model.resolve(call.model);
   const int64_t max_tokens = read_max_tokens(fields, 0, 1);
-  call.logprobs = fields.boolean("logprobs", false);
-  request.logprobs = call.logprobs;
-  request.top_logprobs = static_cast<int32_t>(fields.integer("top_logprobs", 0, 0, 20));
-  if (request.top_logprobs > 0 && !call.logprobs) fail_field("top_logprobs", "needs logprobs: true");
+  const bool logprobs = fields.boolean("logprobs", false);
+  const int64_t top = fields.integer("top_logprobs", 0, 0, 20);
+  if (top > 0 && !logprobs) fail_field("top_logprobs", "needs logprobs: true");
+  read_logprobs(fields, logprobs ? top : -1, call, request);
   ChatPrompt prompt = read_chat_prompt(fields, model);
   const ToolFields tools = read_tools(fields, model);
   request.constraint = read_response_format(fields, model);
   fields.finish();
   if (!tools.list.empty() && !tools.none) {
     prompt.variables["tools"] = tools.list;
-    call.tool_format = model.tools;
-    call.tool_names = tools.names;
     request.skip_special = *model.tools == ToolFormat::tagged;  // the others' markers may be special tokens
     if (tools.required && request.constraint != nullptr)
       fail_field("tool_choice", "cannot enforce a call and response_format at once");
     if (tools.required) request.constraint = call_constraint(tools, model);
   }
+  if (model.thoughts && model.thoughts->special) request.skip_special = false;
   request.prompt = encode_chat(prompt, model);
+  call.form = answer_form(tools, request, model);
   if (model.openchat) request.stop_tokens = {openchat_end_of_turn(*model.openchat, *model.tokenizer)};
   fit(request, max_tokens, model);
   call.requests.push_back(std::move(request));
@@ -295,11 +329,7 @@ CompletionCall read_completion(const OrderedJson& body, const ModelContext& mode
   int64_t max_tokens = fields.integer("max_tokens", 16, 0, beyond);
   if (max_tokens == 0 && !call.echo) fail_field("max_tokens", "must be 1 or more, or echo the prompt");
   call.prompt_only = max_tokens == 0;
-  const int64_t top = fields.integer("logprobs", -1, 0, 20);
-  call.logprobs = top >= 0;
-  request.logprobs = call.logprobs;
-  request.top_logprobs = static_cast<int32_t>(std::max<int64_t>(0, top));
-  request.prompt_logprobs = call.logprobs && call.echo;
+  read_logprobs(fields, fields.integer("logprobs", -1, 0, 20), call, request);
   request.constraint = read_response_format(fields, model);
   const auto prompts = read_prompts(fields, model, fields.boolean("add_special_tokens", true));
   fields.only("suffix", "");

@@ -38,6 +38,12 @@ const char* reason_of(int status) {
 
 }  // namespace
 
+ErrorShape shape_of(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  const bool messages = path == "/v1/messages" || path.starts_with("/v1/messages/");
+  return messages ? ErrorShape::anthropic : ErrorShape::openai;
+}
+
 std::string plain_answer(const ApiError& error) {
   const std::string body = dump_json(error.body());
   std::string retry;

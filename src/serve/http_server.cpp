@@ -227,7 +227,7 @@ struct HttpServer::Impl {
 
   bool send_refusal(Connection& connection, const ApiError& error, const RequestHead& head,
                     Clock::time_point begin) {
-    const std::string answer = plain_answer(error);
+    const std::string answer = plain_answer(error.in_shape(shape_of(head.target)));
     connection.write(answer.data(), answer.size());
     // What the client still sends is read for a moment, so that it gets to read the answer.
     ::shutdown(connection.socket(), SHUT_WR);
@@ -307,6 +307,9 @@ HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::
         call.name = request.path.substr(path.size());
       }
     }
+    const auto refuse = [&](const ApiError& error) {
+      answer_error(response, error.in_shape(shape_of(request.path)));
+    };
     try {
       if (methods == nullptr)
         throw ApiError(404, "not_found", "", fmt::format("there is no {}", request.path));
@@ -323,15 +326,13 @@ HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::
         handler->second(call);
       }
     } catch (const ApiError& error) {
-      answer_error(response, error);
+      refuse(error);
     } catch (const Error& error) {
       const bool ours = error.kind() == Error::Kind::io;
-      answer_error(response,
-                   ApiError(ours ? 500 : 400, ours ? "internal_error" : "invalid_request", "", error.what()));
+      refuse({ours ? 500 : 400, ours ? "internal_error" : "invalid_request", "", error.what()});
     } catch (const std::exception& error) {
       log_warning("{} {}: {}", request.method, current.route, error.what());
-      answer_error(response, ApiError(500, "internal_error", "",
-                                      "the server failed at this request; its log says why"));
+      refuse({500, "internal_error", "", "the server failed at this request; its log says why"});
     }
     current.status = response.status;
   };
@@ -341,14 +342,15 @@ HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::
   Options("/.*", dispatch);
   Put("/.*", dispatch);
   Patch("/.*", dispatch);
-  set_error_handler([](const httplib::Request&, httplib::Response& response) {
+  set_error_handler([](const httplib::Request& request, httplib::Response& response) {
     if (current.status != 0 || !response.body.empty()) return;
     current.status = response.status;
     const char* why = response.status == 413 ? "the body is too large"
                       : response.status == 400
                           ? "the request could not be read, or did not come whole in time"
                           : "the request could not be served";
-    answer_json(response, response.status, ApiError(response.status, "bad_request", "", why).body());
+    const ApiError error(response.status, "bad_request", "", why);
+    answer_json(response, response.status, error.in_shape(shape_of(request.path)).body());
   });
   set_payload_max_length(impl_->options.head.body);
   set_keep_alive_timeout(

@@ -104,6 +104,8 @@ bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& 
     if (value.find("close") != std::string::npos) head.keep_alive = false;
   } else if (field.name == "authorization") {
     take_once(head.authorization, field.value, "Authorization");
+  } else if (field.name == "x-api-key") {
+    take_once(head.api_key, field.value, "x-api-key");
   } else if (field.name == "host") {
     take_once(head.host, field.value, "Host");
   } else if (field.name == "origin") {

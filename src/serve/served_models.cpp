@@ -48,12 +48,12 @@ bool ServedModels::is_base(const std::string& name) const {
   return name.empty() || std::ranges::find(names_, name) != names_.end();
 }
 
-void ServedModels::load(const std::string& name, const fs::path& path) {
+void ServedModels::load(const std::string& name, const fs::path& path, bool replace) {
   if (!good_name(name)) fail_field("name", "must be 1 to 128 of letters, digits, '-', '_' and '.'");
   if (is_base(name)) fail_field("name", "'{}' is the base model's", name);
   {
     std::lock_guard lock(mutex_);
-    if (loaded_.contains(name))
+    if (!replace && loaded_.contains(name))
       throw ApiError(409, "already_loaded", "name",
                      fmt::format("'{}' is loaded already; unload it first", name));
   }

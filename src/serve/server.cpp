@@ -109,7 +109,10 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
   context.system_prompts = options.enable_sys_prompt;
   if (!context.openchat) {
     context.chat = template_of(model, options.chat_template);
-    if (context.chat != nullptr) context.tools = tool_format_of(context.chat->source());
+    if (context.chat != nullptr) {
+      context.tools = tool_format_of(context.chat->source());
+      context.thoughts = thought_marks_of(context.chat->source(), *context.tokenizer);
+    }
   } else {
     openchat_end_of_turn(*context.openchat, *context.tokenizer);  // says at once when the tokenizer lacks it
     if (!defaults.from_model) context.sampling.temperature = 0.7F;  // as OpenChat's own server
@@ -134,6 +137,8 @@ struct Server::Impl {
       state.metrics.request(method, route, status);
     });
     add_completion_routes(http, state);
+    add_responses_routes(http, state);
+    add_messages_routes(http, state);
     add_text_routes(http, state);
     add_model_routes(http, state);
     add_arena_routes(http, state);
@@ -148,9 +153,10 @@ struct Server::Impl {
     if (head.method == "GET" && (path == "/health" || is_page(path))) return;
     constexpr std::string_view scheme = "Bearer ";
     const std::string& given = head.authorization;
+    if (!head.api_key.empty() && is_key(head.api_key, keys)) return;
     if (!given.starts_with(scheme) || !is_key(std::string_view(given).substr(scheme.size()), keys))
       throw ApiError(401, "invalid_api_key", "",
-                     "Incorrect API key provided; send Authorization: Bearer KEY.");
+                     "Incorrect API key provided; send Authorization: Bearer KEY or x-api-key: KEY.");
   }
 
   /// A page from elsewhere must not use a person's browser to reach a server that only listens at home.

@@ -74,8 +74,9 @@ void parse_call_arguments(Messages& messages) {
         fail_field("messages", "an entry of tool_calls needs 'function'");
       OrderedJson& function = call["function"];
       if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
-      OrderedJson parsed = OrderedJson::parse(function["arguments"].get<std::string>(), nullptr, false);
-      if (!parsed.is_discarded()) function["arguments"] = std::move(parsed);
+      // Arguments that are no JSON stay the text that they are.
+      if (auto parsed = parse_if_json(function["arguments"].get_ref<const std::string&>()))
+        function["arguments"] = std::move(*parsed);
     }
   }
 }

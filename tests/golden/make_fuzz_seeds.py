@@ -116,6 +116,30 @@ def seeds():
     config += "schedule: {name: cosine, warmup: 0.1}\noptimizer: {name: adamw, betas: [0.9, 0.95]}\nlearning_rate: 5.0e-7\nbeta: 0.1\n"
     yield "config_fuzz", "dpo", config.encode()
     yield "yaml_fuzz", "config", config.encode() + b"a: &x [1, *x]\nb: |\n  text\n"
+    tool = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}
+    yield "serve_request_fuzz", "chat", json.dumps({
+        "messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": tool}], "logprobs": True, "top_logprobs": 2,
+        "response_format": {"type": "json_object"}, "stop": ["x"], "return_token_ids": True, "prompt_logprobs": 1}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "completion", json.dumps({"prompt": [[3, 4], [5]], "echo": True, "logprobs": 1, "logit_bias": {"5": 1}}).encode()
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "b"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x": 1}'},
+        {"type": "function_call_output", "call_id": "c", "output": "d"}]  # fmt: skip
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}
+    schema = {"format": {"type": "json_schema", "name": "n", "schema": tool["parameters"], "strict": True}, "verbosity": "low"}
+    yield "serve_request_fuzz", "responses", json.dumps({
+        "input": items, "instructions": "i", "tools": [{"type": "function", **tool}], "tool_choice": allowed, "reasoning": {"effort": "low"},
+        "include": ["message.output_text.logprobs"], "metadata": {"a": "b"}, "max_output_tokens": 5}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "responses-schema", json.dumps({"input": "a", "text": schema, "store": False}).encode()
+    blocks = [
+        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "b", "signature": ""}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "is_error": True, "content": [{"type": "text", "text": "d"}]}]}]  # fmt: skip
+    yield "serve_request_fuzz", "messages", json.dumps({
+        "max_tokens": 5, "system": [{"type": "text", "text": "s"}], "messages": blocks, "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "tools": [{"name": "f", "input_schema": tool["parameters"]}], "thinking": {"type": "enabled", "budget_tokens": 9}}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "answer", b'<think>\na\n</think>\n\nb <tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
     yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
 
 
