@@ -12,6 +12,7 @@
 namespace fettle::serve {
 namespace {
 
+constexpr int64_t most_prompt_logprobs = 1000;  // distillation asks for a hundred
 constexpr int64_t beyond = int64_t{1} << 40;
 
 uint64_t fresh_seed() {
@@ -108,7 +109,7 @@ void read_logprobs(Fields& fields, int64_t top, CompletionCall& call, Generation
   call.token_ids = fields.boolean("return_token_ids", false);
   call.tokens_as_ids = fields.boolean("return_tokens_as_token_ids", false);
   if (fields.find("prompt_logprobs") != nullptr) {
-    call.prompt_logprobs = static_cast<int32_t>(fields.integer("prompt_logprobs", 0, 0, 20));
+    call.prompt_logprobs = static_cast<int32_t>(fields.integer("prompt_logprobs", 0, 0, most_prompt_logprobs));
     if (call.stream) fail_field("prompt_logprobs", "is not given in a stream; leave stream out");
   }
   // In a stream a token comes with its log-probability or not at all.

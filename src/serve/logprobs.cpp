@@ -62,7 +62,7 @@ Json text_logprobs(const std::vector<TokenInfo>& tokens, const TokenNames& names
     Json others = Json::object();
     for (const TokenLogProb& other : first(info.top, top))
       others[names.of(other.token)] = number_of(other.logp);
-    // The chosen token is always among them, as OpenAI has it.
+    // The chosen token is always among them, as OpenAI has it; alone, when no others were asked for, as vLLM has it.
     if (!none) others[names.of(info.token)] = number_of(info.logp);
     tops.push_back(none ? Json() : std::move(others));
     offsets.push_back(offset);
@@ -70,7 +70,7 @@ Json text_logprobs(const std::vector<TokenInfo>& tokens, const TokenNames& names
   }
   return {{"tokens", texts},
           {"token_logprobs", logps},
-          {"top_logprobs", top > 0 ? tops : Json()},
+          {"top_logprobs", tops},
           {"text_offset", offsets}};
 }
 
@@ -82,14 +82,15 @@ Json prompt_logprobs(const std::vector<TokenInfo>& prompt, const Tokenizer& toke
       continue;
     }
     Json entry = Json::object();
-    const auto add = [&](int32_t token, float logp, const Json& rank) {
+    const auto add = [&](int32_t token, float logp, int32_t rank) {
       entry.emplace(std::to_string(token), Json{{"logprob", number_of(logp)},
                                                 {"rank", rank},
                                                 {"decoded_token", unicode::lossy(tokenizer.bytes(token))}});
     };
     int32_t rank = 0;
     for (const TokenLogProb& other : first(prompt[i].top, top)) add(other.token, other.logp, ++rank);
-    add(prompt[i].token, prompt[i].logp, nullptr);  // unless it stands among them
+    // Unless it stands among them, all that is known is that it comes after them.
+    add(prompt[i].token, prompt[i].logp, rank + 1);
     list.push_back(std::move(entry));
   }
   return list;

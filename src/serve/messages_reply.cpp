@@ -35,20 +35,27 @@ Json usage_of(const GenerationResult& result) {
   return usage_fields(result.prompt_tokens, result.completion_tokens);
 }
 
-/// stop_reason and stop_sequence.
-Json stop_of(const GenerationSample& sample, bool called) {
-  const char* reason = sample.finish != FinishReason::stop  ? "max_tokens"
-                       : called                             ? "tool_use"
-                       : !sample.matched_stop.empty()       ? "stop_sequence"
-                                                            : "end_turn";
+}  // namespace
+
+MessagesReply::MessagesReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, int64_t room,
+                             int32_t period)
+    : call_(std::move(call)),
+      head_(std::move(head)),
+      room_(room),
+      period_(std::max(1, period)),
+      reader_(call_->form) {}
+
+Json MessagesReply::stop_of(const GenerationResult& result, bool called) const {
+  const GenerationSample& sample = result.samples.front();
+  const bool full = sample.finish == FinishReason::length && result.completion_tokens >= room_;
+  const char* reason = full                                  ? "model_context_window_exceeded"
+                       : sample.finish != FinishReason::stop ? "max_tokens"
+                       : called                              ? "tool_use"
+                       : !sample.matched_stop.empty()        ? "stop_sequence"
+                                                             : "end_turn";
   const bool matched = std::string_view(reason) == "stop_sequence";
   return {{"stop_reason", reason}, {"stop_sequence", matched ? Json(sample.matched_stop) : Json()}};
 }
-
-}  // namespace
-
-MessagesReply::MessagesReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, int32_t period)
-    : call_(std::move(call)), head_(std::move(head)), period_(std::max(1, period)), reader_(call_->form) {}
 
 Json MessagesReply::message(Json content, const Json& usage) const {
   return {{"id", head_.id},
@@ -62,15 +69,14 @@ Json MessagesReply::message(Json content, const Json& usage) const {
 }
 
 Json MessagesReply::whole(const std::vector<GenerationResult>& results) {
-  const GenerationSample& sample = results.front().samples.front();
-  const AnswerParts parts = read_answer(call_->form, sample.text);
+  const AnswerParts parts = read_answer(call_->form, results.front().samples.front().text);
   Json content = Json::array();
   if (!parts.thoughts.empty())
     content.push_back({{"type", "thinking"}, {"thinking", parts.thoughts}, {"signature", ""}});
   if (!parts.content.empty()) content.push_back({{"type", "text"}, {"text", parts.content}});
   for (const ToolCall& call : parts.calls) content.push_back(tool_use(call, parse_json(input_text(call), "arguments")));
   Json answer = message(std::move(content), usage_of(results.front()));
-  answer.update(stop_of(sample, !parts.calls.empty()));
+  answer.update(stop_of(results.front(), !parts.calls.empty()));
   return answer;
 }
 
@@ -126,13 +132,12 @@ std::string MessagesReply::add(const AnswerPiece& piece) {
 }
 
 std::string MessagesReply::end(const std::vector<GenerationResult>& results) {
-  const GenerationSample& sample = results.front().samples.front();
   std::string events = emit(reader_.push(std::exchange(gathered_, {})));
   const AnswerParts rest = reader_.finish();
   events += emit(rest);
   for (const ToolCall& call : rest.calls) events += add_call(call);
   events += close();
-  events += event("message_delta", {{"delta", stop_of(sample, !rest.calls.empty())},
+  events += event("message_delta", {{"delta", stop_of(results.front(), !rest.calls.empty())},
                                     {"usage", usage_of(results.front())}});
   return events + event("message_stop", Json::object());
 }

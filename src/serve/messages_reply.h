@@ -12,8 +12,8 @@ namespace fettle::serve {
 
 class MessagesReply final : public ReplyFormat {
  public:
-  /// `period`: pieces of text gathered into one event.
-  MessagesReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, int32_t period);
+  /// `room`: the tokens that the context has for the answer. `period`: pieces of text gathered into one event.
+  MessagesReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, int64_t room, int32_t period);
 
   const ReplyHead& head() const override { return head_; }
   Json whole(const std::vector<GenerationResult>& results) override;
@@ -26,6 +26,8 @@ class MessagesReply final : public ReplyFormat {
   /// The block that grows.
   enum class Open : uint8_t { none, thinking, text };
 
+  /// stop_reason and stop_sequence.
+  Json stop_of(const GenerationResult& result, bool called) const;
   Json message(Json content, const Json& usage) const;
   std::string open(Open kind);
   std::string close();
@@ -35,6 +37,7 @@ class MessagesReply final : public ReplyFormat {
 
   std::shared_ptr<const CompletionCall> call_;
   ReplyHead head_;
+  int64_t room_;
   int32_t period_;
   AnswerReader reader_;
   Open open_ = Open::none;

@@ -1,5 +1,7 @@
 #include "serve/messages_request.h"
 
+#include <algorithm>
+
 #include "serve/translated_fields.h"
 
 namespace fettle::serve {
@@ -123,10 +125,10 @@ OrderedJson translate(Fields& fields, const ModelContext& model) {
   translate_format(fields, chat);
   read_rest(fields, chat);
   constexpr std::pair<const char*, const char*> names[] = {
-      {"model", "model"}, {"max_tokens", "max_tokens"}, {"stop_sequences", "stop"}, {"temperature", "temperature"},
-      {"top_p", "top_p"}, {"top_k", "top_k"},           {"stream", "stream"},
+      {"model", "model"}, {"stop_sequences", "stop"}, {"temperature", "temperature"},
+      {"top_p", "top_p"}, {"top_k", "top_k"},         {"stream", "stream"},
       // Beyond Anthropic's, as for /v1/chat/completions.
-      {"seed", "seed"},   {"min_p", "min_p"},           {"chat_template_kwargs", "chat_template_kwargs"},
+      {"seed", "seed"},   {"min_p", "min_p"},         {"chat_template_kwargs", "chat_template_kwargs"},
       {"timeout", "timeout"}};
   for (const auto& [name, chat_name] : names) {
     const OrderedJson* value = fields.find(name);
@@ -145,12 +147,16 @@ CompletionCall decode(const OrderedJson& body, const ModelContext& model, bool c
   try {
     Fields fields(body);
     if (!counts && fields.find("max_tokens") == nullptr) fail_field("max_tokens", "is missing");
+    const int64_t most = fields.integer("max_tokens", INT64_MAX, 1, INT64_MAX);
     if (const OrderedJson* stop = fields.find("stop_sequences"); stop != nullptr && !stop->is_array())
       fail_field("stop_sequences", "must be a list of texts");
-    return decode_translated(translate(fields, model), model,
-                             {{"stop", "stop_sequences"},
-                              {"response_format", "output_config.format"},
-                              {"max_completion_tokens", "max_tokens"}});
+    CompletionCall call = decode_translated(
+        translate(fields, model), model,
+        {{"stop", "stop_sequences"}, {"response_format", "output_config.format"}});
+    // Agents ask for more than a small context has; the answer may fill what the prompt leaves of it.
+    GenerationRequest& request = call.requests.front();
+    request.max_tokens = std::min(most, model.context - static_cast<int64_t>(request.prompt.size()));
+    return call;
   } catch (const nlohmann::json::exception& error) {
     throw ApiError(400, "invalid_value", "", fmt::format("the request's body: {}", error.what()));
   }

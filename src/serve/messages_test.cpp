@@ -22,7 +22,7 @@ class MessagesApi : public testing::Test, protected RequestModel {
   }
   std::unique_ptr<MessagesReply> reply(const char* more) {
     return std::make_unique<MessagesReply>(std::make_shared<const CompletionCall>(decode(more)),
-                                           ReplyHead{"msg_1", 5, "m"}, 1);
+                                           ReplyHead{"msg_1", 5, "m"}, 500, 1);
   }
 };
 
@@ -67,13 +67,13 @@ TEST_F(MessagesApi, FieldsReachTheEngine) {
   const std::string any = fmt::format(R"({{"tool_choice":{{"type":"any"}},{}}})", tool);
   EXPECT_NE(decode(any.c_str()).requests.at(0).constraint, nullptr);
   const OrderedJson counted = body_of(R"({"system":"Be brief.","max_tokens":100000000})");
-  EXPECT_EQ(count_messages_tokens(counted, model), 21);
+  EXPECT_EQ(count_messages_tokens(counted, model), 19);
 }
 
 TEST_F(MessagesApi, WhatALocalModelCannotDoIsRefusedByName) {
   EXPECT_EQ(refused("{}"), "");
   EXPECT_EQ(refused(R"({"max_tokens":null})"), "400 max_tokens");
-  EXPECT_EQ(refused(R"({"max_tokens":100000})"), "400 messages");
+  EXPECT_EQ(refused(R"({"max_tokens":0})"), "400 max_tokens");
   EXPECT_EQ(refused(R"({"messages":[]})"), "400 messages");
   EXPECT_EQ(refused(R"({"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]})"),
             "400 messages[0].content[0]");
@@ -132,6 +132,9 @@ TEST_F(MessagesApi, EventsGrowTheMessage) {
 TEST_F(MessagesApi, WhyAnAnswerEnded) {
   EXPECT_EQ(reply("{}")->whole(result_of("a"))["stop_reason"], "end_turn");
   EXPECT_EQ(reply("{}")->whole(result_of("a", FinishReason::length))["stop_reason"], "max_tokens");
+  EXPECT_EQ(decode(R"({"max_tokens":100000})").requests.at(0).max_tokens, 1993);
+  const auto full = result_of(std::string(500, 'a'), FinishReason::length);
+  EXPECT_EQ(reply("{}")->whole(full)["stop_reason"], "model_context_window_exceeded");
   auto stopped = result_of("a");
   stopped[0].samples[0].matched_stop = "x";
   const Json answer = reply("{}")->whole(stopped);

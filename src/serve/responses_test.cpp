@@ -123,7 +123,7 @@ TEST_F(Responses, EventsGrowTheObjectThatIsAnsweredWhole) {
   EXPECT_EQ(deltas, "Yes.");
   Json last = events.back()["response"];
   EXPECT_EQ(last, kept_);
-  EXPECT_EQ(last["usage"]["output_tokens_details"]["reasoning_tokens"], 21);
+  EXPECT_EQ(last["usage"]["output_tokens_details"]["reasoning_tokens"], 20);
   Json whole = reply(R"({"input":"hi"})")->whole(result_of(text));
   for (Json* response : {&last, &whole}) {
     (*response)["completed_at"] = nullptr;

@@ -336,6 +336,23 @@ class LmEval:
         raises(RuntimeError, lambda: self.run("local-completions", "completions", self.LIKELIHOOD, "sk-wrong"), "401")
 
 
+def trl_client(url, model):
+    """TRL's client for rollouts (it sends no key): ids and log-probabilities of what was drawn and of what is given."""
+    import trl.generation.vllm_client as vllm
+
+    vllm.is_vllm_available = lambda: True  # the library itself is not needed to ask a server
+    client = vllm.VLLMClient(base_url=url)
+    ids = client.session.post(url + "/tokenize", json={"prompt": "The capital of France"}).json()["tokens"]
+    drawn = client.generate([ids, ids[:2]], n=2, max_tokens=5, temperature=1.0, logprobs=0)
+    assert drawn["prompt_ids"] == [ids, ids[:2]] and len(drawn["completion_ids"]) == 4
+    sequence = ids + drawn["completion_ids"][0]
+    scored = client.get_sequence_logprobs([sequence], [len(ids)], top_logprobs=100)
+    for ours, theirs in zip(drawn["logprobs"][0], scored["actual_logprobs"][0], strict=True):
+        assert theirs[0] == float("-inf") or abs(ours[0] - theirs[0]) < 1e-3, (ours, theirs)
+    talked = client.chat([[{"role": "user", "content": ASK}]], max_tokens=5, logprobs=0)
+    assert len(talked["logprobs"][0]) == len(talked["completion_ids"][0]) <= 5
+
+
 def validate_response(json_):
     """A whole response, against OpenAI's types and Open Responses'."""
     import openai.types.responses
@@ -446,6 +463,12 @@ def main():
             with serving.serve(options.fettle, MODEL, "--chat-template", file.name, *flags) as served:
                 cells.append(verdict(lambda: thoughts(f"http://127.0.0.1:{served.port}", "served")))
                 print(f"thoughts against the published types: {cells[-1]}")
+    if importlib.util.find_spec("trl"):
+        with serving.serve(options.fettle, MODEL, "--name", "served") as served:
+            cells.append(verdict(lambda: trl_client(f"http://127.0.0.1:{served.port}", "served")))
+            print(f"trl: VLLMClient.generate, chat, get_sequence_logprobs: {cells[-1]}")
+    else:
+        print("skipped: no trl")
     print("| | " + " | ".join(client.name for client in clients) + " |\n|" + " --- |" * (len(clients) + 1))
     for check, row in rows.items():
         print("| " + " | ".join([check, *row]) + " |")
