@@ -8,6 +8,8 @@
 #include "cli/command.h"
 #include "cli/generation_flags.h"
 #include "data/reader.h"
+#include "generate/constrain/json_schema.h"
+#include "generate/constrain/token_grammar.h"
 
 namespace fettle::cli {
 namespace {
@@ -17,9 +19,24 @@ struct GenerateState {
   SamplingFlags sampling;
   EngineFlags engine;
   std::string prompt, system, input, output = "-";
+  std::string schema, regex;  ///< what answers keep to: a schema's file, a pattern
   int32_t n = 1;
   bool raw = false;
   const CLI::Option* prompt_option = nullptr;
+
+  /// What every answer keeps to; null: nothing.
+  std::shared_ptr<const TokenConstraint> constraint(OpenModel& opened) const {
+    if (schema.empty() && regex.empty()) return nullptr;
+    TokenGrammars grammars(*opened.tokenizer(), opened.decoder().config().vocab_size, ends_of(opened));
+    if (!regex.empty()) return grammars.make(regex, [&] { return pattern_grammar(regex); });
+    const std::string text = read_file(schema, 16 << 20);
+    parse_json(text, schema);  // names the line of what is no JSON
+    try {
+      return grammars.make(schema, [&] { return json_schema_grammar(OrderedJson::parse(text)); });
+    } catch (const Error& error) {
+      fail(schema, "{}", error.what());
+    }
+  }
 };
 
 /// Everything that is needed to turn prompts into answers.
@@ -28,12 +45,14 @@ struct Generator {
   std::unique_ptr<OpenModel> model;
   Engine engine;
   SamplingOptions sampling;
+  std::shared_ptr<const TokenConstraint> constraint;
 
   explicit Generator(GenerateState& s)
       : state(s),
         model(s.model.open()),
         engine(*model, s.engine.options()),
-        sampling(s.sampling.over(model->sampling_defaults())) {
+        sampling(s.sampling.over(model->sampling_defaults())),
+        constraint(s.constraint(*model)) {
     if (!state.raw) model->chat();  // a model without a template says so before anything is read
   }
 
@@ -43,6 +62,7 @@ struct Generator {
     request.sampling = sampling;
     request.stop = state.sampling.stop;
     request.n = state.n;
+    request.constraint = constraint;
     request.max_tokens =
         state.sampling.limit(static_cast<int64_t>(request.prompt.size()), engine.context_length());
     return request;
@@ -215,6 +235,7 @@ void answer_file(Generator& generator) {
 void run_generate(GenerateState& state) {
   const bool has_prompt = state.prompt_option->count() > 0;
   if (has_prompt == !state.input.empty()) fail_usage("generate: give either --prompt TEXT or --input FILE");
+  if (!state.schema.empty() && !state.regex.empty()) fail_usage("generate: give either --schema or --regex");
   if (state.raw && !state.system.empty())
     fail_usage("generate: --system needs the chat template, --raw leaves it out");
   Generator generator(state);
@@ -233,7 +254,9 @@ void add_generate_command(CLI::App& app) {
       "  $ fettle generate --model starter --prompt 'Who bakes bread?'\n"
       "  $ fettle generate --model smollm2-135m-instruct --raw --prompt 'Gravity is' --max-tokens 24\n"
       "  $ fettle generate --model runs/dpo --input prompts.jsonl --output answers.jsonl --temperature 0.7 "
-      "--n 4");
+      "--n 4\n"
+      "  $ fettle generate --model starter --prompt 'A cat as JSON' --schema cat.schema.json\n"
+      "  $ fettle generate --model starter --input reviews.jsonl --regex 'good|bad' --output verdicts.jsonl");
   auto state = std::make_shared<GenerateState>();
   state->model.add_to(command);
   state->prompt_option =
@@ -249,6 +272,8 @@ void add_generate_command(CLI::App& app) {
   command.add_option("--n", state->n, "Answers to each prompt")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  command.add_option("--schema", state->schema, "A file with a JSON Schema that every answer fits");
+  command.add_option("--regex", state->regex, "A regular expression (ECMA-262) that every answer fits as a whole");
   command.add_flag("--raw", state->raw, "Continue the text as it is, without the chat template");
   state->engine.add_to(command);
   on_run(command, state, run_generate);

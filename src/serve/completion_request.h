@@ -27,6 +27,7 @@ struct ModelContext {
   std::optional<ToolFormat> tools;       ///< none: the template renders no tools
   std::optional<ThoughtMarks> thoughts;  ///< none: the model writes no thoughts of its own
   int32_t vocabulary = 0;
+  std::vector<int32_t> ends;  ///< tokens that end an answer
   int64_t context = 0;
   SamplingOptions sampling;              ///< of a request that does not say
   std::chrono::milliseconds longest{0};  ///< deadline of a request; 0: none

@@ -104,7 +104,7 @@ TEST_F(CompletionRequest, EveryRefusalNamesItsField) {
             "400 invalid_value \"messages\"");
   EXPECT_EQ(refused(R"({"stream_options":{"include_usage":true}})"), "400 invalid_value \"stream_options\"");
   EXPECT_EQ(refused(R"({"response_format":{"type":"xml"}})"), "400 invalid_value \"response_format\"");
-  EXPECT_EQ(refused(R"({"response_format":{"type":"json_schema","json_schema":{"schema":{"pattern":"x"}}}})"),
+  EXPECT_EQ(refused(R"({"response_format":{"type":"json_schema","json_schema":{"schema":{"patern":"x"}}}})"),
             "400 invalid_value \"response_format\"");
   EXPECT_EQ(refused(R"({"tool_choice":"required"})"), "400 invalid_value \"tool_choice\"");
   EXPECT_EQ(refused(R"({"prompt":"x","suffix":"y"})", false), "400 unsupported_field \"suffix\"");

@@ -110,6 +110,12 @@ bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& 
     take_once(head.host, field.value, "Host");
   } else if (field.name == "origin") {
     take_once(head.origin, field.value, "Origin");
+  } else if (field.name == "access-control-request-method") {
+    take_once(head.cors_method, field.value, "Access-Control-Request-Method");
+  } else if (field.name == "access-control-request-headers") {
+    take_once(head.cors_headers, field.value, "Access-Control-Request-Headers");
+  } else if (field.name == "access-control-request-private-network") {
+    head.cors_private_network = lower(field.value) == "true";
   }
   return field.name != "range" && field.name != "if-range" && field.name != "accept-encoding" &&
          field.name != "upgrade";

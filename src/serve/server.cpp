@@ -30,6 +30,16 @@ bool is_key(std::string_view text, const std::vector<Digest>& keys) {
   return found != 0;
 }
 
+/// The key of "Bearer KEY"; a scheme's case says nothing (RFC 9110).
+std::string_view bearer_of(std::string_view authorization) {
+  constexpr std::string_view scheme = "bearer";
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  if (!std::ranges::equal(authorization.substr(0, scheme.size()), scheme, same)) return {};
+  const std::string_view rest = authorization.substr(scheme.size());
+  const size_t key = rest.find_first_not_of(' ');
+  return key == 0 || key == std::string_view::npos ? std::string_view() : rest.substr(key);
+}
+
 std::string without_port(const std::string& host) {
   if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
   return host.substr(0, host.find(':'));
@@ -53,14 +63,6 @@ std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
     names.insert(names.end(), type->aliases.begin(), type->aliases.end());
   }
   return names;
-}
-
-std::vector<int32_t> ends_of(OpenModel& model) {
-  std::vector<int32_t> ends = model.eos();
-  const ModelConfig& config = model.decoder().config();
-  ends.insert(ends.end(), config.eos.begin(), config.eos.end());
-  ends.push_back(model.tokenizer()->eos());
-  return ends;
 }
 
 std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const std::string& source) {
@@ -100,7 +102,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
       engine(model, options.engine),
       models(engine, model.decoder().config(), names_of(options, model, type_of(options, model)),
              type_of(options, model) ? "openchat" : "fettle"),
-      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model)),
+      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model), tool_marks()),
       thread(engine) {
   context.tokenizer = model.tokenizer();
   const SamplingDefaults defaults = model.sampling_defaults();
@@ -118,6 +120,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
     if (!defaults.from_model) context.sampling.temperature = 0.7F;  // as OpenChat's own server
   }
   context.vocabulary = model.decoder().config().vocab_size;
+  context.ends = ends_of(model);
   context.context = engine.context_length();
   context.longest = options.timeout;
   context.most_answers = options.most_answers;
@@ -151,10 +154,8 @@ struct Server::Impl {
     if (keys.empty() || head.method == "OPTIONS") return;
     const std::string path = head.target.substr(0, head.target.find('?'));
     if (head.method == "GET" && (path == "/health" || is_page(path))) return;
-    constexpr std::string_view scheme = "Bearer ";
-    const std::string& given = head.authorization;
-    if (!head.api_key.empty() && is_key(head.api_key, keys)) return;
-    if (!given.starts_with(scheme) || !is_key(std::string_view(given).substr(scheme.size()), keys))
+    const bool known = is_key(bearer_of(head.authorization), keys) || (!head.api_key.empty() && is_key(head.api_key, keys));
+    if (!known)
       throw ApiError(401, "invalid_api_key", "",
                      "Incorrect API key provided; send Authorization: Bearer KEY or x-api-key: KEY.");
   }

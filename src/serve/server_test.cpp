@@ -130,6 +130,62 @@ TEST(Server, KeysHostsAndOrigins) {
   EXPECT_EQ(status_of(rebound.read_all()), 403);
 }
 
+TEST(Server, KeysInEveryWayThatClientsSendThem) {
+  ServeOptions options;
+  options.api_keys = {"key"};
+  const Running server(options);
+  for (const char* good : {"Authorization: Bearer key\r\n", "Authorization: bearer key\r\n", "authorization: BEARER  key\r\n", "x-api-key: key\r\n",
+                           "X-Api-Key: key\r\nAuthorization: Bearer other\r\n"})
+    server.get("/v1/models", 200, good);
+  for (const char* bad : {"Authorization: Basic key\r\n", "Authorization: Bearerkey\r\n", "Authorization: Bearer\r\n", "x-api-key: keys\r\n"})
+    server.get("/v1/models", 401, bad);
+}
+
+TEST(Server, ANameThatIsNoCompositionIsNotFound) {
+  ServeOptions options;
+  options.adapters = {{"one", folder().adapter_path(1)}};
+  const Running server(options);
+  const auto code = [&](const char* model, int status) {
+    return server.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}, {"model", model}}, status)["error"]["code"];
+  };
+  for (const char* model : {"llama3.2:latest", "one:latest", "small:latest", "one+two", "llama3.2:70b"}) EXPECT_EQ(code(model, 404), "model_not_found");
+  EXPECT_EQ(code("one:17", 400), "invalid_value");
+  server.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}, {"model", "one:0.5"}});
+}
+
+/// What a browser that loads a page from `origin` sends, and whether its script may read the answer.
+TEST(Server, PagesOfTheAllowedOriginMayAskAndRead) {
+  const std::string page = "http://page.example", sdk = "authorization,content-type,x-stainless-arch,x-stainless-retry-count";
+  for (const bool all : {true, false}) {
+    ServeOptions options;
+    options.api_keys = {"key"};
+    options.http.cors_origin = all ? "*" : page;
+    const Running server(options);
+    const std::string allowed = "\r\nAccess-Control-Allow-Origin: " + options.http.cors_origin + "\r\n", from = "Origin: " + page + "\r\n";
+    const auto has = [](const std::string& answer, const std::string& line) { return answer.find(line) != std::string::npos; };
+    const std::string preflight =
+        ask(server.port, "OPTIONS", "/v1/chat/completions", {},
+            from + "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: " + sdk + "\r\nAccess-Control-Request-Private-Network: true\r\n");
+    EXPECT_EQ(status_of(preflight), 204) << preflight;
+    EXPECT_TRUE(has(preflight, allowed) && has(preflight, "Access-Control-Allow-Headers: " + sdk + "\r\n")) << preflight;
+    EXPECT_TRUE(has(preflight, "Access-Control-Max-Age: 600") && has(preflight, "Access-Control-Allow-Private-Network: true")) << preflight;
+    EXPECT_FALSE(has(preflight, "Allow-Credentials"));
+    const std::string key = from + "Authorization: Bearer key\r\n";
+    const std::string body = R"({"messages":"hi","max_tokens":2,"stream":true})";
+    for (const std::string& answer :
+         {ask(server.port, "POST", "/v1/chat/completions", body, key), ask(server.port, "POST", "/v1/chat/completions", body, from),
+          ask(server.port, "POST", "/v1/chat/completions", "{}", key), ask(server.port, "GET", "/nothing", {}, key),
+          ask(server.port, "PUT", "/v1/models", {}, key)}) {
+      EXPECT_TRUE(has(answer, allowed)) << answer;
+      EXPECT_EQ(has(answer, "\r\nVary: Origin\r\n"), !all) << answer;
+    }
+    const std::string other = ask(server.port, "GET", "/v1/models", {}, "Origin: http://other.example\r\nAuthorization: Bearer key\r\n");
+    EXPECT_EQ(has(other, "Access-Control-Allow-Origin"), all);
+  }
+  const Running closed;
+  EXPECT_EQ(ask(closed.port, "GET", "/v1/models", {}, "Origin: " + page + "\r\n").find("Access-Control"), std::string::npos);
+}
+
 TEST(Server, JsonModeAndSchemasHold) {
   const Running server;
   const Json schema{{"type", "object"}, {"properties", {{"a", {{"type", "integer"}}}}}, {"required", {"a"}}};

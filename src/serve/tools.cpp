@@ -83,6 +83,11 @@ std::string_view tool_marker(ToolFormat format) {
   return "";
 }
 
+const std::vector<std::string>& tool_marks() {
+  static const std::vector<std::string> marks{"<tool_call>", "</tool_call>", "[TOOL_CALLS]"};
+  return marks;
+}
+
 ToolAnswer read_tool_calls(ToolFormat format, std::string_view text, const std::vector<std::string>& names) {
   ToolAnswer answer;
   if (format == ToolFormat::tagged) {

@@ -140,6 +140,24 @@ def seeds():
         "max_tokens": 5, "system": [{"type": "text", "text": "s"}], "messages": blocks, "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
         "tools": [{"name": "f", "input_schema": tool["parameters"]}], "thinking": {"type": "enabled", "budget_tokens": 9}}).encode()  # fmt: skip
     yield "serve_request_fuzz", "answer", b'<think>\na\n</think>\n\nb <tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
+    yield "serve_request_fuzz", "fields", json.dumps({
+        "messages": [{"role": "assistant", "content": None, "refusal": "r", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]},
+                     {"role": "tool", "tool_call_id": "1", "content": "d"}],
+        "tools": [{"type": "function", "function": {**tool, "strict": True}}], "parallel_tool_calls": False, "min_tokens": 2, "stop_token_ids": [5],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}},
+        "reasoning_effort": "none", "metadata": {"a": "b"}, "modalities": ["text"], "stream_options": None}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "guided", json.dumps({"prompt": "a", "structured_outputs": {"regex": "a{2}|[^b]"}, "guided_choice": None}).encode()
+    person = {
+        "$defs": {"t": {"type": "object", "properties": {"v": {"type": "number", "minimum": -1.5, "exclusiveMaximum": 2}, "n": {"$ref": "#/$defs/t"}}}},
+        "type": "object", "required": ["d", "q"], "additionalProperties": {"type": ["boolean", "null"]}, "maxProperties": 5,
+        "properties": {
+            "d": {"type": "string", "format": "date-time"}, "z": {"type": "string", "pattern": "^(?!00)\\d{2}[^a-c]$", "maxLength": 3},
+            "l": {"type": "array", "prefixItems": [{"enum": [1, "a", None]}], "items": {"$ref": "#/$defs/t"}, "maxItems": 3},
+            "i": {"allOf": [{"type": "integer", "multipleOf": 7}, {"maximum": 99}]}, "o": {"oneOf": [{"const": {"a": 1}}, {"type": "null"}]}}}  # fmt: skip
+    yield "json_schema_fuzz", "schema", json.dumps(person).encode() + b"\0" + bytes(range(90))
+    yield "json_schema_fuzz", "names", json.dumps({
+        "patternProperties": {"^x": {"type": "integer"}}, "propertyNames": {"minLength": 2}, "minProperties": 1}).encode() + b"\0" + bytes(range(60))  # fmt: skip
+    yield "json_schema_fuzz", "pattern", rb"/^(?=.*\d)([a-z]{2,5}|\u00e9?|[^\s\w]+?)*$" + b"\0" + bytes(range(40))
     yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
 
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/random.h"
+#include "generate/constrain/grammar_test_support.h"
 #include "generate/constrain/json_schema.h"
 #include "generate/constrain/token_grammar.h"
 #include "generate/test_support.h"
@@ -10,87 +11,8 @@
 namespace fettle {
 namespace {
 
-/// Whether the whole text is one of the grammar's, and whether its beginning is the beginning of one.
-struct Verdict {
-  bool whole, beginning;
-};
-Verdict read(const Grammar& grammar, std::string_view text) {
-  GrammarAutomaton automaton(grammar);
-  int32_t state = automaton.start();
-  for (const char c : text) {
-    state = automaton.next(state, static_cast<uint8_t>(c));
-    if (state == GrammarAutomaton::dead) return {false, false};
-  }
-  return {automaton.accepts(state), true};
-}
-bool fits(const Grammar& grammar, std::string_view text) {
-  return read(grammar, text).whole;
-}
-Grammar schema(const char* text) {
-  return json_schema_grammar(OrderedJson::parse(text));
-}
-std::string refusal(const char* text) {
-  try {
-    schema(text);
-    return "";
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
-TEST(Grammar, AnyObjectIsValidJsonAndNothingElseIs) {
-  const Grammar object = json_object_grammar();
-  for (const char* good :
-       {"{}", R"({"a": 1, "b": [true, null, -0.5e+3], "c": {"d": "é\n\u00e9"}})", R"({"a":{"b":{}}})", " {}"})
-    EXPECT_TRUE(fits(object, good)) << good;
-  for (const char* bad :
-       {"[]", "1", "{a:1}", R"({"a":01})", R"({"a":1,})", R"({"a" 1})", "{\"a\":\"\n\"}", R"({"a":"\x"})",
-        "{\"a\":\"\xff\"}", R"({"a":1}})", R"({"a":"\ud800"})", R"({"a":.5})"})
-    EXPECT_FALSE(fits(object, bad)) << bad;
-  EXPECT_TRUE(read(object, R"({"a": [1, {"b)").beginning);
-}
-
-TEST(Grammar, SchemasKeywordByKeyword) {
-  const Grammar person =
-      schema(R"({"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0},
-      "tags":{"type":"array","items":{"enum":["a","b"]},"minItems":1,"maxItems":2}},"required":["name","age"],"additionalProperties":false})");
-  EXPECT_TRUE(fits(person, R"({"name": "Ann", "age": 7})"));
-  EXPECT_TRUE(fits(person, R"({"name":"Ann","age":7,"tags":["a","b"]})"));
-  for (const char* bad :
-       {R"({"name":"Ann"})", R"({"age":7,"name":"Ann"})", R"({"name":"Ann","age":-7})",
-        R"({"name":"Ann","age":7.5})", R"({"name":"Ann","age":7,"x":1})",
-        R"({"name":"Ann","age":7,"tags":[]})", R"({"name":"Ann","age":7,"tags":["a","b","a"]})",
-        R"({"name":"Ann","age":7,"tags":["c"]})"})
-    EXPECT_FALSE(fits(person, bad)) << bad;
-  EXPECT_TRUE(fits(schema(R"({"anyOf":[{"type":"null"},{"const":{"x":1}}]})"), R"({"x":1})"));
-  EXPECT_TRUE(fits(schema(R"({"type":["string","null"],"minLength":2,"maxLength":3})"), R"("éé")"));
-  EXPECT_FALSE(fits(schema(R"({"type":"string","minLength":2,"maxLength":3})"), R"("abcd")"));
-  const Grammar tree =
-      schema(R"({"$ref":"#/$defs/node","$defs":{"node":{"type":"object","properties":{"v":{"type":"number"},
-      "next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["v","next"]}}})");
-  EXPECT_TRUE(fits(tree, R"({"v":1,"next":{"v":2.5,"next":null}})"));
-  EXPECT_FALSE(fits(tree, R"({"v":1,"next":{"v":2}})"));
-  // Optional properties first: the comma belongs to whichever comes second.
-  const Grammar optional = schema(
-      R"({"type":"object","properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}},"required":["b"]})");
-  for (const char* good : {R"({"b":null})", R"({"a":null,"b":null})", R"({"b":null,"c":null})"})
-    EXPECT_TRUE(fits(optional, good)) << good;
-  for (const char* bad : {"{}", R"({,"b":null})", R"({"a":null})", R"({"a":null "b":null})"})
-    EXPECT_FALSE(fits(optional, bad)) << bad;
-}
-
-TEST(Grammar, WhatASchemaCannotSayIsRefusedByName) {
-  EXPECT_NE(refusal(R"({"type":"string","pattern":"a+"})").find("'pattern'"), std::string::npos);
-  EXPECT_NE(
-      refusal(R"({"type":"object","properties":{"a":{"type":"integer","maximum":9}}})").find("'maximum'"),
-      std::string::npos);
-  EXPECT_NE(refusal(R"({"$ref":"#/nowhere"})").find("leads nowhere"), std::string::npos);
-  EXPECT_NE(refusal(R"({"$ref":"#"})").find("itself"), std::string::npos);
-  EXPECT_NE(refusal(R"({"type":"text"})").find("'text'"), std::string::npos);
-  EXPECT_NE(refusal(R"({"type":"object","properties":{},"required":["a"]})").find("required"),
-            std::string::npos);
-  EXPECT_NE(refusal(R"(false)"), "");
-}
+using test::any_object;
+using test::read;
 
 /// A vocabulary whose tokens overlap as real ones do.
 std::shared_ptr<const Tokenizer> overlapping() {
@@ -114,7 +36,7 @@ TEST(TokenGrammar, AllowsExactlyTheTokensThatKeepTheTextABeginning) {
   const auto tokenizer = overlapping();
   const int32_t vocabulary = tokenizer->size();
   TokenGrammars grammars(*tokenizer, vocabulary, {});
-  const auto constraint = grammars.make("object", json_object_grammar);
+  const auto constraint = grammars.make("object", any_object);
   for (uint64_t seed = 0; seed < 40; ++seed) {
     auto one = constraint->clone();
     std::string text;
@@ -123,8 +45,8 @@ TEST(TokenGrammar, AllowsExactlyTheTokensThatKeepTheTextABeginning) {
       one->allow(allowed);
       std::vector<int32_t> choices;
       for (int32_t token = 0; token < vocabulary; ++token) {
-        const bool good = read(json_object_grammar(), text + tokenizer->bytes(token)).beginning &&
-                          !tokenizer->bytes(token).empty();
+        const bool good =
+            read(any_object(), text + tokenizer->bytes(token)).beginning && !tokenizer->bytes(token).empty();
         EXPECT_EQ(allowed.has(token), good) << text << " + " << tokenizer->bytes(token);
         if (good) choices.push_back(token);
       }
@@ -156,6 +78,41 @@ TEST(TokenGrammar, AModelThatDrawsAtRandomWritesInstancesOfTheSchema) {
         << sample.text;
     EXPECT_EQ(json.size(), 3u);
   }
+}
+
+TEST(TokenGrammar, NoEndBeforeTheLeastNumberOfTokens) {
+  TokenSet allowed(10);
+  auto least = at_least_tokens(2, {2, -1, 99}, 10, nullptr)->clone();
+  for (int step = 0; step < 3; ++step) {
+    allowed.clear();
+    least->allow(allowed);
+    EXPECT_EQ(allowed.has(2), step == 2);
+    EXPECT_TRUE(allowed.has(3));
+    least->accept(3);
+  }
+}
+
+TEST(TokenGrammar, OnlyTheSpecialTokensThatAGrammarMaySpell) {
+  const auto tokenizer = test::byte_tokenizer();
+  const auto spelt = [&](const std::vector<std::string>& written) {
+    TokenGrammars grammars(*tokenizer, test::byte_vocabulary, {}, written);
+    TokenSet allowed(test::byte_vocabulary);
+    grammars.make("x", [] { return pattern_grammar("<s>a"); })->clone()->allow(allowed);
+    return allowed.has(1);
+  };
+  EXPECT_TRUE(spelt({"<s>"}));
+  EXPECT_FALSE(spelt({}));
+}
+
+/// Two arrays that read alike: the number of ways doubles with every bracket.
+TEST(Grammar, AmbiguityIsBounded) {
+  GrammarAutomaton automaton(test::schema(
+      R"({"$defs":{"a":{"anyOf":[{"type":"array","items":{"$ref":"#/$defs/a"},"maxItems":1},{"type":"array","items":{"$ref":"#/$defs/a"},"maxItems":2}]}},"$ref":"#/$defs/a"})"));
+  int32_t state = automaton.start();
+  EXPECT_NE(test::refusal([&] {
+              for (int i = 0; i < 60; ++i) state = automaton.next(state, '[');
+            }).find("in too many ways"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -3,12 +3,23 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "generate/open_model.h"
+
 namespace fettle {
 
-SortedTokens::SortedTokens(const Tokenizer& tokenizer) {
+std::vector<int32_t> ends_of(OpenModel& model) {
+  std::vector<int32_t> ends = model.eos();
+  const ModelConfig& config = model.decoder().config();
+  ends.insert(ends.end(), config.eos.begin(), config.eos.end());
+  ends.push_back(model.tokenizer()->eos());
+  return ends;
+}
+
+SortedTokens::SortedTokens(const Tokenizer& tokenizer, const std::vector<std::string>& written) {
   for (int32_t token = 0; token < tokenizer.size(); ++token) {
-    if (tokenizer.is_special(token)) continue;
-    std::string bytes = tokenizer.bytes(token);
+    const bool special = tokenizer.is_special(token);
+    std::string bytes = special ? tokenizer.token(token) : tokenizer.bytes(token);
+    if (special && std::ranges::find(written, bytes) == written.end()) continue;
     if (!bytes.empty()) entries.push_back({std::move(bytes), token, 0});
   }
   std::ranges::sort(entries, {}, &Entry::bytes);
@@ -91,24 +102,81 @@ class TokenGrammars::Constraint final : public TokenConstraint {
   int32_t state_;
 };
 
-TokenGrammars::TokenGrammars(const Tokenizer& tokenizer, int32_t vocabulary, std::vector<int32_t> eos)
-    : tokens_(std::make_shared<SortedTokens>(tokenizer)), vocabulary_(vocabulary), eos_(std::move(eos)) {
+TokenGrammars::TokenGrammars(const Tokenizer& tokenizer, int32_t vocabulary, std::vector<int32_t> eos,
+                             const std::vector<std::string>& written)
+    : tokens_(std::make_shared<SortedTokens>(tokenizer, written)),
+      vocabulary_(vocabulary),
+      eos_(std::move(eos)) {
   std::erase_if(eos_, [&](int32_t token) { return token < 0 || token >= vocabulary; });
 }
 
 TokenGrammars::~TokenGrammars() = default;
 
+std::shared_ptr<TokenGrammars::Compiled> TokenGrammars::recall(const std::string& key) {
+  const auto found = std::ranges::find(recent_, key, &decltype(recent_)::value_type::first);
+  if (found == recent_.end()) return nullptr;
+  std::rotate(found, found + 1, recent_.end());
+  return recent_.back().second;
+}
+
 std::shared_ptr<const TokenConstraint> TokenGrammars::make(const std::string& key,
                                                            const std::function<Grammar()>& make_grammar) {
-  std::lock_guard lock(mutex_);
-  const auto found = std::ranges::find(recent_, key, &decltype(recent_)::value_type::first);
-  if (found != recent_.end()) {
-    std::rotate(found, found + 1, recent_.end());
-  } else {
-    recent_.emplace_back(key, std::make_shared<Compiled>(make_grammar(), tokens_, vocabulary_, eos_));
+  std::unique_lock lock(mutex_);
+  std::shared_ptr<Compiled> compiled = recall(key);
+  if (compiled == nullptr) {
+    lock.unlock();
+    compiled = std::make_shared<Compiled>(make_grammar(), tokens_, vocabulary_, eos_);
+    lock.lock();
+    recent_.emplace_back(key, compiled);
     if (recent_.size() > kept) recent_.erase(recent_.begin());
   }
-  return std::make_shared<Constraint>(recent_.back().second);
+  return std::make_shared<Constraint>(std::move(compiled));
+}
+
+namespace {
+
+class AtLeastTokens final : public TokenConstraint {
+ public:
+  AtLeastTokens(int64_t least, std::shared_ptr<const std::vector<int32_t>> ends, int32_t vocabulary,
+                std::unique_ptr<TokenConstraint> inner)
+      : left_(least), ends_(std::move(ends)), vocabulary_(vocabulary), inner_(std::move(inner)) {}
+
+  void allow(TokenSet& allowed) override {
+    if (inner_ != nullptr) {
+      inner_->allow(allowed);
+    } else {
+      for (int32_t token = 0; token < vocabulary_; ++token) allowed.set(token);
+    }
+    if (left_ <= 0) return;
+    TokenSet others = allowed;
+    for (const int32_t token : *ends_)
+      others.words()[static_cast<size_t>(token) / 64] &= ~(uint64_t{1} << (token % 64));
+    if (std::ranges::any_of(others.words(), [](uint64_t word) { return word != 0; })) allowed = others;
+  }
+  void accept(int32_t token) override {
+    --left_;
+    if (inner_ != nullptr) inner_->accept(token);
+  }
+  std::unique_ptr<TokenConstraint> clone() const override {
+    return std::make_unique<AtLeastTokens>(left_, ends_, vocabulary_,
+                                           inner_ == nullptr ? nullptr : inner_->clone());
+  }
+
+ private:
+  int64_t left_;
+  std::shared_ptr<const std::vector<int32_t>> ends_;
+  int32_t vocabulary_;
+  std::unique_ptr<TokenConstraint> inner_;
+};
+
+}  // namespace
+
+std::shared_ptr<const TokenConstraint> at_least_tokens(int64_t least, std::vector<int32_t> ends,
+                                                       int32_t vocabulary,
+                                                       const std::shared_ptr<const TokenConstraint>& inner) {
+  std::erase_if(ends, [&](int32_t token) { return token < 0 || token >= vocabulary; });
+  return std::make_shared<AtLeastTokens>(least, std::make_shared<const std::vector<int32_t>>(std::move(ends)),
+                                         vocabulary, inner == nullptr ? nullptr : inner->clone());
 }
 
 }  // namespace fettle
