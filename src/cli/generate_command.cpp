@@ -27,14 +27,19 @@ struct GenerateState {
   /// What every answer keeps to; null: nothing.
   std::shared_ptr<const TokenConstraint> constraint(OpenModel& opened) const {
     if (schema.empty() && regex.empty()) return nullptr;
+    const std::string where = schema.empty() ? "--regex" : schema;
+    const auto grammar = [&] {
+      if (schema.empty()) return pattern_grammar(regex);
+      const std::string text = read_file(schema, 16 << 20);
+      parse_json(text, "the schema");  // names the line of what is no JSON
+      return json_schema_grammar(OrderedJson::parse(text));
+    };
     TokenGrammars grammars(*opened.tokenizer(), opened.decoder().config().vocab_size, ends_of(opened));
-    if (!regex.empty()) return grammars.make(regex, [&] { return pattern_grammar(regex); });
-    const std::string text = read_file(schema, 16 << 20);
-    parse_json(text, schema);  // names the line of what is no JSON
     try {
-      return grammars.make(schema, [&] { return json_schema_grammar(OrderedJson::parse(text)); });
+      return grammars.make(where, grammar);
     } catch (const Error& error) {
-      fail(schema, "{}", error.what());
+      if (error.kind() != Error::Kind::input) throw;
+      fail(where, "{}", error.what());
     }
   }
 };

@@ -188,7 +188,7 @@ def _():
         days: int = pydantic.Field(ge=1, le=7)
 
     answer = client.chat.completions.parse(model=MODEL, messages=HELLO, tools=[openai.pydantic_function_tool(GetWeather)], tool_choice="required",
-                                           parallel_tool_calls=False, max_tokens=200)
+                                           parallel_tool_calls=False, max_tokens=80)
     calls = answer.choices[0].message.tool_calls
     assert len(calls) == 1 and isinstance(calls[0].function.parsed_arguments, GetWeather)
 
@@ -220,7 +220,7 @@ def _():
 def _():
     tools = [{"type": "function", "function": {"name": "now"}}, *TOOLS]
     choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[0]]}}
-    calls = chat(tools=tools, tool_choice=choice, max_tokens=200).choices[0].message.tool_calls
+    calls = chat(tools=tools, tool_choice=choice, parallel_tool_calls=False, max_tokens=80).choices[0].message.tool_calls
     assert {call.function.name for call in calls} == {"now"}
 
 
