@@ -6,7 +6,7 @@
 namespace fettle {
 namespace {
 
-constexpr size_t most_schema_steps = 50000, deepest_chain = 100;
+constexpr size_t most_schema_steps = 200000, deepest_chain = 100;
 
 using Names = std::set<std::string_view>;
 // What describes a value and changes none.
