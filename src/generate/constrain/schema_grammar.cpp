@@ -109,12 +109,13 @@ bool SchemaGrammar::exclusive(const SchemaPlace& a, const SchemaPlace& b, int de
   SchemaAtoms atoms_a, atoms_b;
   if (depth > 4) return false;
   if (!source_.expand(a, atoms_a) || !source_.expand(b, atoms_b)) return true;
-  for (const auto& [atoms, other] : {std::pair(&atoms_a, &b), std::pair(&atoms_b, &a)}) {
-    for (const SchemaAtom& atom : *atoms) {
+  // Where one is a choice, each of its alternatives must exclude the other.
+  for (const auto& side : {std::pair(&atoms_a, &b), std::pair(&atoms_b, &a)}) {
+    for (const SchemaAtom& atom : *side.first) {
       if (atom.part == SchemaAtom::Part::own) continue;
-      const char* key = atom.part == SchemaAtom::Part::any ? "anyOf" : "oneOf";
-      const bool all = std::ranges::all_of((*atom.place.schema)[key], [&](const OrderedJson& part) {
-        return exclusive({&part, atom.place.path}, *other, depth + 1);
+      const OrderedJson& parts = (*atom.place.schema)[atom.part == SchemaAtom::Part::any ? "anyOf" : "oneOf"];
+      const bool all = std::ranges::all_of(parts, [&](const OrderedJson& part) {
+        return exclusive({&part, atom.place.path}, *side.second, depth + 1);
       });
       if (all) return true;
     }
@@ -230,11 +231,12 @@ CharacterAutomaton SchemaGrammar::characters(const SchemaConstraints& c) const {
       fail_schema(path, "{}", error.what());
     }
   };
-  for (const auto& [pattern, path] : c.patterns) cut(path, [&] { return pattern_automaton(pattern); });
-  for (const auto& [format, path] : c.formats) {
+  for (const auto& pattern : c.patterns)
+    cut(pattern.second, [&] { return pattern_automaton(pattern.first); });
+  for (const auto& format : c.formats) {
     // A name that nobody knows is a remark where a pattern says what is meant.
-    if (c.patterns.empty() || is_string_format(format))
-      cut(path, [&]() -> const CharacterAutomaton& { return string_format(format); });
+    if (c.patterns.empty() || is_string_format(format.first))
+      cut(format.second, [&]() -> const CharacterAutomaton& { return string_format(format.first); });
   }
   return out;
 }
