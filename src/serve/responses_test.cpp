@@ -180,7 +180,9 @@ TEST_F(Responses, StoredOnesGoOnAndMakeRoom) {
   for (const char* id : {"a", "b", "c"}) {
     Json response = first;
     response["id"] = id;
-    if (std::string_view(id) == "c") EXPECT_TRUE(small.find("a"));
+    if (std::string_view(id) == "c") {
+      EXPECT_TRUE(small.find("a"));
+    }
     small.add(response, items);
   }
   EXPECT_TRUE(small.find("a"));
