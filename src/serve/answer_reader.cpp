@@ -56,7 +56,8 @@ bool AnswerReader::read_thought(AnswerParts& out) {
   const std::string_view close = form_.thoughts->close;
   const size_t found = held_.find(close);
   const bool ends = found != std::string::npos;
-  const size_t sure = without_tail(std::string_view(held_).substr(0, ends ? found : held_.size() - begun(held_, close)), "\n");
+  const size_t sure = without_tail(
+      std::string_view(held_).substr(0, ends ? found : held_.size() - begun(held_, close)), "\n");
   out.thoughts += held_.substr(0, sure);
   const size_t taken = ends ? found + close.size() : sure;
   seen_ += taken;

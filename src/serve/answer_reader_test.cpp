@@ -52,8 +52,9 @@ TEST(AnswerReader, CallsComeAfterThoughtsAndText) {
   form.thoughts = think;
   form.tools = ToolFormat::tagged;
   form.tool_names = {"f"};
-  const AnswerParts all = read_both(
-      form, "<think>Look.</think>Let me see. \n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>");
+  const AnswerParts all = read_both(form,
+                                    "<think>Look.</think>Let me see. \n<tool_call>\n{\"name\": \"f\", "
+                                    "\"arguments\": {\"x\": 1}}\n</tool_call>");
   EXPECT_EQ(all.thoughts, "Look.");
   EXPECT_EQ(all.content, "Let me see.");
   ASSERT_EQ(all.calls.size(), 1u);

@@ -68,8 +68,8 @@ void answer_call(ServerState& state, HttpCall& http, OrderedJson body, const Com
                  std::unique_ptr<ReplyFormat> format) {
   const auto answer = Answer::start(state.engine, call.requests, call.stream);
   if (call.stream) {
-    auto streaming = std::make_shared<Streaming>(
-        Streaming{state, std::move(body), std::move(format), answer});
+    auto streaming =
+        std::make_shared<Streaming>(Streaming{state, std::move(body), std::move(format), answer});
     http.response.status = 200;
     http.response.set_header("Cache-Control", "no-cache");
     http.response.set_header("X-Accel-Buffering", "no");

@@ -33,7 +33,8 @@ void ChatTurns::say(OrderedJson content) {
 void ChatTurns::call(const std::string& id, const std::string& name, const std::string& arguments) {
   OrderedJson& calls = turn()["tool_calls"];
   if (calls.is_null()) calls = OrderedJson::array();
-  calls.push_back({{"id", id}, {"type", "function"}, {"function", {{"name", name}, {"arguments", arguments}}}});
+  calls.push_back(
+      {{"id", id}, {"type", "function"}, {"function", {{"name", name}, {"arguments", arguments}}}});
 }
 
 void ChatTurns::close() {

@@ -62,16 +62,14 @@ Json text_logprobs(const std::vector<TokenInfo>& tokens, const TokenNames& names
     Json others = Json::object();
     for (const TokenLogProb& other : first(info.top, top))
       others[names.of(other.token)] = number_of(other.logp);
-    // The chosen token is always among them, as OpenAI has it; alone, when no others were asked for, as vLLM has it.
+    // The chosen token is always among them, as OpenAI has it; alone, when no others were asked for, as vLLM
+    // has it.
     if (!none) others[names.of(info.token)] = number_of(info.logp);
     tops.push_back(none ? Json() : std::move(others));
     offsets.push_back(offset);
     offset += characters_of(unicode::lossy(names.tokenizer.bytes(info.token)));
   }
-  return {{"tokens", texts},
-          {"token_logprobs", logps},
-          {"top_logprobs", tops},
-          {"text_offset", offsets}};
+  return {{"tokens", texts}, {"token_logprobs", logps}, {"top_logprobs", tops}, {"text_offset", offsets}};
 }
 
 Json prompt_logprobs(const std::vector<TokenInfo>& prompt, const Tokenizer& tokenizer, int32_t top) {

@@ -26,8 +26,8 @@ Json text_logprobs(const std::vector<TokenInfo>& tokens, const TokenNames& names
                    bool first_has_none, int64_t& offset);
 
 /// vLLM's prompt_logprobs: null for the first token, then {"ID": {"logprob", "rank", "decoded_token"}} of the
-/// token that stands there and of the `top` most likely ones. A token that is not among these has rank `top` + 1,
-/// wherever it really stands.
+/// token that stands there and of the `top` most likely ones. A token that is not among these has rank `top`
+/// + 1, wherever it really stands.
 Json prompt_logprobs(const std::vector<TokenInfo>& prompt, const Tokenizer& tokenizer, int32_t top);
 
 /// Characters, as OpenAI's text_offset counts them.

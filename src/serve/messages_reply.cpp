@@ -74,7 +74,8 @@ Json MessagesReply::whole(const std::vector<GenerationResult>& results) {
   if (!parts.thoughts.empty())
     content.push_back({{"type", "thinking"}, {"thinking", parts.thoughts}, {"signature", ""}});
   if (!parts.content.empty()) content.push_back({{"type", "text"}, {"text", parts.content}});
-  for (const ToolCall& call : parts.calls) content.push_back(tool_use(call, parse_json(input_text(call), "arguments")));
+  for (const ToolCall& call : parts.calls)
+    content.push_back(tool_use(call, parse_json(input_text(call), "arguments")));
   Json answer = message(std::move(content), usage_of(results.front()));
   answer.update(stop_of(results.front(), !parts.calls.empty()));
   return answer;
@@ -110,8 +111,8 @@ std::string MessagesReply::grow(Open kind, const std::string& text) {
 
 std::string MessagesReply::add_call(const ToolCall& call) {
   std::string events = close();
-  events += event("content_block_start",
-                  {{"index", index_}, {"content_block", tool_use(call, Json::object())}});
+  events +=
+      event("content_block_start", {{"index", index_}, {"content_block", tool_use(call, Json::object())}});
   const Json delta{{"type", "input_json_delta"}, {"partial_json", input_text(call)}};
   events += event("content_block_delta", {{"index", index_}, {"delta", delta}});
   return events + event("content_block_stop", {{"index", index_++}});

@@ -12,7 +12,8 @@ namespace fettle::serve {
 
 class MessagesReply final : public ReplyFormat {
  public:
-  /// `room`: the tokens that the context has for the answer. `period`: pieces of text gathered into one event.
+  /// `room`: the tokens that the context has for the answer. `period`: pieces of text gathered into one
+  /// event.
   MessagesReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, int64_t room, int32_t period);
 
   const ReplyHead& head() const override { return head_; }

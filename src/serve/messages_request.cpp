@@ -124,12 +124,17 @@ OrderedJson translate(Fields& fields, const ModelContext& model) {
   translate_thinking(fields, chat, model);
   translate_format(fields, chat);
   read_rest(fields, chat);
-  constexpr std::pair<const char*, const char*> names[] = {
-      {"model", "model"}, {"stop_sequences", "stop"}, {"temperature", "temperature"},
-      {"top_p", "top_p"}, {"top_k", "top_k"},         {"stream", "stream"},
-      // Beyond Anthropic's, as for /v1/chat/completions.
-      {"seed", "seed"},   {"min_p", "min_p"},         {"chat_template_kwargs", "chat_template_kwargs"},
-      {"timeout", "timeout"}};
+  constexpr std::pair<const char*, const char*> names[] = {{"model", "model"},
+                                                           {"stop_sequences", "stop"},
+                                                           {"temperature", "temperature"},
+                                                           {"top_p", "top_p"},
+                                                           {"top_k", "top_k"},
+                                                           {"stream", "stream"},
+                                                           // Beyond Anthropic's, as for /v1/chat/completions.
+                                                           {"seed", "seed"},
+                                                           {"min_p", "min_p"},
+                                                           {"chat_template_kwargs", "chat_template_kwargs"},
+                                                           {"timeout", "timeout"}};
   for (const auto& [name, chat_name] : names) {
     const OrderedJson* value = fields.find(name);
     if (value == nullptr) continue;
@@ -150,9 +155,9 @@ CompletionCall decode(const OrderedJson& body, const ModelContext& model, bool c
     const int64_t most = fields.integer("max_tokens", INT64_MAX, 1, INT64_MAX);
     if (const OrderedJson* stop = fields.find("stop_sequences"); stop != nullptr && !stop->is_array())
       fail_field("stop_sequences", "must be a list of texts");
-    CompletionCall call = decode_translated(
-        translate(fields, model), model,
-        {{"stop", "stop_sequences"}, {"response_format", "output_config.format"}});
+    CompletionCall call =
+        decode_translated(translate(fields, model), model,
+                          {{"stop", "stop_sequences"}, {"response_format", "output_config.format"}});
     // Agents ask for more than a small context has; the answer may fill what the prompt leaves of it.
     GenerationRequest& request = call.requests.front();
     request.max_tokens = std::min(most, model.context - static_cast<int64_t>(request.prompt.size()));

@@ -31,8 +31,10 @@ constexpr const char* tool =
 
 TEST_F(MessagesApi, BlocksBecomeTheTurnsOfAChat) {
   EXPECT_EQ(prompt(R"({"system":"Be brief."})"), "s:Be brief.;u:hi;a:");
-  EXPECT_EQ(prompt(R"({"system":[{"type":"text","text":"A","cache_control":{"type":"ephemeral"}},{"type":"text","text":"B"}]})"),
-            "s:AB;u:hi;a:");
+  EXPECT_EQ(
+      prompt(
+          R"({"system":[{"type":"text","text":"A","cache_control":{"type":"ephemeral"}},{"type":"text","text":"B"}]})"),
+      "s:AB;u:hi;a:");
   const char* turns = R"({"messages":[
     {"role":"user","content":[{"type":"text","text":"q"}]},
     {"role":"assistant","content":[{"type":"thinking","thinking":"Hm","signature":""},{"type":"redacted_thinking","data":"x"},
@@ -46,7 +48,8 @@ TEST_F(MessagesApi, BlocksBecomeTheTurnsOfAChat) {
   const OrderedJson chat = OrderedJson::parse(
       R"({"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}]})");
   EXPECT_EQ(prompt(fmt::format("{{{}}}", tool).c_str()), prompt_of(decode_chat(chat, model)));
-  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"Th"}]})"), "u:q;a:Th");
+  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"Th"}]})"),
+            "u:q;a:Th");
 }
 
 TEST_F(MessagesApi, FieldsReachTheEngine) {
@@ -95,7 +98,8 @@ TEST_F(MessagesApi, WhatALocalModelCannotDoIsRefusedByName) {
 
 TEST_F(MessagesApi, EventsGrowTheMessage) {
   const std::string text =
-      "<think>Hm.</think>I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1, \"a\": 2}}\n</tool_call>";
+      "<think>Hm.</think>I look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1, \"a\": "
+      "2}}\n</tool_call>";
   const std::string with_tool = fmt::format("{{{}}}", tool);
   const Json whole = reply(with_tool.c_str())->whole(result_of(text));
   EXPECT_EQ(whole["stop_reason"], "tool_use");
@@ -114,9 +118,11 @@ TEST_F(MessagesApi, EventsGrowTheMessage) {
     } else if (type == "content_block_delta") {
       const Json& delta = event["delta"];
       for (const char* key : {"text", "thinking"}) {
-        if (delta.contains(key)) content.back()[key] = content.back()[key].get<std::string>() + delta[key].get<std::string>();
+        if (delta.contains(key))
+          content.back()[key] = content.back()[key].get<std::string>() + delta[key].get<std::string>();
       }
-      if (delta.contains("partial_json")) content.back()["input"] = Json::parse(delta["partial_json"].get<std::string>());
+      if (delta.contains("partial_json"))
+        content.back()["input"] = Json::parse(delta["partial_json"].get<std::string>());
     } else if (type == "message_delta") {
       last = event;
     }

@@ -149,7 +149,8 @@ Json CompletionReply::whole(const std::vector<GenerationResult>& results) {
 
 std::string CompletionReply::chat_event(size_t index, Json delta, const Json& finish) {
   std::vector<TokenInfo> tokens = std::exchange(choices_[index].tokens, {});
-  Json choice{{"index", index}, {"delta", std::move(delta)}, {"finish_reason", finish}, {"logprobs", nullptr}};
+  Json choice{
+      {"index", index}, {"delta", std::move(delta)}, {"finish_reason", finish}, {"logprobs", nullptr}};
   if (call_->logprobs && !tokens.empty())
     choice["logprobs"] = {{"content", token_logprobs(tokens, names_, call_->top_logprobs)}};
   if (call_->token_ids) choice["token_ids"] = ids_of(tokens);

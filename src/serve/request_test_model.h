@@ -13,7 +13,8 @@ struct RequestModel {
         "{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}"
         "{% for m in messages %}{{ m.role[0] }}:"
         "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}"
-        "{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments | tojson }}]{% endfor %}"
+        "{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments | tojson }}]{% "
+        "endfor %}"
         ";{% endfor %}{% if add_generation_prompt %}a:{% endif %}",
         Json::object());
     model.tools = ToolFormat::tagged;

@@ -17,7 +17,8 @@ OrderedJson read_parts(const OrderedJson& content, const std::string& path) {
     const bool text = type == "input_text" || type == "output_text" || type == "text";
     if (!text && type != "refusal") {
       fail_unsupported(fmt::format("{}[{}]", path, i),
-                       "a part of type '{}' cannot be read; this server takes text alone", type.substr(0, 40));
+                       "a part of type '{}' cannot be read; this server takes text alone",
+                       type.substr(0, 40));
     }
     parts.push_back({{"type", "text"}, {"text", part.required_text(text ? "text" : "refusal")}});
     part.ignore({"annotations", "logprobs", "prompt_cache_breakpoint"});

@@ -78,7 +78,8 @@ std::string ResponsesReply::open(Open kind) {
                        {"role", "assistant"},
                        {"content", Json::array()},
                        {"status", "in_progress"}});
-    part = {{"type", "output_text"}, {"text", ""}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
+    part = {
+        {"type", "output_text"}, {"text", ""}, {"annotations", Json::array()}, {"logprobs", Json::array()}};
   }
   Json& item = output_.back();
   const size_t index = output_.size() - 1;
@@ -95,14 +96,12 @@ std::string ResponsesReply::grow(Open kind, const std::string& text) {
   Json& item = output_.back();
   std::string& whole = item["content"][0]["text"].get_ref<std::string&>();
   whole += text;
-  Json fields{{"item_id", item["id"]},
-              {"output_index", output_.size() - 1},
-              {"content_index", 0},
-              {"delta", text}};
+  Json fields{
+      {"item_id", item["id"]}, {"output_index", output_.size() - 1}, {"content_index", 0}, {"delta", text}};
   if (kind == Open::message) fields["logprobs"] = take_logprobs();
   const bool message = kind == Open::message;
-  return events + event(message ? "response.output_text.delta" : "response.reasoning_text.delta",
-                        std::move(fields));
+  return events +
+         event(message ? "response.output_text.delta" : "response.reasoning_text.delta", std::move(fields));
 }
 
 std::string ResponsesReply::close(const char* status) {
@@ -123,12 +122,10 @@ std::string ResponsesReply::close(const char* status) {
   }
   std::string events =
       event(message ? "response.output_text.done" : "response.reasoning_text.done", std::move(fields));
-  events += event("response.content_part.done", {{"item_id", item["id"]},
-                                                 {"output_index", output_.size() - 1},
-                                                 {"content_index", 0},
-                                                 {"part", part}});
-  return events +
-         event("response.output_item.done", {{"output_index", output_.size() - 1}, {"item", item}});
+  events += event(
+      "response.content_part.done",
+      {{"item_id", item["id"]}, {"output_index", output_.size() - 1}, {"content_index", 0}, {"part", part}});
+  return events + event("response.output_item.done", {{"output_index", output_.size() - 1}, {"item", item}});
 }
 
 std::string ResponsesReply::add_call(const ToolCall& call, const char* status) {
@@ -176,8 +173,7 @@ std::string ResponsesReply::add(const AnswerPiece& piece) {
 }
 
 Json ResponsesReply::usage(const GenerationResult& result) const {
-  const size_t thoughts =
-      tokens_in(result.samples.front().tokens, thought_bytes_, names_.tokenizer);
+  const size_t thoughts = tokens_in(result.samples.front().tokens, thought_bytes_, names_.tokenizer);
   return {{"input_tokens", result.prompt_tokens},
           {"input_tokens_details", {{"cached_tokens", result.cached_tokens}, {"cache_write_tokens", 0}}},
           {"output_tokens", result.completion_tokens},
@@ -201,7 +197,8 @@ std::string ResponsesReply::conclude(const std::vector<GenerationResult>& result
   response_ = response(status);
   response_["usage"] = usage(results.front());
   if (sample.finish == FinishReason::stop) response_["completed_at"] = now();
-  if (sample.finish == FinishReason::length) response_["incomplete_details"] = {{"reason", "max_output_tokens"}};
+  if (sample.finish == FinishReason::length)
+    response_["incomplete_details"] = {{"reason", "max_output_tokens"}};
   if (sample.finish == FinishReason::deadline) {
     response_["error"] = {{"code", "server_error"},
                           {"message", "the time for an answer (timeout) passed; the output so far is kept"}};

@@ -49,9 +49,9 @@ class ResponsesReply final : public ReplyFormat {
   std::function<void(const Json&)> keep_;
   AnswerReader reader_;
 
-  Json response_;                 ///< set by conclude()
-  Json output_ = Json::array();   ///< items, the last one growing
-  Json logprobs_ = Json::array(); ///< of the message so far
+  Json response_;                  ///< set by conclude()
+  Json output_ = Json::array();    ///< items, the last one growing
+  Json logprobs_ = Json::array();  ///< of the message so far
   Open open_ = Open::none;
   std::string gathered_;
   std::vector<TokenInfo> tokens_;  ///< that no event has shown yet

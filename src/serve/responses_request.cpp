@@ -65,7 +65,8 @@ void translate_tools(Fields& fields, OrderedJson& chat, Json& settings) {
     Fields tool((*tools)[i], path + ".");
     const std::string type = tool.required_text("type");
     if (type != "function") {
-      fail_unsupported(path, "a tool of type '{}' is not offered here; there are functions of the client's own",
+      fail_unsupported(path,
+                       "a tool of type '{}' is not offered here; there are functions of the client's own",
                        type.substr(0, 40));
     }
     OrderedJson function{{"name", tool.required_text("name")}};
@@ -92,7 +93,8 @@ void translate_tools(Fields& fields, OrderedJson& chat, Json& settings) {
 OrderedJson named_function(const OrderedJson& choice, const std::string& path) {
   Fields function(choice, path + ".");
   if (function.required_text("type") != "function")
-    fail_unsupported(path, "there are functions alone, no '{}'", choice["type"].get<std::string>().substr(0, 40));
+    fail_unsupported(path, "there are functions alone, no '{}'",
+                     choice["type"].get<std::string>().substr(0, 40));
   OrderedJson named{{"type", "function"}, {"function", {{"name", function.required_text("name")}}}};
   function.finish();
   return named;
@@ -157,7 +159,8 @@ void translate_reasoning(Fields& fields, OrderedJson& chat, Json& settings, cons
   const OrderedJson* reasoning = fields.find("reasoning");
   if (reasoning == nullptr) return;
   Fields inner(*reasoning, "reasoning.");
-  const std::string effort = inner.choice("effort", "", {"none", "minimal", "low", "medium", "high", "xhigh"});
+  const std::string effort =
+      inner.choice("effort", "", {"none", "minimal", "low", "medium", "high", "xhigh"});
   // Thoughts are handed out whole, so that there is nothing to sum up.
   const std::string summary = inner.choice("summary", "", {"auto", "concise", "detailed"});
   inner.choice("generate_summary", "", {"auto", "concise", "detailed"});
@@ -189,25 +192,24 @@ void translate_logprobs(Fields& fields, OrderedJson& chat, Json& settings) {
 
 /// Fields that keep their meaning, under the chat request's name for them.
 void copy_fields(Fields& fields, OrderedJson& chat) {
-  constexpr std::pair<const char*, const char*> names[] = {
-      {"model", "model"},
-      {"temperature", "temperature"},
-      {"top_p", "top_p"},
-      {"max_output_tokens", "max_completion_tokens"},
-      {"parallel_tool_calls", "parallel_tool_calls"},
-      {"presence_penalty", "presence_penalty"},
-      {"frequency_penalty", "frequency_penalty"},
-      {"user", "user"},
-      {"stream", "stream"},
-      // Beyond OpenAI's, as for /v1/chat/completions.
-      {"seed", "seed"},
-      {"stop", "stop"},
-      {"top_k", "top_k"},
-      {"min_p", "min_p"},
-      {"repetition_penalty", "repetition_penalty"},
-      {"logit_bias", "logit_bias"},
-      {"chat_template_kwargs", "chat_template_kwargs"},
-      {"timeout", "timeout"}};
+  constexpr std::pair<const char*, const char*> names[] = {{"model", "model"},
+                                                           {"temperature", "temperature"},
+                                                           {"top_p", "top_p"},
+                                                           {"max_output_tokens", "max_completion_tokens"},
+                                                           {"parallel_tool_calls", "parallel_tool_calls"},
+                                                           {"presence_penalty", "presence_penalty"},
+                                                           {"frequency_penalty", "frequency_penalty"},
+                                                           {"user", "user"},
+                                                           {"stream", "stream"},
+                                                           // Beyond OpenAI's, as for /v1/chat/completions.
+                                                           {"seed", "seed"},
+                                                           {"stop", "stop"},
+                                                           {"top_k", "top_k"},
+                                                           {"min_p", "min_p"},
+                                                           {"repetition_penalty", "repetition_penalty"},
+                                                           {"logit_bias", "logit_bias"},
+                                                           {"chat_template_kwargs", "chat_template_kwargs"},
+                                                           {"timeout", "timeout"}};
   for (const auto& [name, chat_name] : names) {
     if (const OrderedJson* value = fields.find(name)) chat[chat_name] = *value;
   }
@@ -245,7 +247,8 @@ void read_rest(Fields& fields, Json& settings) {
   fields.only("truncation", "disabled");
   settings["background"] = false;
   settings["truncation"] = "disabled";
-  for (const char* name : {"prompt", "conversation", "context_management", "moderation", "background_options"}) {
+  for (const char* name :
+       {"prompt", "conversation", "context_management", "moderation", "background_options"}) {
     if (fields.find(name) != nullptr)
       fail_unsupported(name, "needs a service that keeps such things; this server has none");
   }

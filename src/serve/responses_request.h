@@ -16,8 +16,8 @@ struct ResponsesCall {
   bool store = true;
 };
 
-/// `stored`: where previous_response_id and references to items are looked up. Throws ApiError: 400 naming the
-/// field, 404 for the model or an earlier response.
+/// `stored`: where previous_response_id and references to items are looked up. Throws ApiError: 400 naming
+/// the field, 404 for the model or an earlier response.
 ResponsesCall decode_responses(const OrderedJson& body, const ModelContext& model,
                                const StoredResponses& stored);
 

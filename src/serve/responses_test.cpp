@@ -9,7 +9,9 @@ namespace {
 
 class Responses : public testing::Test, protected RequestModel {
  protected:
-  ResponsesCall decode(const char* body) { return decode_responses(OrderedJson::parse(body), model, stored_); }
+  ResponsesCall decode(const char* body) {
+    return decode_responses(OrderedJson::parse(body), model, stored_);
+  }
   std::string prompt(const char* body) { return prompt_of(decode(body).call); }
   std::string refused(const char* more) {
     OrderedJson body{{"input", "hi"}};
@@ -113,13 +115,14 @@ TEST_F(Responses, EventsGrowTheObjectThatIsAnsweredWhole) {
     if (kinds.empty() || kinds.back() != type) kinds.push_back(type);
     if (type == "response.output_text.delta") deltas += events[i]["delta"];
   }
-  EXPECT_EQ(kinds, (std::vector<std::string>{
-                       "response.created", "response.in_progress", "response.output_item.added",
-                       "response.content_part.added", "response.reasoning_text.delta",
-                       "response.reasoning_text.done", "response.content_part.done", "response.output_item.done",
-                       "response.output_item.added", "response.content_part.added", "response.output_text.delta",
-                       "response.output_text.done", "response.content_part.done", "response.output_item.done",
-                       "response.completed"}));
+  EXPECT_EQ(
+      kinds,
+      (std::vector<std::string>{
+          "response.created", "response.in_progress", "response.output_item.added",
+          "response.content_part.added", "response.reasoning_text.delta", "response.reasoning_text.done",
+          "response.content_part.done", "response.output_item.done", "response.output_item.added",
+          "response.content_part.added", "response.output_text.delta", "response.output_text.done",
+          "response.content_part.done", "response.output_item.done", "response.completed"}));
   EXPECT_EQ(deltas, "Yes.");
   Json last = events.back()["response"];
   EXPECT_EQ(last, kept_);
@@ -169,8 +172,8 @@ TEST_F(Responses, StoredOnesGoOnAndMakeRoom) {
   stored_.add(first, items);
   EXPECT_EQ(prompt(R"({"input":"And?","previous_response_id":"resp_1","instructions":"i"})"),
             "s:i;u:hi;a:Yes.;u:And?;a:");
-  const std::string reference = fmt::format(R"({{"input":[{{"type":"item_reference","id":{}}}]}})",
-                                            first["output"][0]["id"].dump());
+  const std::string reference =
+      fmt::format(R"({{"input":[{{"type":"item_reference","id":{}}}]}})", first["output"][0]["id"].dump());
   EXPECT_EQ(prompt(reference.c_str()), "a:Yes.;a:");
   EXPECT_TRUE(stored_.remove("resp_1"));
   EXPECT_FALSE(stored_.remove("resp_1"));

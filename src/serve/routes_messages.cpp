@@ -11,9 +11,9 @@ void answer(ServerState& state, HttpCall& http) {
   const auto call = std::make_shared<const CompletionCall>(decode_messages(body, state.context));
   const std::string& model = call->model.empty() ? state.models.name() : call->model;
   const int64_t room = state.context.context - static_cast<int64_t>(call->requests.front().prompt.size());
-  answer_call(
-      state, http, std::move(body), *call,
-      std::make_unique<MessagesReply>(call, make_reply_head("msg_", model), room, state.options.stream_period));
+  answer_call(state, http, std::move(body), *call,
+              std::make_unique<MessagesReply>(call, make_reply_head("msg_", model), room,
+                                              state.options.stream_period));
 }
 
 void count(ServerState& state, HttpCall& http) {

@@ -45,7 +45,8 @@ void load_lora(ServerState& state, HttpCall& http) {
   state.models.load(name, path, replace);
   log_info("adapter {} loaded from {}", name, path);
   http.response.status = 200;
-  http.response.set_content(fmt::format("Success: LoRA adapter '{}' added successfully.", name), "text/plain");
+  http.response.set_content(fmt::format("Success: LoRA adapter '{}' added successfully.", name),
+                            "text/plain");
 }
 
 void unload_lora(ServerState& state, HttpCall& http) {
@@ -56,10 +57,12 @@ void unload_lora(ServerState& state, HttpCall& http) {
   fields.ignore({"lora_int_id"});
   fields.finish();
   if (!state.models.unload(name))
-    throw ApiError(404, "model_not_found", "lora_name", fmt::format("there is no adapter `{}`", name.substr(0, 200)));
+    throw ApiError(404, "model_not_found", "lora_name",
+                   fmt::format("there is no adapter `{}`", name.substr(0, 200)));
   log_info("adapter {} unloaded", name);
   http.response.status = 200;
-  http.response.set_content(fmt::format("Success: LoRA adapter '{}' removed successfully.", name), "text/plain");
+  http.response.set_content(fmt::format("Success: LoRA adapter '{}' removed successfully.", name),
+                            "text/plain");
 }
 
 void describe(ServerState& state, HttpCall& http) {

@@ -17,8 +17,8 @@ void respond(ServerState& state, HttpCall& http) {
   };
   const std::string& model = call->call.model.empty() ? state.models.name() : call->call.model;
   answer_call(state, http, std::move(body), call->call,
-              std::make_unique<ResponsesReply>(call, make_reply_head("resp_", model), *state.context.tokenizer,
-                                               state.options.stream_period, keep));
+              std::make_unique<ResponsesReply>(call, make_reply_head("resp_", model),
+                                               *state.context.tokenizer, state.options.stream_period, keep));
 }
 
 ApiError unknown(const std::string& id) {

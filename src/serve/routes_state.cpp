@@ -58,8 +58,9 @@ void add_state_routes(HttpServer& http, ServerState& state) {
   const auto ping = [](HttpCall& call) { answer_json(call.response, 200, Json::object()); };
   http.route("GET", "/ping", ping);
   http.route("POST", "/ping", ping);
-  http.route("GET", "/version",
-             [](HttpCall& call) { answer_json(call.response, 200, {{"version", FETTLE_VERSION}}); });
+  http.route("GET", "/version", [](HttpCall& call) {
+    answer_json(call.response, 200, {{"version", FETTLE_VERSION}});
+  });
   http.route("GET", "/metrics", [&](HttpCall& call) {
     call.response.status = 200;
     call.response.set_content(metrics(http, state), "text/plain; version=0.0.4");

@@ -29,7 +29,8 @@ void tokenize(ServerState& state, HttpCall& http) {
     // llama.cpp's clients say content, vLLM's say prompt, and some say both.
     const bool both = fields.find("content") != nullptr && fields.find("prompt") != nullptr;
     const std::string text = fields.required_text(fields.find("content") != nullptr ? "content" : "prompt");
-    if (both && fields.required_text("prompt") != text) fail_field("prompt", "is not the same text as content");
+    if (both && fields.required_text("prompt") != text)
+      fail_field("prompt", "is not the same text as content");
     const bool add = fields.boolean("add_special_tokens", true);
     const bool parse = fields.boolean("parse_special", false);
     strings = fields.boolean("return_token_strs", false);

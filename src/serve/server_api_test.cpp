@@ -24,15 +24,16 @@ TEST(ServerApi, ResponsesAreAnsweredStreamedStoredAndDeleted) {
   const Running server;
   const Json body{{"input", "hello"}, {"max_output_tokens", 20}, {"temperature", 0}};
   const Json whole = server.post("/v1/responses", body);
-  const Json chat = server.post("/v1/chat/completions",
-                                {{"messages", "hello"}, {"max_tokens", 20}, {"temperature", 0}});
+  const Json chat =
+      server.post("/v1/chat/completions", {{"messages", "hello"}, {"max_tokens", 20}, {"temperature", 0}});
   const std::string text = whole["output"][0]["content"][0]["text"];
   EXPECT_EQ(text, chat["choices"][0]["message"]["content"]);
   EXPECT_EQ(whole["usage"]["input_tokens"], chat["usage"]["prompt_tokens"]);
   const std::string id = whole["id"];
   EXPECT_EQ(server.get("/v1/responses/" + id), whole);
-  const Json next = server.post("/v1/responses", {{"input", "and"}, {"max_output_tokens", 1},
-                                                  {"previous_response_id", id}, {"store", false}});
+  const Json next = server.post(
+      "/v1/responses",
+      {{"input", "and"}, {"max_output_tokens", 1}, {"previous_response_id", id}, {"store", false}});
   EXPECT_EQ(next["usage"]["input_tokens"], std::string("u:hello\na:\nu:and\na:").size() + text.size());
   server.get("/v1/responses/" + next["id"].get<std::string>(), 404);
   EXPECT_EQ(Json::parse(body_of(ask(server.port, "DELETE", "/v1/responses/" + id)))["deleted"], true);
@@ -59,7 +60,9 @@ TEST(ServerApi, MessagesAreAnsweredStreamedAndCounted) {
   ServeOptions options;
   options.api_keys = {"key"};
   const Running server(options);
-  const Json body{{"model", "small"}, {"max_tokens", 20}, {"temperature", 0},
+  const Json body{{"model", "small"},
+                  {"max_tokens", 20},
+                  {"temperature", 0},
                   {"messages", {{{"role", "user"}, {"content", "hello"}}}}};
   const Json whole = server.post("/v1/messages", body, 200, key_header);
   EXPECT_EQ(whole["stop_reason"], "max_tokens");
@@ -96,16 +99,22 @@ TEST(ServerApi, MessagesAreAnsweredStreamedAndCounted) {
 
 TEST(ServerApi, TokenIdsAndPromptLogProbabilitiesForTrainers) {
   const Running server;
-  const Json fields{{"max_tokens", 4},        {"temperature", 0},   {"return_token_ids", true},
-                    {"prompt_logprobs", 2}, {"ignore_eos", true}};
+  const Json fields{{"max_tokens", 4},
+                    {"temperature", 0},
+                    {"return_token_ids", true},
+                    {"prompt_logprobs", 2},
+                    {"ignore_eos", true}};
   Json body = fields;
   body["prompt"] = "Once upon";
   const Json choice = server.post("/v1/completions", body)["choices"][0];
   EXPECT_EQ(choice["token_ids"].size(), 4u);
   const auto ids = choice["prompt_token_ids"].get<std::vector<int32_t>>();
   EXPECT_EQ(server.post("/tokenize", {{"prompt", "Once upon"}})["tokens"], choice["prompt_token_ids"]);
-  const Json echoed = server.post("/v1/completions", {{"prompt", ids}, {"echo", true}, {"logprobs", 1},
-                                                      {"max_tokens", 0}, {"return_tokens_as_token_ids", true}});
+  const Json echoed = server.post("/v1/completions", {{"prompt", ids},
+                                                      {"echo", true},
+                                                      {"logprobs", 1},
+                                                      {"max_tokens", 0},
+                                                      {"return_tokens_as_token_ids", true}});
   const Json& logprobs = echoed["choices"][0]["logprobs"];
   ASSERT_EQ(choice["prompt_logprobs"].size(), ids.size());
   EXPECT_TRUE(choice["prompt_logprobs"][0].is_null());
@@ -127,7 +136,8 @@ TEST(ServerApi, TokenIdsAndPromptLogProbabilitiesForTrainers) {
   body.erase("prompt_logprobs");
   bool done = false;
   Json streamed = Json::array(), prompt;
-  for (const Json& event : events_of(ask(server.port, "POST", "/v1/chat/completions", dump_json(body)), done)) {
+  for (const Json& event :
+       events_of(ask(server.port, "POST", "/v1/chat/completions", dump_json(body)), done)) {
     if (event.contains("prompt_token_ids")) prompt = event["prompt_token_ids"];
     for (const Json& id : event["choices"][0].value("token_ids", Json::array())) streamed.push_back(id);
   }
@@ -140,12 +150,17 @@ TEST(ServerApi, AdaptersTokensAndVersionUnderVllmsNames) {
   options.api_keys = {"key"};
   const Running server(options);
   const auto text = [&](int status) {
-    return server.post("/v1/completions", {{"prompt", "Once"}, {"max_tokens", 24}, {"temperature", 0},
-                                           {"model", "a"}}, status, key_header).dump();
+    return server
+        .post("/v1/completions", {{"prompt", "Once"}, {"max_tokens", 24}, {"temperature", 0}, {"model", "a"}},
+              status, key_header)
+        .dump();
   };
   const auto load = [&](uint64_t adapter, bool inplace, int status) {
-    const Json body{{"lora_name", "a"}, {"lora_path", folder().adapter_path(adapter).string()}, {"load_inplace", inplace}};
-    EXPECT_EQ(status_of(ask(server.port, "POST", "/v1/load_lora_adapter", dump_json(body), key_header)), status);
+    const Json body{{"lora_name", "a"},
+                    {"lora_path", folder().adapter_path(adapter).string()},
+                    {"load_inplace", inplace}};
+    EXPECT_EQ(status_of(ask(server.port, "POST", "/v1/load_lora_adapter", dump_json(body), key_header)),
+              status);
   };
   text(404);
   load(1, false, 200);
@@ -156,8 +171,9 @@ TEST(ServerApi, AdaptersTokensAndVersionUnderVllmsNames) {
   const std::string unload = R"({"lora_name":"a"})";
   EXPECT_EQ(status_of(ask(server.port, "POST", "/v1/unload_lora_adapter", unload, key_header)), 200);
   EXPECT_EQ(status_of(ask(server.port, "POST", "/v1/unload_lora_adapter", unload, key_header)), 404);
-  const Json tokens = server.post("/tokenize", {{"messages", {{{"role", "user"}, {"content", "x"}}}}, {"return_token_strs", true}},
-                                  200, key_header);
+  const Json tokens = server.post(
+      "/tokenize", {{"messages", {{{"role", "user"}, {"content", "x"}}}}, {"return_token_strs", true}}, 200,
+      key_header);
   EXPECT_EQ(tokens["token_strs"].size(), tokens["count"]);
   EXPECT_TRUE(server.get("/version", 200, key_header)["version"].is_string());
   EXPECT_EQ(server.get("/ping", 200, key_header), Json::object());
@@ -171,7 +187,8 @@ TEST(ServerApi, NestedBodiesAndArgumentsAreBounded) {
     EXPECT_EQ(status_of(ask(server.port, "POST", path, body)), 400);
   }
   const Json call{{"type", "function_call"}, {"call_id", "c"}, {"name", "f"}, {"arguments", closed}};
-  const Json answer = server.post("/v1/responses", {{"input", {{{"role", "user"}, {"content", "x"}}, call}}}, 200);
+  const Json answer =
+      server.post("/v1/responses", {{"input", {{{"role", "user"}, {"content", "x"}}, call}}}, 200);
   EXPECT_EQ(answer["object"], "response");
 }
 

@@ -9,7 +9,8 @@ CompletionCall decode_translated(const OrderedJson& chat, const ModelContext& mo
   } catch (const ApiError& error) {
     for (const auto& [from, to] : names) {
       const std::string_view param = error.param();
-      const bool inside = param.size() > from.size() && (param[from.size()] == '.' || param[from.size()] == '[');
+      const bool inside =
+          param.size() > from.size() && (param[from.size()] == '.' || param[from.size()] == '[');
       if (!param.starts_with(from) || (param.size() > from.size() && !inside)) continue;
       const std::string_view message = error.what();
       const size_t named = message.starts_with(from) ? from.size() : 0;
