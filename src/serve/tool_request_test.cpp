@@ -14,7 +14,7 @@ class ToolRequest : public testing::Test {
   }
   CompletionCall call(const OrderedJson& more) {
     OrderedJson body{{"messages", "hi"}, {"tools", tools_}};
-    body.update(more);
+    if (more.is_object()) body.update(more);
     return decode_chat(body, fixture_.model);
   }
   std::string refused(const OrderedJson& more) {
