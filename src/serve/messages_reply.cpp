@@ -83,8 +83,8 @@ Json MessagesReply::whole(const std::vector<GenerationResult>& results) {
 
 std::string MessagesReply::begin() {
   const auto prompt = static_cast<int64_t>(call_->requests.front().prompt.size());
-  return event("message_start", {{"message", message(Json::array(), usage_fields(prompt, 0))}}) +
-         event("ping", Json::object());
+  std::string events = event("message_start", {{"message", message(Json::array(), usage_fields(prompt, 0))}});
+  return events += event("ping", Json::object());
 }
 
 std::string MessagesReply::open(Open kind) {

@@ -107,7 +107,8 @@ TEST_F(MessagesApi, EventsGrowTheMessage) {
   const auto streamed = reply(with_tool.c_str());
   std::string stream = streamed->begin();
   for (const char c : text) stream += streamed->add({0, std::string(1, c), {}, {}});
-  stream += streamed->add({0, "", {}, FinishReason::stop}) + streamed->end(result_of(text));
+  stream += streamed->add({0, "", {}, FinishReason::stop});
+  stream += streamed->end(result_of(text));
   Json content = Json::array(), last;
   std::string input;
   for (const Json& event : events_of(stream)) {

@@ -157,8 +157,8 @@ std::string ResponsesReply::emit(const AnswerParts& parts) {
 }
 
 std::string ResponsesReply::begin() {
-  return event("response.created", {{"response", response("in_progress")}}) +
-         event("response.in_progress", {{"response", response("in_progress")}});
+  std::string events = event("response.created", {{"response", response("in_progress")}});
+  return events += event("response.in_progress", {{"response", response("in_progress")}});
 }
 
 std::string ResponsesReply::add(const AnswerPiece& piece) {

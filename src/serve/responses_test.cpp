@@ -105,7 +105,8 @@ TEST_F(Responses, EventsGrowTheObjectThatIsAnsweredWhole) {
   const auto streamed = reply(R"({"input":"hi"})");
   std::string stream = streamed->begin();
   for (const char c : text) stream += streamed->add({0, std::string(1, c), {}, {}});
-  stream += streamed->add({0, "", {}, FinishReason::stop}) + streamed->end(result_of(text));
+  stream += streamed->add({0, "", {}, FinishReason::stop});
+  stream += streamed->end(result_of(text));
   const std::vector<Json> events = events_of(stream);
   std::vector<std::string> kinds;
   std::string deltas;
@@ -146,8 +147,10 @@ TEST_F(Responses, CallsAndCutAnswers) {
   EXPECT_EQ(called["output"][0]["content"][0]["text"], "I look.");
   EXPECT_EQ(called["output"][1]["arguments"], "{\"a\":1}");
   const auto streamed = reply(body.c_str());
-  std::vector<Json> events =
-      events_of(streamed->begin() + streamed->add({0, text, {}, {}}) + streamed->end(result_of(text)));
+  std::string stream = streamed->begin();
+  stream += streamed->add({0, text, {}, {}});
+  stream += streamed->end(result_of(text));
+  std::vector<Json> events = events_of(stream);
   const auto is_done = [](const Json& e) { return e["type"] == "response.function_call_arguments.done"; };
   ASSERT_NE(std::ranges::find_if(events, is_done), events.end());
   EXPECT_EQ((*std::ranges::find_if(events, is_done))["arguments"], "{\"a\":1}");
@@ -160,7 +163,9 @@ TEST_F(Responses, CallsAndCutAnswers) {
   EXPECT_EQ(cut["output"][0]["status"], "incomplete");
   EXPECT_EQ(reply(R"({"input":"hi"})")->whole(result_of("", FinishReason::deadline))["status"], "failed");
   const auto failed = reply(R"({"input":"hi"})");
-  const auto last = events_of(failed->begin() + failed->error({500, "internal_error", "", "why"})).back();
+  std::string ended = failed->begin();
+  ended += failed->error({500, "internal_error", "", "why"});
+  const auto last = events_of(ended).back();
   EXPECT_EQ(last["type"], "response.failed");
   EXPECT_EQ(last["response"]["error"]["message"], "why");
 }
@@ -179,7 +184,7 @@ TEST_F(Responses, StoredOnesGoOnAndMakeRoom) {
   EXPECT_FALSE(stored_.remove("resp_1"));
   EXPECT_FALSE(stored_.item(first["output"][0]["id"]));
 
-  StoredResponses small(12 * (first.dump().size() + items.dump().size()));  // room for two, nearly for three
+  StoredResponses small(12 * (first.dump().size() + items.dump().size()) - 1);  // room for two, nearly for three
   for (const char* id : {"a", "b", "c"}) {
     Json response = first;
     response["id"] = id;
