@@ -323,7 +323,7 @@ void write_clusters(const fs::path& path, const std::map<uint32_t, std::vector<s
 /// Of all input files, as they lie on the disk.
 uint64_t bytes_of(const std::vector<std::string>& inputs) {
   uint64_t bytes = 0;
-  for (const auto& path : expand_paths(inputs)) {
+  for (const auto& path : InputTally().openable(inputs)) {
     std::error_code unknown;
     const auto size = fs::file_size(path, unknown);
     if (!unknown) bytes += size;
