@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "kernels/quant.h"
 #include "model/decoder.h"
 
@@ -33,6 +34,18 @@ DType choose_dtype(const LoadedModel& model, const ExportOptions& options) {
   }
   if (options.to == ModelFormat::hf) return is_plain(model.dtype) ? model.dtype : DType::f32;
   return can_quantize(model.dtype) ? model.dtype : DType::f32;
+}
+
+/// A bias that the model has no place for would be lost.
+void check_biases(const LoadedModel& model) {
+  constexpr std::string_view suffix = ".lora_bias";
+  for (const auto& parameter : model.adapter->parameters.all()) {
+    if (!parameter->name.ends_with(suffix)) continue;
+    const std::string bias = parameter->name.substr(0, parameter->name.size() - suffix.size()) + ".bias";
+    if (model.parameters.find(bias) == nullptr)
+      fail(model.adapter_path.string(), "has a bias (lora_bias) for '{}', which has none in this model: the adapter can be "
+           "used beside the model, but not merged", bias);
+  }
 }
 
 /// The logits of every token, a few rows at a time, over a cache: what generation sees.
@@ -108,7 +121,14 @@ DType export_model(const LoadedModel& model, const ExportOptions& options) {
     fail_usage("--output {}: is the model itself; name another place", options.output.string());
   }
   ModelToSave save = to_save(model);
+  ModelConfig config = model.config;
   if (model.adapter) {
+    if (config.tied_embeddings && model.adapter->separates_head()) {
+      config.tied_embeddings = false;
+      log_info("the adapter makes embedding and head two matrices; both are written");
+    }
+    check_biases(model);
+    save.config = &config;
     save.weights.adapter = &*model.adapter;
     save.weights.factor = options.adapter_factor;
   }

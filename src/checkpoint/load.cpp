@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <fstream>
 
+#include "base/log.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/llama2c.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weights.h"
+#include "kernels/quant.h"
 #include "model/families/families.h"
 
 namespace fettle {
@@ -73,6 +76,19 @@ std::string weights_hint(const fs::path& folder) {
   return "is the download complete?";
 }
 
+bool same_values(const StoredTensor& a, const StoredTensor& b, std::string_view where) {
+  if (a.shape != b.shape) return false;
+  const Tensor x = a.view(where), y = b.view(where);
+  if (x.dtype == y.dtype) return std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0;
+  std::vector<float> left(static_cast<size_t>(x.cols)), right(left.size());
+  for (int64_t row = 0; row < x.rows; ++row) {
+    dequantize_row(x.dtype, x.row_slice(row, row + 1).data, left.data(), x.cols);
+    dequantize_row(y.dtype, y.row_slice(row, row + 1).data, right.data(), y.cols);
+    if (left != right) return false;
+  }
+  return true;
+}
+
 Safetensors open_folder_weights(const fs::path& folder) {
   if (fs::exists(folder / index_name)) return open_sharded_safetensors(folder / index_name);
   if (fs::exists(folder / weights_name)) return open_safetensors(folder / weights_name);
@@ -85,6 +101,23 @@ void check_layers(const ModelConfig& config, const TensorSet& tensors, std::stri
     fail(where, "has {} tensors, too few for the {} layers of its config", tensors.all().size(),
          config.layers);
   }
+}
+
+/// A config may say that embedding and head are one matrix beside a file that holds two: the file is what was trained.
+void untie_other_head(ModelConfig& config, const Safetensors& weights) {
+  if (!config.tied_embeddings) return;
+  const StoredTensor *embed = nullptr, *head = nullptr;
+  const WeightMap map = hf_weights_with_head(config);
+  for (const WeightEntry& entry : map.entries) {
+    const StoredTensor* found = find_published(weights.tensors, map, entry.published);
+    if (entry.parts[0].name == "embed.weight") embed = found;
+    if (entry.parts[0].name == "head.weight") head = found;
+  }
+  if (embed == nullptr || head == nullptr || same_values(*embed, *head, weights.where)) return;
+  config.tied_embeddings = false;
+  log_warning(
+      "{}: tie_word_embeddings is true, but '{}' is not '{}': the model is taken as untied, each matrix as it stands",
+      weights.where, head->name, embed->name);
 }
 
 LoadedModel load_hf(const fs::path& folder, const LoadOptions& options) {
@@ -100,6 +133,7 @@ LoadedModel load_hf(const fs::path& folder, const LoadOptions& options) {
   if (options.weights) {
     const Safetensors weights = open_folder_weights(folder);
     check_layers(model.config, weights.tensors, weights.where);
+    untie_other_head(model.config, weights);
     model.parameters = read_weights(hf_weights(model.config), weights.tensors, weights.where);
   }
   if (options.tokenizer.empty() && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
@@ -249,14 +283,46 @@ void check_tokenizer(const LoadedModel& model, const fs::path& given) {
        has, wanted);
 }
 
+/// The base's tables with as many rows as the adapter's, which stand in their place.
+void take_vocabulary(LoadedModel& model, const Adapter& adapter, const fs::path& folder) {
+  const int64_t wanted = adapter.vocab_size();
+  Parameters resized;
+  for (const auto& parameter : model.parameters.all()) {
+    const bool table = parameter->name == "embed.weight" || parameter->name == "head.weight";
+    const Parameter* instead = table ? find_replacement(adapter, parameter->name, false) : nullptr;
+    if (parameter->name == "head.bias" || (table && instead == nullptr)) {
+      fail(folder.string(), "has {} tokens and the model {}, but it has no '{}' of that size", wanted,
+           model.config.vocab_size, parameter->name);
+    }
+    resized.add(parameter->name, table ? instead->value : parameter->value);
+  }
+  resized.keep_alive(std::make_shared<Parameters>(std::move(model.parameters)));
+  log_info("{}: the adapter has {} tokens, its base {}; the adapter's embedding and head are used", folder.string(), wanted,
+           model.config.vocab_size);
+  model.parameters = std::move(resized);
+  model.config.vocab_size = static_cast<int32_t>(wanted);
+}
+
 }  // namespace
+
+void attach_adapter(LoadedModel& model, const fs::path& folder, bool keep_tokenizer) {
+  FETTLE_CHECK(!model.adapter);
+  Adapter adapter = read_adapter(folder, model.config);
+  if (adapter.vocab_size() != 0 && adapter.vocab_size() != model.config.vocab_size) {
+    take_vocabulary(model, adapter, folder);
+    if (!keep_tokenizer && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
+  }
+  if (!keep_tokenizer && model.tokenizer == nullptr && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
+  model.adapter = std::move(adapter);
+  model.adapter_path = folder;
+}
 
 LoadedModel load_model(const fs::path& path, const LoadOptions& options) {
   const bool adapter = fs::is_directory(path) && is_adapter_folder(path) && !fs::exists(path / config_name);
   LoadedModel model = load_weights(adapter ? base_of_adapter(path, options) : path, options);
   if (adapter) {
     model.adapter_path = path;
-    if (options.weights) model.adapter = read_adapter(path, model.config);
+    if (options.weights) attach_adapter(model, path, !options.tokenizer.empty());
     if (options.tokenizer.empty() && has_tokenizer_files(path)) take_tokenizer_folder(model, path);
   }
   if (!options.tokenizer.empty()) {

@@ -39,6 +39,7 @@ struct LoadedModel {
   DType dtype = DType::f32;        ///< that most of the weights are stored in
   std::optional<Adapter> adapter;  ///< when load_model was given an adapter's folder
   fs::path adapter_path;
+  std::shared_ptr<const TemporaryFolder> owned_files;  ///< where tokenizer_folder lies when it was made here
 };
 
 struct LoadOptions {
@@ -53,6 +54,11 @@ struct LoadOptions {
 /// Throws Error naming the file and tensor: unknown formats, missing files, tensors that are missing, of the
 /// wrong shape, or not known to the family.
 LoadedModel load_model(const fs::path& path, const LoadOptions& options = {});
+
+/// Puts the adapter in `folder` on top of an opened model that has none. An adapter of another vocabulary (tokens were
+/// added before it was trained) changes the model's: its embedding and head become the adapter's, the tokenizer that of the
+/// adapter's folder unless `keep_tokenizer`. Throws Error as read_adapter does.
+void attach_adapter(LoadedModel& model, const fs::path& folder, bool keep_tokenizer = false);
 
 /// What `path` looks like, without opening more than it must; none when it is no model.
 std::optional<ModelFormat> detect_format(const fs::path& path);

@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "checkpoint/peft.h"
+#include "checkpoint/safetensors.h"
 
 // The input is adapter_config.json, a zero byte, and adapter_model.safetensors.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -19,10 +20,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const size_t zero = std::min(text.find('\0'), size);
   const size_t weights = std::min(zero + 1, size);
   try {
-    const fettle::Json config = fettle::parse_json(text.substr(0, zero), "adapter_config.json");
+    fettle::parse_json(text.substr(0, zero), "adapter_config.json");
+    const auto config = fettle::OrderedJson::parse(text.substr(0, zero));
     const fettle::Safetensors file = fettle::parse_safetensors(
         {reinterpret_cast<const std::byte*>(data) + weights, size - weights}, "adapter_model.safetensors");
-    fettle::parse_adapter(config, file, model, "adapter_config.json");
+    fettle::parse_adapter(config, file.tensors, file.where, model, "adapter_config.json");
   } catch (const fettle::Error&) {
   }
   return 0;

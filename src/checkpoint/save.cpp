@@ -73,6 +73,9 @@ OrderedJson folder_config(const ModelToSave& model, DType dtype) {
 
 void write_tokenizer_files(const fs::path& folder, const ModelToSave& model) {
   bool copied = false;
+  const fs::path named = model.tokenizer_folder / "additional_chat_templates";
+  if (!model.tokenizer_folder.empty() && fs::is_directory(named) && !fs::exists(folder / named.filename()))
+    fs::copy(named, folder / named.filename());
   for (const char* name : tokenizer_files) {
     if (model.tokenizer_folder.empty() || !fs::exists(model.tokenizer_folder / name)) continue;
     if (fs::exists(folder / name) && fs::equivalent(model.tokenizer_folder / name, folder / name)) return;

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <unordered_set>
 
+#include "base/log.h"
 #include "base/threads.h"
 #include "kernels/quant.h"
+#include "model/adapted_weight.h"
 
 namespace fettle {
 namespace {
@@ -90,100 +93,106 @@ Tensor read_matrix(const StoredTensor& stored, const WeightEntry& entry, const W
   return result;
 }
 
-const StoredTensor* find_published(const TensorSet& tensors, const WeightMap& map, const std::string& name) {
-  if (const StoredTensor* found = tensors.find(name)) return found;
-  const bool prefixed = !map.optional_prefix.empty() && name.starts_with(map.optional_prefix);
-  return prefixed ? tensors.find(std::string_view(name).substr(map.optional_prefix.size())) : nullptr;
+/// Whether a name is that of a tensor inside a decoder layer: left out, such a one would change what is computed.
+bool is_inside_layer(const WeightMap& map, std::string_view name) {
+  for (const WeightEntry& entry : map.entries) {
+    const size_t digit = entry.published.find_first_of("0123456789");
+    if (digit == std::string::npos || digit == 0 || entry.published[digit - 1] != '.') continue;
+    const std::string prefix = entry.published.substr(0, digit);
+    const bool whole = name.starts_with(prefix);
+    const bool without = !map.optional_prefix.empty() && prefix.starts_with(map.optional_prefix) &&
+                         name.starts_with(prefix.substr(map.optional_prefix.size()));
+    return whole || without;
+  }
+  return false;
 }
 
 void check_leftovers(const WeightMap& map, const TensorSet& tensors,
                      const std::unordered_set<std::string>& used, std::string_view where) {
+  std::vector<std::string> unused;
   for (const StoredTensor& tensor : tensors.all()) {
     if (used.count(tensor.name) != 0 || map.ignores(tensor.name)) continue;
-    fail(where,
-         "holds the tensor '{}', which the config has no place for; do weights and config belong together?",
-         tensor.name);
+    if (is_inside_layer(map, tensor.name)) {
+      fail(where,
+           "holds the tensor '{}', which the config has no place for; do weights and config belong together?",
+           tensor.name);
+    }
+    unused.push_back(tensor.name);
   }
+  if (unused.empty()) return;
+  constexpr size_t shown = 8;
+  const size_t more = unused.size() > shown ? unused.size() - shown : 0;
+  unused.resize(unused.size() - more);
+  log_warning("{}: {} tensors have no place in this model and are not used: {}{}", where, unused.size() + more,
+              fmt::join(unused, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
 // ---- writing
 
-/// The rows of a published tensor, wherever their values stand.
+/// The rows of a published tensor (the elements of a vector), wherever their values stand.
 class PublishedRows {
  public:
-  PublishedRows(const WeightEntry& entry, const WeightSource& source)
-      : entry_(entry),
-        factor_(source.adapter == nullptr ? 0.0F : source.factor * source.adapter->config.scale()) {
+  PublishedRows(const WeightEntry& entry, const WeightSource& source) : entry_(entry) {
     rows_.resize(static_cast<size_t>(published_rows(entry)));
     for (const WeightPart& part : entry.parts) add(part, source);
   }
 
   bool plain(int64_t row, DType dtype) const {
     const Row& from = rows_[static_cast<size_t>(row)];
-    return from.lora_a == nullptr && from.dtype == dtype && entry_.offset == 0.0F;
+    const AdaptedWeight& weight = *weights_[from.weight];
+    return weight.plain(is_vector(entry_) ? 0 : from.row) && weight.dtype() == dtype && entry_.offset == 0.0F;
   }
-  const std::byte* bytes(int64_t row) const { return rows_[static_cast<size_t>(row)].data; }
+  const std::byte* bytes(int64_t row) const {
+    const Row& from = rows_[static_cast<size_t>(row)];
+    const AdaptedWeight& weight = *weights_[from.weight];
+    return is_vector(entry_) ? weight.bytes(0) + row_bytes(weight.dtype(), from.row) : weight.bytes(from.row);
+  }
   int64_t cols() const { return cols_; }
   int64_t count() const { return static_cast<int64_t>(rows_.size()); }
 
   /// The row in f32, adapter and offset applied. `scratch` has cols() elements.
   void values(int64_t row, float* out, float* scratch) const {
     const Row& from = rows_[static_cast<size_t>(row)];
-    dequantize_row(from.dtype, from.data, out, cols_);
-    if (entry_.offset != 0.0F) std::for_each(out, out + cols_, [&](float& value) { value -= entry_.offset; });
-    if (from.lora_a == nullptr) return;
-    std::fill_n(scratch, cols_, 0.0F);
-    for (int64_t r = 0; r < from.lora_a->rows; ++r) {
-      const float b = from.lora_b[r];
-      const float* a = from.lora_a->row<float>(r);
-      for (int64_t i = 0; i < cols_; ++i) scratch[i] += b * a[i];
+    if (is_vector(entry_)) {
+      *out = vectors_[from.weight][static_cast<size_t>(from.row)];
+    } else {
+      weights_[from.weight]->values(from.row, out, scratch);
     }
-    for (int64_t i = 0; i < cols_; ++i) out[i] += factor_ * scratch[i];
+    if (entry_.offset != 0.0F) std::for_each(out, out + cols_, [&](float& value) { value -= entry_.offset; });
   }
 
  private:
   struct Row {
-    const std::byte* data = nullptr;
-    DType dtype = DType::f32;
-    const Tensor* lora_a = nullptr;
-    const float* lora_b = nullptr;
+    size_t weight = 0;  ///< of weights_
+    int64_t row = 0;    ///< in it; of a vector, the element
   };
 
   void add(const WeightPart& part, const WeightSource& source) {
-    const Parameter* parameter = source.parameters->find(part.name);
-    if (parameter == nullptr)
-      fail("model weights", "'{}' is missing, '{}' cannot be written", part.name, entry_.published);
-    const Tensor& value = parameter->value;
-    if (value.rows != part.rows || value.cols != part.cols) {
+    auto weight =
+        std::make_unique<AdaptedWeight>(*source.parameters, source.adapter, source.factor, part.name);
+    if (weight->rows() != part.rows || weight->cols() != part.cols) {
       fail("model weights", "'{}' should be [{}, {}], found [{}, {}]", part.name, part.rows, part.cols,
-           value.rows, value.cols);
+           weight->rows(), weight->cols());
     }
-    const Tensor *a = nullptr, *b = nullptr;
-    if (source.adapter != nullptr && part.name.ends_with(".weight")) {
-      const std::string module = part.name.substr(0, part.name.size() - std::string_view(".weight").size());
-      const Parameter* lora_a = source.adapter->parameters.find(module + ".lora_a");
-      const Parameter* lora_b = source.adapter->parameters.find(module + ".lora_b");
-      if (lora_a != nullptr && lora_b != nullptr) {
-        FETTLE_CHECK(lora_a->value.cols == part.cols && lora_b->value.rows == part.rows &&
-                     lora_a->value.rows == lora_b->value.cols);
-        a = &lora_a->value;
-        b = &lora_b->value;
-      }
+    cols_ = is_vector(entry_) ? 1 : part.cols;
+    std::vector<float> values;
+    if (is_vector(entry_)) {
+      values.resize(static_cast<size_t>(part.cols));
+      std::vector<float> scratch(values.size());
+      weight->values(0, values.data(), scratch.data());
     }
-    const bool vector = is_vector(entry_);
-    cols_ = vector ? 1 : part.cols;
-    const auto* data = static_cast<const std::byte*>(value.data);
-    const int64_t stride = vector ? row_bytes(value.dtype, 1) : row_bytes(value.dtype, value.stride);
     for_each_row(part, [&](int64_t ours, int64_t published) {
-      rows_[static_cast<size_t>(published)] = {data + ours * stride, value.dtype, a,
-                                               b == nullptr ? nullptr : b->row<float>(ours)};
+      rows_[static_cast<size_t>(published)] = {weights_.size(), ours};
     });
+    weights_.push_back(std::move(weight));
+    vectors_.push_back(std::move(values));
   }
 
   const WeightEntry& entry_;
-  float factor_;
   int64_t cols_ = 1;
   std::vector<Row> rows_;
+  std::vector<std::unique_ptr<AdaptedWeight>> weights_;  ///< one a part
+  std::vector<std::vector<float>> vectors_;              ///< their values, of vectors alone
 };
 
 void fill_rows(const PublishedRows& rows, DType dtype, std::span<std::byte> out) {
@@ -219,6 +228,24 @@ void fill_transposed(const PublishedRows& rows, DType dtype, std::span<std::byte
 
 }  // namespace
 
+const StoredTensor* find_published(const TensorSet& tensors, const WeightMap& map, const std::string& name) {
+  if (const StoredTensor* found = tensors.find(name)) return found;
+  const bool prefixed = !map.optional_prefix.empty() && name.starts_with(map.optional_prefix);
+  return prefixed ? tensors.find(std::string_view(name).substr(map.optional_prefix.size())) : nullptr;
+}
+
+void read_entry(Parameters& parameters, const WeightEntry& entry, const StoredTensor& stored, std::string_view where) {
+  if (stored.shape != entry.shape) {
+    fail(where, "tensor '{}' should have the shape {}, found {}; do weights and config belong together?", stored.name,
+         shape_text(entry.shape), shape_text(stored.shape));
+  }
+  for (const WeightPart& part : entry.parts) {
+    const Tensor value = is_vector(entry) ? read_vector(stored, entry, part, parameters, where)
+                                          : read_matrix(stored, entry, part, parameters, where);
+    parameters.add(part.name, value);
+  }
+}
+
 Parameters read_weights(const WeightMap& map, const TensorSet& tensors, std::string_view where) {
   Parameters parameters;
   std::unordered_set<std::string> used;
@@ -228,16 +255,8 @@ Parameters read_weights(const WeightMap& map, const TensorSet& tensors, std::str
       fail(where, "tensor '{}' of shape {} is missing; do weights and config belong together?",
            entry.published, shape_text(entry.shape));
     }
-    if (stored->shape != entry.shape) {
-      fail(where, "tensor '{}' should have the shape {}, found {}; do weights and config belong together?",
-           stored->name, shape_text(entry.shape), shape_text(stored->shape));
-    }
     used.insert(stored->name);
-    for (const WeightPart& part : entry.parts) {
-      const Tensor value = is_vector(entry) ? read_vector(*stored, entry, part, parameters, where)
-                                            : read_matrix(*stored, entry, part, parameters, where);
-      parameters.add(part.name, value);
-    }
+    read_entry(parameters, entry, *stored, where);
   }
   check_leftovers(map, tensors, used, where);
   for (const auto& owner : tensors.owners()) parameters.keep_alive(std::const_pointer_cast<void>(owner));

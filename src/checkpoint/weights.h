@@ -15,10 +15,16 @@ namespace fettle {
 /// `tensors` may go; its map is kept.
 Parameters read_weights(const WeightMap& map, const TensorSet& tensors, std::string_view where);
 
+/// The tensor that the map publishes as `name`, with its optional prefix or without; null when there is none.
+const StoredTensor* find_published(const TensorSet& tensors, const WeightMap& map, const std::string& name);
+
+/// One entry's parameters from one tensor, whatever its name; its owners must be kept by the caller.
+void read_entry(Parameters& parameters, const WeightEntry& entry, const StoredTensor& stored, std::string_view where);
+
 /// Parameters and what is added to them while they are written.
 struct WeightSource {
   const Parameters* parameters = nullptr;
-  const Adapter* adapter = nullptr;  ///< merged in f32: w + factor * scale * (B A)
+  const Adapter* adapter = nullptr;  ///< merged in f32: w + factor * (adapted w - w)
   float factor = 1.0F;
 };
 

@@ -57,12 +57,12 @@ data::Columns columns_of(const std::vector<std::string>& pairs) {
   return columns;
 }
 
-void Text::load(const std::string& model, bool with_template) {
+void Text::load(const std::string& model, bool with_template, const std::string& chosen) {
   if (model.empty()) return;
   LoadOptions options;
   options.resolve = resolve_model;
   tokenizer = load_tokenizer(resolve_model(model), options);
-  if (with_template) chat.emplace(ChatTemplate::of(*tokenizer));
+  if (with_template) chat.emplace(ChatTemplate::of(*tokenizer, chosen));
 }
 
 data::TokenizeOptions TokenFlags::options() const {
@@ -71,6 +71,7 @@ data::TokenizeOptions TokenFlags::options() const {
   made.truncate = data::truncate_from_name(truncate);
   made.max_length = max_length;
   made.raw = raw;
+  made.split_turns = split_turns;
   return made;
 }
 std::vector<const CLI::Option*> add_token_flags(CLI::App& command, TokenFlags& flags, const char* about_model) {
@@ -78,7 +79,11 @@ std::vector<const CLI::Option*> add_token_flags(CLI::App& command, TokenFlags& f
   return {command.add_option("--train-on", flags.train_on, "completions, assistant or all")->capture_default_str(),
           command.add_option("--truncate", flags.truncate, "keep_start, keep_end or drop")->capture_default_str(),
           command.add_option("--max-length", flags.max_length, "Tokens of a row; 0 for no limit")->capture_default_str(),
-          command.add_flag("--raw", flags.raw, "Prompt and completion as plain text, without a chat template")};
+          command.add_flag("--raw", flags.raw, "Prompt and completion as plain text, without a chat template"),
+          command.add_flag("--split-turns", flags.split_turns,
+                           "A row of each turn of the assistant, behind the history as serving renders it"),
+          command.add_option("--chat-template", flags.chat_template,
+                             "A Jinja file, or the name of one of the model's templates, instead of its own")};
 }
 
 void add_data_command(CLI::App& app) {

@@ -1,6 +1,7 @@
 // Verbs of `fettle data` that only look: stats, show, trace.
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/standard_output.h"
 #include "cli/data_verbs.h"
 #include "data/dataset.h"
@@ -72,34 +73,56 @@ std::string tokens_of(const data::Example& example, const Text& text, const Show
   const auto options = state.tokens.options();
   if (example.kind == data::Example::Kind::pair)
     return show(data::tokenize_pair(example, *text.tokenizer, chat, options, reason, truncated));
-  return show(data::tokenize_sequence(example, *text.tokenizer, chat, options, reason, truncated));
+  std::string all;
+  for (const auto& row : data::supervised_rows(example, options)) {
+    truncated = false;
+    all += show(data::tokenize_sequence(row, *text.tokenizer, chat, data::options_of_rows(options), reason, truncated));
+  }
+  return all;
+}
+
+/// Whether the row was shown; `asked`: it is the one that was asked for. Throws Error when it cannot be read.
+bool show_row(const data::Row& row, const Text& text, const ShowState& state, bool colour, bool& asked) {
+  auto value = data::parse_row(row);
+  const std::string why = data::show_rejection(value, colour);
+  if (!why.empty() && value.is_null()) {
+    if (state.id.empty()) print_line(why);
+    return state.id.empty();
+  }
+  asked = !state.id.empty() && value.is_object() && value.contains("id") && value["id"] == state.id;
+  const auto example = data::example_from_row(value, data::Format::automatic, {}, row.where());
+  if (!state.id.empty() && example.id != state.id) return false;
+  asked = true;
+  print_line(why + data::show_example(example, colour));
+  if (text.tokenizer) print_line(tokens_of(example, text, state, colour));
+  return true;
 }
 
 void run_show(ShowState& state) {
   const bool colour = state.colour == "always" || (state.colour == "auto" && ::isatty(STDOUT_FILENO) != 0);
   Text text;
-  text.load(state.tokens.model, !state.tokens.raw);
+  text.load(state.tokens.model, !state.tokens.raw, state.tokens.chat_template);
   data::RejectedRows rejected;
   data::RowReader reader(state.files.inputs, rejected);
   std::vector<data::Row> rows;
-  int64_t shown = 0;
+  int64_t shown = 0, broken = 0;
   while (shown < state.rows && reader.next(rows)) {
     for (const auto& row : rows) {
       if (shown == state.rows) break;
-      auto value = data::parse_row(row);
-      const std::string why = data::show_rejection(value, colour);
-      if (!why.empty() && value.is_null()) {
-        if (state.id.empty()) print_line(why), ++shown;
-        continue;
+      bool asked = false;
+      try {
+        shown += show_row(row, text, state, colour, asked);
+      } catch (const Error& error) {
+        if (error.kind() == Error::Kind::usage || (asked && !state.id.empty())) throw;
+        if (state.id.empty()) log_warning("{}", error.what());
+        ++broken;
       }
-      const auto example = data::example_from_row(value, data::Format::automatic, {}, row.where());
-      if (!state.id.empty() && example.id != state.id) continue;
-      ++shown;
-      print_line(why + data::show_example(example, colour));
-      if (text.tokenizer) print_line(tokens_of(example, text, state, colour));
     }
   }
-  if (shown == 0 && !state.id.empty()) fail(state.id, "no row has this id");
+  if (shown > 0) return;
+  if (!state.id.empty())
+    fail(state.id, "no row has this id{}", broken > 0 ? fmt::format("; {} rows could not be read", broken) : "");
+  if (broken > 0) fail(fmt::format("{}", fmt::join(state.files.inputs, ", ")), "not one of {} rows can be shown", broken);
 }
 
 }  // namespace

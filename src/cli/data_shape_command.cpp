@@ -32,10 +32,10 @@ void run_openchat(ConvertState& state) {
   text.load(state.tokens.model, false);
   if (!text.tokenizer) fail_usage("convert: --openchat needs --model, whose tokenizer makes the ids");
   auto& options = state.published;
-  options.type = &data::openchat_type(state.openchat);
-  options.files = state.layout.empty() ? options.type->files : data::openchat_files_from_name(state.layout);
+  options.type = &openchat_type(state.openchat);
+  options.files = state.layout.empty() ? options.type->release : data::openchat_release_from_name(state.layout);
   options.tokenizer = text.tokenizer.get();
-  const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+  const bool json = options.files == OpenChatRelease::v1 || options.files == OpenChatRelease::v2;
   options.eval_ratio = state.eval_ratio >= 0 ? state.eval_ratio : json ? 0.01 : 0.0;
   finish(state.files, data::convert_openchat(state.files.pass(), options));
 }
@@ -46,7 +46,7 @@ void run_convert(ConvertState& state) {
   if (!state.tokens.model.empty() && state.to_option->count() > 0)
     fail_usage("convert: --model writes token rows, --to rows of another format; give one of them");
   Text text;
-  text.load(state.tokens.model, !state.tokens.raw);
+  text.load(state.tokens.model, !state.tokens.raw, state.tokens.chat_template);
   data::ConvertOptions options;
   options.from = data::format_from_name(state.from);
   options.to = data::format_from_name(state.to);
@@ -77,7 +77,7 @@ void add_convert(CLI::App& data) {
   auto& published = state->published;
   auto* openchat = command.add_option("--openchat", state->openchat,
                      fmt::format("Write the files OpenChat trains this model type from: {}",
-                                 fmt::join(data::openchat_type_names(), ", ")));
+                                 fmt::join(openchat_type_names(), ", ")));
   command.add_option("--layout", state->layout,
                      "Of OpenChat's files: v1, v2, v3.1, v3.2 or v3.5 (default: the type's own)")->needs(openchat);
   command.add_option("--eval-ratio", state->eval_ratio, "Of OpenChat's evaluation rows (default 0.01; 0 from v3.1 on)")->needs(openchat);

@@ -40,13 +40,14 @@ struct Text {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat;
 
-  void load(const std::string& model, bool with_template);
+  /// `chosen`: a template by name or file instead of the model's own.
+  void load(const std::string& model, bool with_template, const std::string& chosen = "");
 };
 
 struct TokenFlags {
-  std::string model, train_on = "completions", truncate = "keep_start";
+  std::string model, train_on = "completions", truncate = "keep_start", chat_template;
   int64_t max_length = 1024;
-  bool raw = false;
+  bool raw = false, split_turns = false;
 
   data::TokenizeOptions options() const;
 };

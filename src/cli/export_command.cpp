@@ -1,7 +1,6 @@
 #include "checkpoint/export.h"
 
 #include "base/log.h"
-#include "checkpoint/peft.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
 
@@ -24,6 +23,16 @@ OrderedJson check_json(const ExportCheck& check) {
           {"largest_difference", check.largest_difference}, {"kl", check.kl}, {"same_best", check.same_best}};
 }
 
+/// The adapter by itself, for llama.cpp beside its base.
+void export_lora(const ExportState& state, const LoadedModel& model) {
+  if (!model.adapter) fail_usage("export: --to gguf-lora writes an adapter; {} has none, name one with --adapter", state.model);
+  const auto dtype = state.dtype.empty() ? std::optional(DType::f32) : dtype_from_name(state.dtype);
+  if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16)
+    fail_usage("export: --dtype {}: a LoRA is f32, f16 or bf16", state.dtype);
+  save_gguf_lora(state.output, model.config, *model.adapter, *dtype);
+  print_report({{"output", state.output}, {"format", state.to}, {"dtype", dtype_name(*dtype)}}, state.output);
+}
+
 void run_export(ExportState& state) {
   LoadOptions load;
   load.tokenizer = state.tokenizer;
@@ -31,7 +40,11 @@ void run_export(ExportState& state) {
   LoadedModel model = load_model(resolve_model(state.model), load);
   if (!state.adapter.empty()) {
     if (model.adapter) fail_usage("export: {} is an adapter already; export it first, then add the second one", state.model);
-    model.adapter = read_adapter(state.adapter, model.config);
+    attach_adapter(model, state.adapter, !state.tokenizer.empty());
+  }
+  if (state.to == "gguf-lora") {
+    export_lora(state, model);
+    return;
   }
   ExportOptions options;
   options.to = state.to == "gguf" ? ModelFormat::gguf : state.to == "llama2c" ? ModelFormat::llama2c : ModelFormat::hf;
@@ -61,12 +74,13 @@ void add_export_command(CLI::App& app) {
   auto& command = add_command(app, "export", "Write a model for other tools, its adapter merged, and check the result",
                               "  $ fettle export --model runs/dpo --to gguf --dtype q4_k --output model.gguf\n"
                               "  $ fettle export --model base.gguf --adapter runs/lora --to hf --dtype bf16 --output merged\n"
+                              "  $ fettle export --model runs/lora --to gguf-lora --output lora.gguf\n"
                               "  $ fettle export --model starter --to llama2c --output starter.bin");
   auto state = std::make_shared<ExportState>();
   command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
   command.add_option("--adapter", state->adapter, "A PEFT adapter to merge");
   command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
-  command.add_option("--to", state->to, "hf | gguf | llama2c")->check(CLI::IsMember({"hf", "gguf", "llama2c"}))->capture_default_str();
+  command.add_option("--to", state->to, "hf | gguf | gguf-lora (the adapter alone) | llama2c")->check(CLI::IsMember({"hf", "gguf", "gguf-lora", "llama2c"}))->capture_default_str();
   command.add_option("--dtype", state->dtype, "f32, f16, bf16; for gguf also q8_0, q4_0, q4_1, q4_k, q6_k (default: as stored)");
   command.add_option("--output", state->output, "The folder or file to write")->required();
   command.add_option("--shard-size", state->shard_bytes, "Split an hf model's weights into files of this size, as 2GB")

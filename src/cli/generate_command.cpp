@@ -7,7 +7,10 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
+#include "data/example.h"
 #include "data/reader.h"
+#include "generate/constrain/json_schema.h"
+#include "generate/constrain/token_grammar.h"
 
 namespace fettle::cli {
 namespace {
@@ -17,9 +20,29 @@ struct GenerateState {
   SamplingFlags sampling;
   EngineFlags engine;
   std::string prompt, system, input, output = "-";
+  std::string schema, regex;  ///< what answers keep to: a schema's file, a pattern
   int32_t n = 1;
   bool raw = false;
   const CLI::Option* prompt_option = nullptr;
+
+  /// What every answer keeps to; null: nothing.
+  std::shared_ptr<const TokenConstraint> constraint(OpenModel& opened) const {
+    if (schema.empty() && regex.empty()) return nullptr;
+    const std::string where = schema.empty() ? "--regex" : schema;
+    const auto grammar = [&] {
+      if (schema.empty()) return pattern_grammar(regex);
+      const std::string text = read_file(schema, 16 << 20);
+      parse_json(text, "the schema");  // names the line of what is no JSON
+      return json_schema_grammar(OrderedJson::parse(text));
+    };
+    TokenGrammars grammars(*opened.tokenizer(), opened.decoder().config().vocab_size, ends_of(opened));
+    try {
+      return grammars.make(where, grammar);
+    } catch (const Error& error) {
+      if (error.kind() != Error::Kind::input) throw;
+      fail(where, "{}", error.what());
+    }
+  }
 };
 
 /// Everything that is needed to turn prompts into answers.
@@ -28,12 +51,14 @@ struct Generator {
   std::unique_ptr<OpenModel> model;
   Engine engine;
   SamplingOptions sampling;
+  std::shared_ptr<const TokenConstraint> constraint;
 
   explicit Generator(GenerateState& s)
       : state(s),
         model(s.model.open()),
         engine(*model, s.engine.options()),
-        sampling(s.sampling.over(model->sampling_defaults())) {
+        sampling(s.sampling.over(model->sampling_defaults())),
+        constraint(s.constraint(*model)) {
     if (!state.raw) model->chat();  // a model without a template says so before anything is read
   }
 
@@ -43,6 +68,7 @@ struct Generator {
     request.sampling = sampling;
     request.stop = state.sampling.stop;
     request.n = state.n;
+    request.constraint = constraint;
     request.max_tokens =
         state.sampling.limit(static_cast<int64_t>(request.prompt.size()), engine.context_length());
     return request;
@@ -59,29 +85,24 @@ struct Generator {
     return ids;
   }
 
-  std::vector<int32_t> encode(Messages messages) const {
+  std::vector<int32_t> encode(Messages messages, const OrderedJson& variables = nullptr) const {
     if (!state.system.empty() && (messages.empty() || messages.front().role != "system")) {
       messages.insert(messages.begin(), {"system", state.system, 1.0, nullptr});
     }
     RenderOptions render;
     render.add_generation_prompt = true;
+    if (variables.is_object()) render.variables = variables;
     return encode_chat(*model->tokenizer(), model->chat(), messages, render);
   }
 
-  /// The prompt of a row: "prompt" as text or messages, or "messages".
+  /// The prompt of a row of any format, with its tools and template variables.
   std::vector<int32_t> encode_row(const OrderedJson& row, const std::string& where) const {
-    const char* key = row.contains("prompt") ? "prompt" : "messages";
-    if (!row.contains(key)) fail(where, "needs a key 'prompt' (text or messages) or 'messages'");
-    const OrderedJson& value = row[key];
-    if (value.is_string()) return encode(value.get<std::string>());
-    if (!value.is_array())
-      fail(where, "'{}' should be text or a list of messages, got {}", key, value.type_name());
-    if (state.raw) fail(where, "--raw takes prompts as text, this one is a list of messages");
-    Messages messages;
-    for (const OrderedJson& message : value) messages.push_back(message_from_json(message, where));
-    while (!messages.empty() && messages.back().role == "assistant") messages.pop_back();
-    if (messages.empty()) fail(where, "has no message to answer");
-    return encode(std::move(messages));
+    const data::Example example = data::prompt_from_row(row, data::Format::automatic, {}, where);
+    const data::Content& prompt = example.prompt;
+    const bool is_text = !prompt.is_chat || !prompt.text.empty();
+    if (state.raw && !is_text) fail(where, "--raw takes prompts as text, this one is a list of messages");
+    if (state.raw) return encode(prompt.text);
+    return encode(prompt.is_chat ? prompt.messages : Messages{{"user", prompt.text, 1.0, nullptr}}, example.variables);
   }
 };
 
@@ -215,6 +236,7 @@ void answer_file(Generator& generator) {
 void run_generate(GenerateState& state) {
   const bool has_prompt = state.prompt_option->count() > 0;
   if (has_prompt == !state.input.empty()) fail_usage("generate: give either --prompt TEXT or --input FILE");
+  if (!state.schema.empty() && !state.regex.empty()) fail_usage("generate: give either --schema or --regex");
   if (state.raw && !state.system.empty())
     fail_usage("generate: --system needs the chat template, --raw leaves it out");
   Generator generator(state);
@@ -233,14 +255,16 @@ void add_generate_command(CLI::App& app) {
       "  $ fettle generate --model starter --prompt 'Who bakes bread?'\n"
       "  $ fettle generate --model smollm2-135m-instruct --raw --prompt 'Gravity is' --max-tokens 24\n"
       "  $ fettle generate --model runs/dpo --input prompts.jsonl --output answers.jsonl --temperature 0.7 "
-      "--n 4");
+      "--n 4\n"
+      "  $ fettle generate --model starter --prompt 'A cat as JSON' --schema cat.schema.json\n"
+      "  $ fettle generate --model starter --input reviews.jsonl --regex 'good|bad' --output verdicts.jsonl");
   auto state = std::make_shared<GenerateState>();
   state->model.add_to(command);
   state->prompt_option =
       command.add_option("--prompt", state->prompt, "What to answer; - reads standard input");
   command.add_option("--system", state->system, "A system message before the prompt");
   command.add_option("--input", state->input,
-                     "Rows of `prompt` (text or messages) or `messages`; - is standard input");
+                     "Rows of `prompt` (text or messages), `messages`, or any other format (docs/data.md); - is standard input");
   command
       .add_option("--output", state->output,
                   "The rows with `completion` (with --n: `completions`) added; - is standard output")
@@ -249,6 +273,8 @@ void add_generate_command(CLI::App& app) {
   command.add_option("--n", state->n, "Answers to each prompt")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
+  command.add_option("--schema", state->schema, "A file with a JSON Schema that every answer fits");
+  command.add_option("--regex", state->regex, "A regular expression (ECMA-262) that every answer fits as a whole");
   command.add_flag("--raw", state->raw, "Continue the text as it is, without the chat template");
   state->engine.add_to(command);
   on_run(command, state, run_generate);

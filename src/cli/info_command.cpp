@@ -46,7 +46,14 @@ double full_training_bytes(int64_t parameters) { return 16.0 * static_cast<doubl
 
 void describe_adapter(const Adapter& adapter, Report& report) {
   const int64_t count = adapter.parameters.count();
-  report.add("adapter", "LoRA", fmt::format("LoRA of rank {}, alpha {}, on {}", adapter.config.rank, adapter.config.alpha, fmt::join(adapter.config.targets, ", ")));
+  const AdapterConfig& config = adapter.config;
+  const std::string kind = config.dora ? "DoRA" : "LoRA";
+  std::string text = fmt::format("{} of rank {}, alpha {}, on {}", kind, config.rank, config.alpha,
+                                 config.target_pattern.empty() ? fmt::format("{}", fmt::join(config.targets, ", ")) : config.target_pattern);
+  if (!config.modules_to_save.empty()) text += fmt::format("; {} trained whole", fmt::join(config.modules_to_save, ", "));
+  for (const auto& [name, ids] : config.token_indices) text += fmt::format("; {} rows of {}", ids.size(), name);
+  if (adapter.vocab_size() > 0) text += fmt::format("; brings a vocabulary of {}", adapter.vocab_size());
+  report.add("adapter", kind, text);
   report.add("adapter_rank", adapter.config.rank);
   report.add("adapter_alpha", adapter.config.alpha);
   report.add("adapter_parameters", count, human_count(static_cast<double>(count)));

@@ -54,13 +54,17 @@ ScoreRow encode_chat(OpenModel& model, const data::Example& example) {
 }
 
 ScoreRow encode_row(ScoreState& state, OpenModel& model, const OrderedJson& row, const std::string& where) {
-  for (const char* key : {"prompt", "completion"}) {
-    if (!row.contains(key)) fail(where, "needs the keys 'prompt' and 'completion', lacks '{}'", key);
-  }
-  if (!state.raw) return encode_chat(model, data::example_from_row(row, data::Format::completion, {}, where));
-  if (!row["prompt"].is_string() || !row["completion"].is_string())
-    fail(where, "--raw takes prompt and completion as text");
-  return encode_raw(*model.tokenizer(), row["prompt"], row["completion"]);
+  const auto text_under = [&](const char* key) { return row.contains(key) && row[key].is_string(); };
+  if (state.raw && text_under("prompt") && text_under("completion")) return encode_raw(*model.tokenizer(), row["prompt"], row["completion"]);
+  using Kind = data::Example::Kind;
+  data::Example example = data::example_from_row(row, data::Format::automatic, {}, where);
+  if (example.kind == Kind::pair) fail(where, "is a preference pair; a row is scored as one prompt and one completion");
+  if (example.kind == Kind::text) fail(where, "is plain text; a row of prompt and completion, or a conversation, is scored");
+  if (example.kind == Kind::judged) example.kind = Kind::completion;
+  if (!state.raw) return encode_chat(model, example);
+  const auto is_text = [](const data::Content& content) { return !content.is_chat || !content.text.empty(); };
+  if (!is_text(example.prompt) || !is_text(example.completion)) fail(where, "--raw takes prompt and completion as text");
+  return encode_raw(*model.tokenizer(), example.prompt.text, example.completion.text);
 }
 
 void run_score(ScoreState& state) {
@@ -128,7 +132,7 @@ void add_score_command(CLI::App& app) {
                   "--model starter --raw --per-token");
   auto state = std::make_shared<ScoreState>();
   state->model.add_to(command);
-  command.add_option("--input", state->input, "Rows of `prompt` and `completion` (text or messages)")
+  command.add_option("--input", state->input, "Rows of `prompt` and `completion`, or of any format with an answer (docs/data.md)")
       ->capture_default_str();
   command.add_option("--output", state->output, "Rows of `logp` (the sum), `tokens` and `greedy`")
       ->capture_default_str();

@@ -70,7 +70,8 @@ void run_serve(ServeState& state) {
   o.log.path = state.log_file;
   o.http.head.body = static_cast<uint64_t>(state.body_megabytes * 1048576.0);
   o.timeout = std::chrono::milliseconds(static_cast<int64_t>(state.timeout * 1e3));
-  if (!state.chat_template.empty()) o.chat_template = read_file(state.chat_template, 1 << 20);
+  if (!state.chat_template.empty())
+    o.chat_template = fs::exists(state.chat_template) ? read_file(state.chat_template, 1 << 20) : state.chat_template;
   if (!state.no_votes) o.votes = state.votes.empty() ? cache_folder() / "votes.sqlite" : fs::path(state.votes);
   const auto model = state.model.open();
   serve::Server server(*model, std::move(o));
@@ -109,7 +110,7 @@ void add_model_flags(CLI::App& command, ServeState& state) {
       ->allow_extra_args(false);
   command.add_option("--name", o.names, "What requests call the model (default: its folder's or file's name)")
       ->allow_extra_args(false);
-  command.add_option("--chat-template", state.chat_template, "A Jinja file instead of the model's own template");
+  command.add_option("--chat-template", state.chat_template, "A Jinja file, or the name of one of the model's templates, instead of its own");
   command.add_option("--model-type", o.model_type, "An OpenChat type, such as openchat_3.5 (default: openchat.json's)");
   command.add_flag("--enable-sys-prompt", o.enable_sys_prompt, "OpenChat types: system messages count");
   command.add_option("--stream-period", o.stream_period, "Pieces of text gathered into one event of a stream")

@@ -1,9 +1,13 @@
+#include <mutex>
+#include <optional>
+
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "checkpoint/load_tokenizer.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
+#include "data/example.h"
 #include "data/reader.h"
 #include "text/chat_template.h"
 
@@ -25,28 +29,18 @@ class Work {
     tokenizer_ = load_tokenizer(resolve_model(state.model), options);
   }
 
-  /// The line that answers a row. Thread-safe once has_template() was asked for.
+  /// The line that answers a row. Thread-safe.
   std::string line(const data::Row& row) const {
     const OrderedJson value = data::parse_row(row);
     if (state_.decode) return decode(value, row.where());
     if (!value.is_object())
       fail(row.where(), "expected an object with 'text' or 'messages', got {}", value.type_name());
-    if (value.contains("messages")) return chat(value, row.where());
-    if (!value.contains("text") || !value["text"].is_string())
-      fail(row.where(), "needs a key 'text' (text) or 'messages'");
-    return OrderedJson(tokenizer_->encode(value["text"].get_ref<const std::string&>(),
-                                          {state_.add_special, state_.parse_special}))
-        .dump();
-  }
-
-  /// Templates are parsed when the first row of messages comes: a model without one can still encode text.
-  void prepare(const std::vector<data::Row>& rows) {
-    if (template_ || state_.decode) return;
-    for (const data::Row& row : rows) {
-      if (row.text.find("\"messages\"") == std::string::npos) continue;
-      template_.emplace(ChatTemplate::of(*tokenizer_));
-      return;
-    }
+    const auto format = data::detect_format(value, {}, row.where());
+    const auto text = value.find("text");
+    const bool has_text = text != value.end() && text->is_string();
+    if (format != data::Format::text && (format != data::Format::transcript || !has_text)) return chat(value, row.where());
+    const std::string plain = has_text ? text->get<std::string>() : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
+    return OrderedJson(tokenizer_->encode(plain, {state_.add_special, state_.parse_special})).dump();
   }
 
  private:
@@ -63,20 +57,31 @@ class Work {
   }
 
   std::string chat(const OrderedJson& value, const std::string& where) const {
-    if (!value["messages"].is_array()) fail(where, "'messages' should be a list");
+    const data::Example example = data::example_from_row(value, data::Format::automatic, {}, where);
+    if (example.kind == data::Example::Kind::pair)
+      fail(where, "is a preference pair, which is no single text; `fettle data convert --to messages` takes the chosen answer");
     Messages messages;
-    for (const OrderedJson& message : value["messages"])
-      messages.push_back(message_from_json(message, where));
+    for (const auto& [content, role] : {std::pair(&example.prompt, "user"), std::pair(&example.completion, "assistant")}) {
+      if (content->is_chat) messages.insert(messages.end(), content->messages.begin(), content->messages.end());
+      if (!content->is_chat && !content->text.empty()) messages.push_back({role, content->text, 1.0, nullptr});
+    }
     RenderOptions render;
     render.add_generation_prompt = state_.generation_prompt;
-    const TokenizedChat result =
-        tokenize_chat(*tokenizer_, template_.value(), messages, render, state_.parse_special);
+    if (example.variables.is_object()) render.variables = example.variables;
+    const TokenizedChat result = tokenize_chat(*tokenizer_, chat_template(), messages, render, state_.parse_special);
     return dump_json(OrderedJson{{"text", result.text}, {"ids", result.ids}, {"mask", result.assistant}});
+  }
+
+  /// Parsed when the first conversation comes: a model without a template can still encode text.
+  const ChatTemplate& chat_template() const {
+    std::call_once(once_, [&] { template_.emplace(ChatTemplate::of(*tokenizer_)); });
+    return *template_;
   }
 
   const TokenizeState& state_;
   std::shared_ptr<const Tokenizer> tokenizer_;
-  std::optional<ChatTemplate> template_;
+  mutable std::once_flag once_;
+  mutable std::optional<ChatTemplate> template_;
 };
 
 void run_tokenize(TokenizeState& state) {
@@ -90,7 +95,6 @@ void run_tokenize(TokenizeState& state) {
   std::vector<data::Row> rows;
   int64_t failed = 0;
   while (reader.next(rows)) {
-    work.prepare(rows);
     std::vector<std::string> lines(rows.size()), errors(rows.size());
     parallel_for(static_cast<int64_t>(rows.size()), 8, [&](int64_t begin, int64_t end) {
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
@@ -130,7 +134,7 @@ void add_tokenize_command(CLI::App& app) {
   auto state = std::make_shared<TokenizeState>();
   command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
   command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
-  command.add_option("--input", state->input, "Rows of `text`, or of `messages`")->capture_default_str();
+  command.add_option("--input", state->input, "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")->capture_default_str();
   command
       .add_option("--output", state->output,
                   "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
@@ -13,10 +15,23 @@ struct TrainState {
   bool dry_run = false;
 };
 
+/// The first row as it will be learnt; of a long one the beginning and the end.
+std::string sample_of(const train::TrainPlan& plan, bool colour) {
+  constexpr size_t most = 3000;
+  const std::string& text = colour ? plan.coloured_sample : plan.sample;
+  if (text.size() <= most) return "the first row, with what is learnt from " + std::string(colour ? "in green" : "in «»") + ":\n" + text;
+  size_t head = most / 3, tail = text.size() - (most - head);
+  while (head > 0 && (static_cast<uint8_t>(text[head]) & 0xC0) == 0x80) --head;
+  while (tail < text.size() && (static_cast<uint8_t>(text[tail]) & 0xC0) == 0x80) ++tail;
+  return fmt::format("the first row, with what is learnt from {}:\n{}{}\n[… {} bytes …]\n{}", colour ? "in green" : "in «»",
+                     text.substr(0, head), colour ? "\x1b[0m" : "", tail - head, text.substr(tail));
+}
+
 OrderedJson plan_json(const train::TrainPlan& plan) {
   const auto& memory = plan.memory;
   return {{"backend", plan.backend},
           {"rows", plan.rows},
+          {"data", plan.data_counts},
           {"eval_rows", plan.eval_rows},
           {"steps", plan.steps},
           {"first_step", plan.first_step},
@@ -40,12 +55,15 @@ void run_train(TrainState& state) {
   config.model_path = resolve_model(config.model);
   if (state.dry_run) {
     const auto plan = train::plan_training(config);
-    print_report(plan_json(plan), plan.describe());
+    print_report(plan_json(plan), plan.describe() + "\n" + sample_of(plan, ::isatty(STDOUT_FILENO) != 0));
     if (!plan.shortage.empty() && !config.force_memory) fail("memory", "{}", plan.shortage);
     return;
   }
   train::TrainCallbacks callbacks;
-  callbacks.on_plan = [](const train::TrainPlan& plan) { log_info("{}", plan.describe()); };
+  callbacks.on_plan = [](const train::TrainPlan& plan) {
+    log_info("{}", plan.describe());
+    log_info("{}", sample_of(plan, ::isatty(STDERR_FILENO) != 0));
+  };
   const auto result = train::train(config, callbacks);
   if (result.finished_before) log_info("{} is finished already; nothing to do", config.out.string());
   OrderedJson report{{"out", config.out.string()}, {"steps", result.steps.size()}, {"seconds", result.seconds}};

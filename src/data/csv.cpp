@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include "base/json.h"
 #include "data/json_text.h"
 
 namespace fettle::data {
@@ -16,11 +17,12 @@ constexpr size_t kept_of_long_rows = 1024;
 constexpr std::array<char, 3> delimiters{',', ';', '\t'};
 
 struct Cell {
-  std::string_view text;  ///< of a quoted cell what stands between its quotes
+  std::string_view text;                 ///< of a quoted cell what stands between its quotes
   bool quoted = false, doubled = false;  ///< doubled: holds quotes written twice
 };
 
-/// Takes the cell that `row` begins with, and its delimiter. False when text follows the closing quote or there is none.
+/// Takes the cell that `row` begins with, and its delimiter. False when text follows the closing quote or
+/// there is none.
 bool take_cell(std::string_view& row, char delimiter, Cell& cell, bool& last) {
   cell = {};
   size_t end = 0;
@@ -49,6 +51,33 @@ std::string text_of(const Cell& cell) {
   if (!cell.doubled) return text;
   for (size_t at = text.find('"'); at != std::string::npos; at = text.find('"', at + 1)) text.erase(at, 1);
   return text;
+}
+
+void append_text(const Cell& cell, std::string& json) {
+  if (cell.doubled) {
+    append_json_string(text_of(cell), json);
+  } else {
+    append_json_string(cell.text, json);
+  }
+}
+
+/// A cell that is no text: a list of turns, or else a number, true or false without quotes. False where it is
+/// one.
+bool append_other(const Cell& cell, bool turns, std::string& json) {
+  if (cell.quoted && !turns) return false;
+  std::string value = text_of(cell);
+  if (turns) {
+    const bool looks_so = value.starts_with("[{") && (value.find("\"role\"") != std::string::npos ||
+                                                      value.find("\"from\"") != std::string::npos);
+    if (!looks_so || !Json::accept(value)) return false;
+  } else {
+    if (value == "True" || value == "TRUE") value = "true";
+    if (value == "False" || value == "FALSE") value = "false";
+    constexpr size_t longest = 32;
+    if (value.size() > longest || value == "null" || !Json::accept(value)) return false;
+  }
+  json += value;
+  return true;
 }
 
 /// The names of a header; empty when it is broken.
@@ -98,8 +127,11 @@ size_t row_end(std::string_view text, char delimiter) {
 
 bool is_plain_name(const std::string& name) {
   constexpr size_t longest = 64;
-  const auto fits = [](unsigned char c) { return c >= 0x80 || std::isalnum(c) != 0 || std::strchr("_-. ", c) != nullptr; };
-  const bool letters = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c >= 0x80 || std::isalpha(c) != 0; });
+  const auto fits = [](unsigned char c) {
+    return c >= 0x80 || std::isalnum(c) != 0 || std::strchr("_-. ", c) != nullptr;
+  };
+  const bool letters = std::any_of(name.begin(), name.end(),
+                                   [](unsigned char c) { return c >= 0x80 || std::isalpha(c) != 0; });
   return letters && name.size() <= longest && std::all_of(name.begin(), name.end(), fits);
 }
 
@@ -111,7 +143,8 @@ CsvGuess guess_csv(std::string_view head, bool at_end) {
   const auto header = head.substr(0, end);
   const char delimiter = delimiter_of(header);
   const auto names = names_of(header, delimiter);
-  if (names.size() < 2 || std::set<std::string>(names.begin(), names.end()).size() < names.size()) return CsvGuess::no;
+  if (names.size() < 2 || std::set<std::string>(names.begin(), names.end()).size() < names.size())
+    return CsvGuess::no;
   if (!std::all_of(names.begin(), names.end(), is_plain_name)) return CsvGuess::no;
   // "Well, hello" is a sentence.
   if (header.find(std::string{delimiter, ' '}) != std::string_view::npos) return CsvGuess::no;
@@ -131,7 +164,8 @@ size_t CsvSplitter::scan(std::string_view bytes, size_t at) {
     if (state_ == State::quoted) {
       const auto* quote = static_cast<const char*>(std::memchr(bytes.data() + at, '"', bytes.size() - at));
       const size_t end = quote == nullptr ? bytes.size() : static_cast<size_t>(quote - bytes.data());
-      line_ += std::count(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(end), '\n');
+      line_ += std::count(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                          bytes.begin() + static_cast<std::ptrdiff_t>(end), '\n');
       if (quote == nullptr) return end;
       state_ = State::quote_in_quoted;
       at = end + 1;
@@ -140,7 +174,8 @@ size_t CsvSplitter::scan(std::string_view bytes, size_t at) {
     const char c = bytes[at];
     if (c == '\n' || c == '\r') return at;
     // Before the header is whole any delimiter may be the one.
-    const bool divides = c == delimiter || (delimiter_ == 0 && std::find(delimiters.begin(), delimiters.end(), c) != delimiters.end());
+    const bool divides = c == delimiter || (delimiter_ == 0 && std::find(delimiters.begin(), delimiters.end(),
+                                                                         c) != delimiters.end());
     if (c == '"' && !too_long && (state_ == State::cell_start || state_ == State::quote_in_quoted)) {
       state_ = State::quoted;
     } else {
@@ -171,7 +206,8 @@ void CsvSplitter::feed(std::string_view bytes) {
       continue;
     }
     // No further than to where the row gets too long, so that nothing depends on how the bytes come.
-    const size_t room = open_bytes_ <= max_bytes_ ? static_cast<size_t>(max_bytes_ - open_bytes_) + 1 : bytes.size();
+    const size_t room =
+        open_bytes_ <= max_bytes_ ? static_cast<size_t>(max_bytes_ - open_bytes_) + 1 : bytes.size();
     const auto ahead = bytes.substr(0, from + std::min(room, bytes.size() - from));
     const size_t end = scan(ahead, from);
     if (end == ahead.size()) {
@@ -217,6 +253,16 @@ void CsvSplitter::end_row(std::string_view text) {
   state_ = State::cell_start;
 }
 
+CsvSplitter::Holds CsvSplitter::holds_of(const std::string& name) {
+  constexpr std::string_view scalars[] = {"weight", "label", "train", "loss", "score"};
+  constexpr std::string_view turns[] = {"messages",   "conversations", "items",   "prompt",
+                                        "completion", "chosen",        "rejected"};
+  const auto is_name = [&](std::string_view known) { return name == known; };
+  if (std::any_of(std::begin(scalars), std::end(scalars), is_name)) return Holds::scalar;
+  if (name.starts_with("score_") || name.ends_with("_score")) return Holds::scalar;
+  return std::any_of(std::begin(turns), std::end(turns), is_name) ? Holds::turns : Holds::text;
+}
+
 void CsvSplitter::header(std::string_view text) {
   delimiter_ = delimiter_of(text);
   const auto names = names_of(text, delimiter_);
@@ -230,9 +276,9 @@ void CsvSplitter::header(std::string_view text) {
     } else if (!seen.insert(names[i]).second) {
       problem = "the table's header names the column '" + names[i] + "' twice";
     }
-    keys_.emplace_back();
-    append_json_string(names[i], keys_.back());
-    keys_.back() += ':';
+    columns_.push_back({{}, holds_of(names[i])});
+    append_json_string(names[i], columns_.back().key);
+    columns_.back().key += ':';
   }
   if (problem.empty()) return;
   refused_ = true;
@@ -246,7 +292,7 @@ void CsvSplitter::header(std::string_view text) {
 
 void CsvSplitter::row(std::string_view text, Piece& piece) {
   constexpr size_t room_behind = 64;  // a text with it is parsed where it stands
-  piece.text.reserve(text.size() + text.size() / 8 + keys_.size() * 24 + room_behind);
+  piece.text.reserve(text.size() + text.size() / 8 + columns_.size() * 24 + room_behind);
   piece.text = '{';
   size_t count = 0;
   Cell cell;
@@ -256,18 +302,16 @@ void CsvSplitter::row(std::string_view text, Piece& piece) {
       piece.problem = "text stands behind the closing quote of cell " + std::to_string(count + 1);
       break;
     }
-    if (count >= keys_.size() || (cell.text.empty() && !cell.quoted)) continue;
+    if (count >= columns_.size() || (cell.text.empty() && !cell.quoted)) continue;
     if (piece.text.size() > 1) piece.text += ',';
-    piece.text += keys_[count];
-    if (cell.doubled) {
-      append_json_string(text_of(cell), piece.text);
-    } else {
-      append_json_string(cell.text, piece.text);
-    }
+    piece.text += columns_[count].key;
+    const Holds holds = columns_[count].holds;
+    if (holds == Holds::text || !append_other(cell, holds == Holds::turns, piece.text))
+      append_text(cell, piece.text);
   }
   piece.text += '}';
-  if (piece.problem.empty() && count != keys_.size()) {
-    piece.problem = std::to_string(count) + " cells where the header has " + std::to_string(keys_.size());
+  if (piece.problem.empty() && count != columns_.size()) {
+    piece.problem = std::to_string(count) + " cells where the header has " + std::to_string(columns_.size());
   }
   if (!piece.problem.empty()) piece.text = text;
 }

@@ -16,15 +16,18 @@ struct Piece {
   uint64_t bytes = 0;   ///< of the whole value, also of what was skipped
 };
 
-/// Whether a file whose name says nothing is CSV or TSV, from its first bytes: a header of two or more plain, distinct
-/// names and a row of as many cells. `unknown` asks for more bytes.
+/// Whether a file whose name says nothing is CSV or TSV, from its first bytes: a header of two or more plain,
+/// distinct names and a row of as many cells. `unknown` asks for more bytes.
 enum class CsvGuess { no, yes, unknown };
 CsvGuess guess_csv(std::string_view head, bool at_end);
 
-/// Fed with the bytes in order, calls `emit` for every row under the header. The delimiter (comma, semicolon, tab) is
-/// the one that the header holds most of. Cells are texts; an empty cell is left out, a quoted empty one is "". Quoted
-/// cells hold delimiters, line ends and doubled quotes. Lines end with LF, CRLF or CR. A row of another number of
-/// cells than the header has is a problem; a header with an empty or a repeated name is one, and nothing else is read.
+/// Fed with the bytes in order, calls `emit` for every row under the header. The delimiter (comma, semicolon,
+/// tab) is the one that the header holds most of. Cells are texts, but for keys that never hold one (weight,
+/// label, train, loss, scores), where an unquoted number, true or false is what it looks like, and for lists
+/// of turns written as JSON (under messages, conversations, chosen and the like). An empty cell is left out,
+/// a quoted empty one is "". Quoted cells hold delimiters, line ends and doubled quotes. Lines end with LF,
+/// CRLF or CR. A row of another number of cells than the header has is a problem; a header with an empty or a
+/// repeated name is one, and nothing else is read.
 class CsvSplitter {
  public:
   using Emit = std::function<void(Piece&&)>;
@@ -46,12 +49,18 @@ class CsvSplitter {
   uint64_t max_bytes_;
   Emit emit_;
   char delimiter_ = 0;  ///< 0 before the header was read
-  std::vector<std::string> keys_;  ///< "\"name\":", ready to be written
-  bool refused_ = false;           ///< the header is none
+  enum class Holds { text, scalar, turns };
+  struct Column {
+    std::string key;  ///< "\"name\":", ready to be written
+    Holds holds = Holds::text;
+  };
+  static Holds holds_of(const std::string& name);
+  std::vector<Column> columns_;
+  bool refused_ = false;  ///< the header is none
   State state_ = State::cell_start;
-  std::string open_;          ///< what earlier bytes held of the row
-  uint64_t open_bytes_ = 0;   ///< the same with what was skipped
-  bool after_return_ = false; ///< an LF now belongs to the line end before it
+  std::string open_;           ///< what earlier bytes held of the row
+  uint64_t open_bytes_ = 0;    ///< the same with what was skipped
+  bool after_return_ = false;  ///< an LF now belongs to the line end before it
   int64_t line_ = 1, row_line_ = 1;
 };
 

@@ -15,7 +15,8 @@ std::vector<std::string> rows_of(std::string_view bytes, uint64_t most = 1000) {
   for (const size_t step : {bytes.size(), size_t{1}, size_t{3}, size_t{16}}) {
     std::vector<std::string> rows;
     CsvSplitter splitter(most, [&](Piece&& piece) {
-      rows.push_back(piece.problem.empty() ? fmt::format("{}:{}", piece.line, piece.text) : fmt::format("{}!{}", piece.line, piece.problem));
+      rows.push_back(piece.problem.empty() ? fmt::format("{}:{}", piece.line, piece.text)
+                                           : fmt::format("{}!{}", piece.line, piece.problem));
     });
     for (size_t at = 0; at < bytes.size(); at += step) splitter.feed(bytes.substr(at, step));
     splitter.finish("");
@@ -29,17 +30,20 @@ using Rows = std::vector<std::string>;
 
 TEST(Csv, QuotesHoldDelimitersLineEndsAndQuotes) {
   EXPECT_EQ(rows_of("question,answer\r\n\"a, b\",\"say \"\"x\"\"\r\nand go\"\r\nplain \"inner\" quote,z\r\n"),
-            (Rows{R"(2:{"question":"a, b","answer":"say \"x\"\r\nand go"})", R"(4:{"question":"plain \"inner\" quote","answer":"z"})"}));
+            (Rows{R"(2:{"question":"a, b","answer":"say \"x\"\r\nand go"})",
+                  R"(4:{"question":"plain \"inner\" quote","answer":"z"})"}));
 }
 
 TEST(Csv, EmptyCellsAreLeftOutAndQuotedOnesAreEmptyTexts) {
-  EXPECT_EQ(rows_of("a,b,c\n1,,\"\"\n,,\n\nx,y,z"), (Rows{R"(2:{"a":"1","c":""})", "3:{}", R"(5:{"a":"x","b":"y","c":"z"})"}));
+  EXPECT_EQ(rows_of("a,b,c\n1,,\"\"\n,,\n\nx,y,z"),
+            (Rows{R"(2:{"a":"1","c":""})", "3:{}", R"(5:{"a":"x","b":"y","c":"z"})"}));
 }
 
 TEST(Csv, DelimitersAndLineEndsAreFound) {
   EXPECT_EQ(rows_of("a;b\n1,5;2\n"), (Rows{R"(2:{"a":"1,5","b":"2"})"}));
   EXPECT_EQ(rows_of("a\tb c\n\"x\ty\"\tz\n"), (Rows{R"(2:{"a":"x\ty","b c":"z"})"}));
-  EXPECT_EQ(rows_of("text\n\"one, two\"\nthree\n"), (Rows{R"(2:{"text":"one, two"})", R"(3:{"text":"three"})"}));
+  EXPECT_EQ(rows_of("text\n\"one, two\"\nthree\n"),
+            (Rows{R"(2:{"text":"one, two"})", R"(3:{"text":"three"})"}));
   EXPECT_EQ(rows_of("a,b\r1,2\r3,4\r"), (Rows{R"(2:{"a":"1","b":"2"})", R"(3:{"a":"3","b":"4"})"}));
   EXPECT_EQ(rows_of("\"a;x\";\"b\"\n1;2\n"), (Rows{R"(2:{"a;x":"1","b":"2"})"}));
 }
@@ -55,10 +59,20 @@ TEST(Csv, RaggedAndBrokenRowsAreNamedByTheirLine) {
   EXPECT_EQ(rows.back(), R"(4:{"a":"7","b":"8"})");
 }
 
+TEST(Csv, WeightsLabelsAndTurnsAreNoTexts) {
+  EXPECT_EQ(rows_of("completion,label,weight,score_chosen\n42,True,0.5,7\ntrue,yes,\"1\",nan\n"),
+            (Rows{R"(2:{"completion":"42","label":true,"weight":0.5,"score_chosen":7})",
+                  R"(3:{"completion":"true","label":"yes","weight":"1","score_chosen":"nan"})"}));
+  EXPECT_EQ(
+      rows_of("messages,text\n\"[{\"\"role\"\":\"\"user\"\"}]\",\"[{\"\"role\"\":1}]\"\n[{'role': 1}],x\n"),
+      (Rows{R"(2:{"messages":[{"role":"user"}],"text":"[{\"role\":1}]"})",
+            R"(3:{"messages":"[{'role': 1}]","text":"x"})"}));
+}
+
 TEST(Csv, HeadersWithoutOrWithTheSameNamesAreRefused) {
   EXPECT_EQ(rows_of("a,b,a\n1,2,3\n4,5,6\n"), (Rows{"1!the table's header names the column 'a' twice"}));
-  EXPECT_EQ(rows_of(",b\n0,2\n"),
-            (Rows{"1!column 1 of the table has no name in the header (pandas writes its index so: use index=False)"}));
+  EXPECT_EQ(rows_of(",b\n0,2\n"), (Rows{"1!column 1 of the table has no name in the header (pandas writes "
+                                        "its index so: use index=False)"}));
 }
 
 TEST(Csv, TablesAreKnownByTheirNameOrTheirContent) {
@@ -67,7 +81,8 @@ TEST(Csv, TablesAreKnownByTheirNameOrTheirContent) {
     RejectedRows rejected;
     ReadReport report;
     const auto rows = read_rows({folder.file(name, bytes)}, rejected, &report);
-    return fmt::format("{}: {} rows, {} rejected", report.formats.begin()->first, rows.size(), report.rejected);
+    return fmt::format("{}: {} rows, {} rejected", report.formats.begin()->first, rows.size(),
+                       report.rejected);
   };
   EXPECT_EQ(read("a.csv", "\xEF\xBB\xBFtext\none\n"), "csv: 1 rows, 0 rejected");
   EXPECT_EQ(read("a.tsv", "q\ta\n1\t2\n"), "tsv: 1 rows, 0 rejected");
@@ -117,7 +132,8 @@ TEST(Wide, Utf16AndUtf32BecomeUtf8) {
   RejectedRows rejected;
   ReadReport report;
   using namespace std::string_view_literals;
-  const auto rows = read_rows({folder.file("b.jsonl", "\xFF\xFE{\0\"\0a\0\"\0:\0\"\0\x00\xD8\"\0}\0\n\0"sv)}, rejected, &report);
+  const auto rows = read_rows({folder.file("b.jsonl", "\xFF\xFE{\0\"\0a\0\"\0:\0\"\0\x00\xD8\"\0}\0\n\0"sv)},
+                              rejected, &report);
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_EQ(rows[0]["a"], "\xEF\xBF\xBD");
   EXPECT_EQ(report.repaired, 1);

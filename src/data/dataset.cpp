@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/share.h"
+#include "data/unread_input.h"
 
 namespace fettle::data {
 namespace {
@@ -23,7 +24,7 @@ struct Outcome {
   };
   std::vector<Item> items;
   std::string id, reason, detail;  ///< reason is empty when every item is in `items`
-  Format format = Format::automatic;
+  RowUse use;
   int64_t made = 0;  ///< examples that the row gave
 };
 
@@ -42,9 +43,7 @@ Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& s
   Outcome<T> outcome;
   const std::string where = row.where();
   try {
-    outcome.format =
-        source.format == Format::automatic ? detect_format(value, source.columns, where) : source.format;
-    const Example example = example_from_row(value, outcome.format, source.columns, where);
+    const Example example = example_from_row(value, source.format, source.columns, where, &outcome.use);
     outcome.id = example.id;
     for (const auto& each : expand(example)) {
       ++outcome.made;
@@ -56,8 +55,9 @@ Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& s
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     outcome.items.clear();
-    outcome.reason = outcome.id.empty() ? "does not fit its format" : "cannot be tokenised";
+    outcome.reason = outcome.id.empty() ? reason_of(error) : "cannot be tokenised";
     outcome.detail = error.what();
+    if (!outcome.detail.starts_with(where)) outcome.detail = where + ": " + outcome.detail;
   }
   return outcome;
 }
@@ -83,6 +83,14 @@ void hash_row(Hasher& hasher, const Judged& row) {
   hasher.add_raw(&row.weight, sizeof row.weight);
 }
 
+bool has_equal_answers(const Pair& row) {
+  return row.chosen_ids == row.rejected_ids;
+}
+template <typename T>
+bool has_equal_answers(const T&) {
+  return false;
+}
+
 void set_group(Sequence& row, int32_t group) {
   row.group = group;
 }
@@ -103,6 +111,7 @@ class Loader {
 
   void add(const DataSource& source, const Expand& expand, const Make<T>& make) {
     RowReader reader(source.paths, rejected_);
+    InputTally tally;
     std::vector<Row> batch;
     std::vector<OrderedJson> values;
     const size_t first = result_.rows.size();
@@ -115,11 +124,16 @@ class Loader {
           outcomes[i] = convert(batch[i], values[i], source, expand, make);
         }
       });
-      for (size_t i = 0; i < batch.size(); ++i) take(std::move(outcomes[i]), batch[i], source.weight, again);
+      for (size_t i = 0; i < batch.size(); ++i) {
+        if (!outcomes[i].id.empty()) result_.columns.add(values[i], outcomes[i].use);
+        outcomes[i].id.empty() ? tally.broken(*batch[i].file, outcomes[i].detail) : tally.read(*batch[i].file);
+        take(std::move(outcomes[i]), batch[i], source.weight, again);
+      }
       progress_.advance(batch.size());
     }
     for (int64_t round = 1; repeat(first, again, round); ++round) continue;
     merge(reader.report());
+    check_all_read(reader.report().files, tally);
   }
 
   Tokenized<T> finish(const std::vector<DataSource>& sources) {
@@ -130,6 +144,11 @@ class Loader {
       result_.report.tokens += row.length();
       result_.report.supervised_tokens += row.supervised();
       result_.report.longest = std::max(result_.report.longest, row.length());
+      result_.report.answers += row.notes.answers;
+      result_.report.unserved += row.notes.unserved;
+      result_.report.thinking_off += row.notes.thinking_off;
+      result_.report.thoughtless += row.notes.thoughtless;
+      result_.report.ended += row.notes.ended;
     }
     result_.hash = hasher.hex();
     return std::move(result_);
@@ -139,7 +158,7 @@ class Loader {
   void take(Outcome<T>&& outcome, Row& row, double weight, std::vector<int64_t>& again) {
     auto& report = result_.report;
     report.rows += std::max<int64_t>(1, outcome.made);
-    if (outcome.format != Format::automatic) ++report.formats[std::string(format_name(outcome.format))];
+    if (outcome.use.format != Format::automatic) ++report.formats[std::string(format_name(outcome.use.format))];
     const auto lost = std::max<int64_t>(1, outcome.made) - static_cast<int64_t>(outcome.items.size());
     if (lost > 0) {
       report.dropped[outcome.reason] += lost;
@@ -153,11 +172,22 @@ class Loader {
     }
     for (auto& item : outcome.items) {
       set_group(item.value, class_index(result_.classes, item.class_label));
+      result_.equal_answers += has_equal_answers(item.value);
       report.truncated += item.truncated;
       ++report.kept;
       result_.rows.push_back(std::move(item.value));
       again.push_back(count - 1);
     }
+  }
+
+  /// Part of what the user meant to train on is not there: better known now than after the run.
+  void check_all_read(const std::vector<std::string>& files, InputTally& tally) const {
+    for (const auto& lost : rejected_.first()) {
+      if (std::find(files.begin(), files.end(), lost.file) != files.end())
+        tally.broken(lost.file, lost.detail.empty() ? lost.reason : lost.reason + ": " + lost.detail);
+    }
+    if (const auto unread = tally.unread(); !unread.empty() && !result_.rows.empty())
+      fail(unread.front().file, "not one row of it could be read: {}; take it out of the data, or mend it", unread.front().reason);
   }
 
   /// Rows that come more than once follow the whole source, round by round, so that copies are far apart.
@@ -202,6 +232,21 @@ class Loader {
   Tokenized<T> result_;
   Progress progress_{"tokenising", 0, "rows"};
 };
+
+bool lacks_answer(const Example& example) {
+  if (example.kind != Example::Kind::conversation) return false;
+  const auto& messages = example.completion.messages;
+  return std::none_of(messages.begin(), messages.end(), [](const Message& message) { return message.role == "assistant"; });
+}
+
+/// A text with the marks of speakers is the text that it is.
+Example as_plain_text(const Example& example) {
+  if (example.kind != Example::Kind::conversation || example.completion.text.empty()) return example;
+  Example text = example;
+  text.kind = Example::Kind::text;
+  text.completion = {example.completion.text, {}, false};
+  return text;
+}
 
 template <typename T>
 Tokenized<T> load(const std::vector<DataSource>& sources, uint64_t seed, RejectedRows& rejected,
@@ -258,9 +303,15 @@ std::vector<DataSource> data_sources_from_json(const Json& spec, std::string_vie
 Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                    const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                    RejectedRows& rejected) {
-  return load<Sequence>(sources, seed, rejected, alone,
-                        [&](const Example& example, std::string& reason, bool& truncated) {
-                          return tokenize_sequence(example, tokenizer, chat, options, reason, truncated);
+  const Expand expand = [&](const Example& example) { return supervised_rows(example, options); };
+  return load<Sequence>(
+      sources, seed, rejected, expand,
+      [&, rows = options_of_rows(options)](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
+        if (options.train_on != TrainOn::all && lacks_answer(example)) {
+          reason = "no assistant turn";
+          return std::nullopt;
+        }
+        return tokenize_sequence(example, tokenizer, chat, rows, reason, truncated);
                         });
 }
 
@@ -269,7 +320,7 @@ Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tok
                                RejectedRows& rejected) {
   return load<Sequence>(sources, seed, rejected, alone,
                         [&](const Example& example, std::string& reason, bool& truncated) {
-                          return tokenize_text(example, tokenizer, chat, options, reason, truncated);
+                          return tokenize_text(as_plain_text(example), tokenizer, chat, options, reason, truncated);
                         });
 }
 

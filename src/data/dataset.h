@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/column_report.h"
 #include "data/reader.h"
 #include "data/tokenize.h"
 
@@ -29,6 +30,8 @@ struct Tokenized {
   std::vector<T> rows;
   TokenizeReport report;
   ReadReport read;
+  ColumnReport columns;
+  int64_t equal_answers = 0;  ///< pairs whose answers have the same tokens: nothing is learnt from them
   std::vector<std::string> classes;
   std::string
       hash;  ///< of everything that decides the rows (token ids, weights, ids), for caches and lineage

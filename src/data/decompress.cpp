@@ -29,7 +29,8 @@ Compression compression_of(std::string_view head) {
   if (head.starts_with("\x1f\x8b")) return Compression::gzip;
   if (head.starts_with("\x28\xb5\x2f\xfd")) return Compression::zstd;
   // A skippable frame; LZ4 knows it too, but only writers of zstd begin with one.
-  if (head.size() >= 4 && (head[0] & 0xF0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18") return Compression::zstd;
+  if (head.size() >= 4 && (head[0] & 0xF0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18")
+    return Compression::zstd;
   if (head.starts_with("\xfd\x37zXZ\0"sv)) return Compression::xz;
   if (head.starts_with("\x5d\0\0"sv)) return Compression::lzma;
   if (is_bzip2(head)) return Compression::bzip2;
@@ -91,7 +92,8 @@ size_t Decompressor::read(char* to, size_t size) {
       done_ = true;
       break;
     }
-    if (!in_frame_ && any_frame_ && *in_ == 0 && compression_ != Compression::deflate) {  // padding behind a frame
+    if (!in_frame_ && any_frame_ && *in_ == 0 &&
+        compression_ != Compression::deflate) {  // padding behind a frame
       ++in_;
       --in_size_;
       ++taken_;
@@ -107,14 +109,16 @@ size_t Decompressor::read(char* to, size_t size) {
     any_frame_ = true;
     more_inside_ = in_frame_ && now.out_size == 0;  // more may wait although all input was taken
     if (status == Status::damaged) {
-      problem_ = "the " + std::string(compression_name(compression_)) + " data are damaged: " + now.damage + place();
+      problem_ =
+          "the " + std::string(compression_name(compression_)) + " data are damaged: " + now.damage + place();
       done_ = true;
     }
   }
   return size - now.out_size;
 }
 
-bool decompress(Compression compression, std::string_view bytes, size_t most, std::string& out, std::string& problem) {
+bool decompress(Compression compression, std::string_view bytes, size_t most, std::string& out,
+                std::string& problem) {
   out.clear();
   auto codec = Decompressor::make(compression, [&](char* to, size_t size) {
     const size_t count = std::min(size, bytes.size());

@@ -14,7 +14,8 @@ std::string_view compression_name(Compression compression);
 
 /// So many of a file's first bytes tell its compression.
 constexpr size_t compression_head = 16;
-/// By magic bytes; raw deflate and brotli have none and are never found. zlib's two bytes are too few to tell.
+/// By magic bytes; raw deflate and brotli have none and are never found. zlib's two bytes are too few to
+/// tell.
 Compression compression_of(std::string_view head);
 /// "a zip archive" and the like: packed data that are not read; "" for anything else.
 std::string_view unread_packing(std::string_view head);
@@ -22,10 +23,11 @@ std::string_view unread_packing(std::string_view head);
 /// `name` without the ending that a compression program gave it (.gz, .zst, .xz, .bz2, .lz4, .br).
 std::string_view without_packing(std::string_view name);
 
-/// Reads all members, streams or frames that follow one another, and skips skippable frames and zeros between them:
-/// gzip (RFC 1952), zlib (RFC 1950), deflate (RFC 1951), zstd (RFC 8878, windows up to 2 GiB, and the dictionary that a
-/// .warc.zst file begins with), xz and lzma (liblzma), bzip2, LZ4 frames, brotli (RFC 7932).
-/// Memory: its window and half a MiB, whatever the data unpack to. Damaged data never throw. One thread.
+/// Reads all members, streams or frames that follow one another, and skips skippable frames and zeros between
+/// them: gzip (RFC 1952), zlib (RFC 1950), deflate (RFC 1951), zstd (RFC 8878, windows up to 2 GiB, and the
+/// dictionary that a .warc.zst file begins with), xz and lzma (liblzma), bzip2, LZ4 frames, brotli (RFC
+/// 7932). Memory: its window and half a MiB, whatever the data unpack to. Damaged data never throw. One
+/// thread.
 class Decompressor {
  public:
   using Fill = std::function<size_t(char* to, size_t size)>;  ///< up to `size` compressed bytes; 0 at the end
@@ -69,8 +71,9 @@ class Decompressor {
   std::string problem_;
 };
 
-/// Unpacks a text as a whole. False, with what could be read, when it is damaged or grows beyond `most` bytes; `problem`
-/// then says why.
-bool decompress(Compression compression, std::string_view bytes, size_t most, std::string& out, std::string& problem);
+/// Unpacks a text as a whole. False, with what could be read, when it is damaged or grows beyond `most`
+/// bytes; `problem` then says why.
+bool decompress(Compression compression, std::string_view bytes, size_t most, std::string& out,
+                std::string& problem);
 
 }  // namespace fettle::data

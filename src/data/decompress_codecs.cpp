@@ -64,7 +64,8 @@ class Zstd : public Decompressor {
  public:
   explicit Zstd(Fill fill) : Decompressor(Compression::zstd, std::move(fill)), stream_(ZSTD_createDCtx()) {
     if (stream_ == nullptr) cannot_start("zstd");
-    // `zstd --long=31` writes windows of 2 GiB, the largest there are. Memory is touched only as far as it is filled.
+    // `zstd --long=31` writes windows of 2 GiB, the largest there are. Memory is touched only as far as it is
+    // filled.
     ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, sizeof(size_t) == 8 ? 31 : 30);
     begin();
   }
@@ -163,12 +164,13 @@ class Xz : public Decompressor {
       return Status::frame_end;
     }
     if (status == LZMA_OK || status == LZMA_BUF_ERROR) return Status::going;
-    step.damage = status == LZMA_FORMAT_ERROR    ? "a stream should begin here"
-                  : status == LZMA_OPTIONS_ERROR ? "they use a filter that liblzma does not know"
-                  : status == LZMA_MEMLIMIT_ERROR
-                      ? "unpacking takes " + std::to_string(lzma_memusage(&stream_) >> 20) + " MiB, more than 2 GiB"
-                  : status == LZMA_MEM_ERROR ? "there is no memory for the dictionary"
-                                             : "they do not fit their check sums";
+    step.damage =
+        status == LZMA_FORMAT_ERROR    ? "a stream should begin here"
+        : status == LZMA_OPTIONS_ERROR ? "they use a filter that liblzma does not know"
+        : status == LZMA_MEMLIMIT_ERROR
+            ? "unpacking takes " + std::to_string(lzma_memusage(&stream_) >> 20) + " MiB, more than 2 GiB"
+        : status == LZMA_MEM_ERROR ? "there is no memory for the dictionary"
+                                   : "they do not fit their check sums";
     return Status::damaged;
   }
 
@@ -206,7 +208,8 @@ class Bzip2 : public Decompressor {
       return Status::frame_end;
     }
     if (status == BZ_OK) return Status::going;
-    step.damage = status == BZ_DATA_ERROR_MAGIC ? "a stream should begin here" : "they do not fit their check sums";
+    step.damage =
+        status == BZ_DATA_ERROR_MAGIC ? "a stream should begin here" : "they do not fit their check sums";
     return Status::damaged;
   }
 
@@ -247,7 +250,8 @@ class Lz4 : public Decompressor {
 class Brotli : public Decompressor {
  public:
   explicit Brotli(Fill fill)
-      : Decompressor(Compression::brotli, std::move(fill)), state_(BrotliDecoderCreateInstance(nullptr, nullptr, nullptr)) {
+      : Decompressor(Compression::brotli, std::move(fill)),
+        state_(BrotliDecoderCreateInstance(nullptr, nullptr, nullptr)) {
     if (state_ == nullptr) cannot_start("brotli");
   }
   ~Brotli() override { BrotliDecoderDestroyInstance(state_); }
@@ -260,7 +264,8 @@ class Brotli : public Decompressor {
     }
     const auto* in = reinterpret_cast<const uint8_t*>(step.in);
     auto* out = reinterpret_cast<uint8_t*>(step.out);
-    const auto status = BrotliDecoderDecompressStream(state_, &step.in_size, &in, &step.out_size, &out, nullptr);
+    const auto status =
+        BrotliDecoderDecompressStream(state_, &step.in_size, &in, &step.out_size, &out, nullptr);
     step.in = reinterpret_cast<const char*>(in);
     step.out = reinterpret_cast<char*>(out);
     if (status == BROTLI_DECODER_RESULT_SUCCESS) {

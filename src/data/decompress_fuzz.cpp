@@ -1,5 +1,5 @@
-// Any bytes as compressed data of the kind that the first byte names: they end, within bounds, and say what is wrong; what
-// comes out does not depend on how the bytes were cut.
+// Any bytes as compressed data of the kind that the first byte names: they end, within bounds, and say what
+// is wrong; what comes out does not depend on how the bytes were cut.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -21,7 +21,8 @@ std::string unpacked(fettle::data::Compression compression, std::string_view byt
     return count;
   });
   std::string out, piece(step, '\0');
-  for (size_t got = 0; out.size() < most && (got = codec->read(piece.data(), piece.size())) > 0;) out.append(piece, 0, got);
+  for (size_t got = 0; out.size() < most && (got = codec->read(piece.data(), piece.size())) > 0;)
+    out.append(piece, 0, got);
   return out.substr(0, most);
 }
 
@@ -30,8 +31,9 @@ std::string unpacked(fettle::data::Compression compression, std::string_view byt
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using fettle::data::Compression;
   if (size < 2) return 0;
-  constexpr Compression kinds[] = {Compression::gzip, Compression::zlib, Compression::deflate, Compression::zstd, Compression::xz,
-                                   Compression::lzma, Compression::bzip2, Compression::lz4,    Compression::brotli};
+  constexpr Compression kinds[] = {Compression::gzip,  Compression::zlib, Compression::deflate,
+                                   Compression::zstd,  Compression::xz,   Compression::lzma,
+                                   Compression::bzip2, Compression::lz4,  Compression::brotli};
   const Compression kind = kinds[data[0] % std::size(kinds)];
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 2, size - 2);
   // How much comes out before damage is seen depends on the pieces; one must begin the other.

@@ -80,7 +80,8 @@ std::string packed(Compression compression, std::string_view text) {
     }
     case Compression::bzip2: {
       auto room = static_cast<unsigned>(out.size());
-      BZ2_bzBuffToBuffCompress(out.data(), &room, const_cast<char*>(text.data()), static_cast<unsigned>(text.size()), 1, 0, 0);
+      BZ2_bzBuffToBuffCompress(out.data(), &room, const_cast<char*>(text.data()),
+                               static_cast<unsigned>(text.size()), 1, 0, 0);
       size = room;
       break;
     }
@@ -100,12 +101,14 @@ std::string packed(Compression compression, std::string_view text) {
 
 std::string some_text() {
   std::string text;
-  for (int i = 0; i < 30000; ++i) text += fmt::format("{{\"n\":{},\"text\":\"row {}\"}}\n", i, i * 7919 % 10007);
+  for (int i = 0; i < 30000; ++i)
+    text += fmt::format("{{\"n\":{},\"text\":\"row {}\"}}\n", i, i * 7919 % 10007);
   return text;
 }
 
 /// Unpacked in reads of `step` bytes, the packed bytes given in pieces of as many.
-std::string unpacked(Compression compression, std::string_view bytes, std::string& problem, size_t step = 4093) {
+std::string unpacked(Compression compression, std::string_view bytes, std::string& problem,
+                     size_t step = 4093) {
   auto codec = Decompressor::make(compression, [&](char* to, size_t size) {
     const size_t count = std::min({size, step, bytes.size()});
     bytes.copy(to, count);
@@ -150,15 +153,18 @@ TEST_P(Codec, CutAndDamagedDataSayWhere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Codec,
-                         testing::Values(Compression::gzip, Compression::zlib, Compression::deflate, Compression::zstd,
-                                         Compression::xz, Compression::lzma, Compression::bzip2, Compression::lz4));
+                         testing::Values(Compression::gzip, Compression::zlib, Compression::deflate,
+                                         Compression::zstd, Compression::xz, Compression::lzma,
+                                         Compression::bzip2, Compression::lz4));
 
 TEST(Decompress, ZstdWindowsFramesAndDictionaries) {
   const std::string text = some_text();
   std::string problem;
-  for (const int log : {27, 28, 31}) EXPECT_EQ(unpacked(Compression::zstd, zstd_packed(text, log), problem), text) << log << problem;
+  for (const int log : {27, 28, 31})
+    EXPECT_EQ(unpacked(Compression::zstd, zstd_packed(text, log), problem), text) << log << problem;
   using namespace std::string_view_literals;
-  const std::string skipped("\x50\x2a\x4d\x18\x04\0\0\0abcd"sv);  // as pzstd writes the size of the next frame
+  const std::string skipped(
+      "\x50\x2a\x4d\x18\x04\0\0\0abcd"sv);  // as pzstd writes the size of the next frame
   const std::string frames = skipped + zstd_packed("one\n") + skipped + zstd_packed("two\n");
   EXPECT_EQ(compression_of(frames), Compression::zstd);
   EXPECT_EQ(unpacked(Compression::zstd, frames, problem, 3), "one\ntwo\n");
@@ -170,8 +176,8 @@ TEST(Decompress, ADictionaryInFrontIsUsed) {
   for (int i = 0; i < 400; ++i) dictionary += fmt::format("WARC/1.0 header {} ", i * i);
   std::string text = dictionary.substr(100, 3000), frame(8000, '\0');
   ZSTD_CCtx* context = ZSTD_createCCtx();
-  frame.resize(ZSTD_compress_usingDict(context, frame.data(), frame.size(), text.data(), text.size(), dictionary.data(),
-                                       dictionary.size(), 3));
+  frame.resize(ZSTD_compress_usingDict(context, frame.data(), frame.size(), text.data(), text.size(),
+                                       dictionary.data(), dictionary.size(), 3));
   ZSTD_freeCCtx(context);
   const auto before = [](const std::string& content) {
     std::string out("\x5d\x2a\x4d\x18", 4);

@@ -4,8 +4,8 @@
 
 namespace fettle::data {
 
-/// The encoding that a label means, in the standard's name and lower case ("latin1" is "windows-1252"); "" for unknown
-/// ones. Case and spaces around do not matter. "replacement" is what must not be decoded.
+/// The encoding that a label means, in the standard's name and lower case ("latin1" is "windows-1252"); ""
+/// for unknown ones. Case and spaces around do not matter. "replacement" is what must not be decoded.
 std::string_view encoding_of_label(std::string_view label);
 
 }  // namespace fettle::data

@@ -7,24 +7,10 @@
 #include <vector>
 
 #include "base/json.h"
+#include "data/format.h"
 #include "text/message.h"
 
 namespace fettle::data {
-
-enum class Format {
-  automatic,
-  messages,    ///< {"messages": [{"role", "content", "weight"?}]}
-  sharegpt,    ///< {"conversations" | "items": [{"from", "value", "weight"?}]}
-  alpaca,      ///< {"instruction", "input"?, "output", "system"?, "history"?}
-  completion,  ///< {"prompt", "completion"}: text or messages
-  pair,  ///< {"prompt"?, "chosen", "rejected"}: text or messages; prompt may be "conversations" or "messages"
-  judged,         ///< {"prompt", "completion", "label"}, or {"messages" | "conversations", "label"} (KTO)
-  ultrafeedback,  ///< {"instruction", "completions": [{"response", "overall_score", …}]}
-  text,           ///< {"text"}
-};
-std::string_view format_name(Format format);
-/// Throws Error(usage) with the nearest name.
-Format format_from_name(std::string_view name);
 
 /// Plain text, or turns of a conversation. A chat may hold the same as plain `text` too, for use without a
 /// template.
@@ -56,16 +42,49 @@ struct Example {
 };
 
 /// Which column plays which role: {"prompt": "question", "completion": "answer"}. Keys are the names of the
-/// format.
+/// format. "label" may name a column and a bound: {"label": "helpfulness >= 3"}.
 using Columns = std::map<std::string, std::string>;
+
+/// The remark of a pair whose prompt was not named.
+inline constexpr const char* implicit_prompt = "no prompt: what both answers begin with was taken for it";
+
+/// What reading a row used of it, and what it took for what: for reports. Filled by example_from_row.
+struct RowUse {
+  Format format = Format::automatic;      ///< that it was read as
+  std::vector<std::string> columns;       ///< that were read
+  std::vector<std::string> mappings;      ///< "question → prompt"
+  std::vector<std::string> message_keys;  ///< keys of turns that no format knows; only a chat template may read them
+  std::vector<std::string> remarks;       ///< fixed phrases that rows are counted under
+};
+
+/// A row that is not read. The message says where and why; `reason` is the phrase that such rows are counted under:
+/// "empty answer ('output')", "no value ('label')".
+class RowError : public Error {
+ public:
+  RowError(std::string reason, std::string_view where, const std::string& why)
+      : Error(fmt::format("{}: {}", where, why)), reason_(std::move(reason)) {}
+  const std::string& reason() const { return reason_; }
+
+ private:
+  std::string reason_;
+};
+/// The reason of a RowError, "does not fit its format" for other errors.
+std::string reason_of(const Error& error);
 
 /// The format that a row's keys (after `columns`) tell. Throws Error naming the keys found, the nearest
 /// format and the key it lacks.
 Format detect_format(const OrderedJson& row, const Columns& columns, std::string_view where);
 
-/// Converts one row. Throws Error naming the missing or wrong key, and what was expected.
-Example example_from_row(const OrderedJson& row, Format format, const Columns& columns,
-                         std::string_view where);
+/// What a row means: the one place that decides it, for every command. Throws Error (often a RowError) naming the
+/// missing or wrong key, and what was expected. An answer without any text and without tool calls is an error whatever
+/// the format, as is a list without turns.
+Example example_from_row(const OrderedJson& row, Format format, const Columns& columns, std::string_view where,
+                         RowUse* use = nullptr);
+
+/// What a model is asked to answer in a row: a prompt, or a conversation without the answer that ends it. A row of
+/// any format above, or one that lacks the answer. `completion` stays empty.
+Example prompt_from_row(const OrderedJson& row, Format format, const Columns& columns, std::string_view where,
+                        RowUse* use = nullptr);
 
 /// The other way, for `data convert`: `format` must be able to hold the example, else Error.
 OrderedJson example_to_row(const Example& example, Format format);

@@ -163,6 +163,11 @@ OrderedJson example_to_row(const Example& example, Format format) {
       row["text"] = example.prompt.text + example.completion.text;
       break;
     case Format::ultrafeedback:
+    case Format::votes:
+    case Format::ranked:
+    case Format::summaries:
+    case Format::instances:
+    case Format::transcript:
     case Format::automatic:
       fail_usage("rows cannot be written as '{}'", format_name(format));
   }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "data/column_report.h"
 #include "data/reader.h"
 #include "data/test_data.h"
 
@@ -116,8 +119,13 @@ TEST(Example, JudgedRows) {
                            {"role":"user","content":"R"},{"role":"assistant","content":"B"}],"label":true})")),
             "user:Q|assistant:A|user:R > assistant:B +");
   EXPECT_EQ(shown(from(R"({"prompt":"Q","completion":"A","kto_tag":1})")), "'Q' > 'A' +");
-  expect_contains(error_of(R"({"prompt":"Q","completion":"A","label":"good"})"),
-                  "'label' should be true or false");
+  expect_contains(error_of(R"({"prompt":"Q","completion":"A","label":"perhaps"})"), "'label' should be true or false");
+  expect_contains(error_of(R"({"prompt":"Q","completion":"A","label":null})"), "key 'label' is null");
+  expect_contains(error_of(R"({"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"}],"label":null})"), "key 'label' is null");
+  EXPECT_EQ(shown(from(R"({"question":"Q","response":"A","label":-1})")), "'Q' > 'A' -");
+  const Columns threshold{{"label", "helpfulness >= 3"}};
+  EXPECT_EQ(shown(from(R"({"prompt":"Q","response":"A","helpfulness":3,"correctness":1})", Format::automatic, threshold)), "'Q' > 'A' +");
+  EXPECT_EQ(shown(from(R"({"prompt":"Q","response":"A","helpfulness":2.5,"correctness":1})", Format::automatic, threshold)), "'Q' > 'A' -");
 }
 
 TEST(Example, UltrafeedbackRowsBecomePairs) {
@@ -133,7 +141,10 @@ TEST(Example, TextAndCommonKeys) {
   EXPECT_EQ(example.id, "12");
   EXPECT_EQ(example.weight, 2.0);
   EXPECT_EQ(example.class_label, "gpt4");
-  EXPECT_EQ(dump_json(OrderedJson(example.variables["tools"])).substr(0, 6), "[{\"a\":");
+  EXPECT_EQ(dump_json(example.variables["tools"]), R"([{"z":1,"a":2}])");
+  EXPECT_EQ(dump_json(from(R"({"text":"T","tools":[{"name":"f","p":{"x":null,"default":null}}]})").variables), R"({"tools":[{"name":"f","p":{"default":null}}]})");
+  EXPECT_EQ(dump_json(from(R"({"text":"T","functions":[{"name":"f"}]})").variables), R"({"tools":[{"type":"function","function":{"name":"f"}}]})");
+  expect_contains(error_of(R"({"text":"T","tools":{"a":1}})"), "key 'tools' should be a list of tools");
   EXPECT_EQ(from(R"({"condition":"x","text":"T"})").class_label, "x");
   expect_contains(error_of(R"({"text":"T","weight":-1})"), "'weight' should be a number >= 0");
 }
@@ -143,7 +154,7 @@ TEST(Example, IdsComeFromContentAlone) {
              b = from(R"({"completion":"A","other":1,"prompt":"Q"})");
   EXPECT_EQ(a.id.size(), 16u);
   EXPECT_EQ(a.id, b.id);
-  EXPECT_NE(a.id, from(R"({"prompt":"QA","completion":""})").id);
+  EXPECT_NE(a.id, from(R"({"prompt":"QA","completion":"B"})").id);
   EXPECT_NE(a.id, from(R"({"prompt":"Q","completion":"A","label":true})").id);
 }
 
@@ -155,7 +166,7 @@ TEST(Example, ErrorsNameTheKeyAndTheNearest) {
   expect_contains(error_of(R"({"instruction":"Q","outputs":"A"})", Format::alpaca),
                   "key 'output' is missing, did you mean 'outputs'?");
   expect_contains(error_of(R"({"conversations":[{"from":"humen","value":"x"}]})"),
-                  "conversations[0]: 'from' is 'humen'");
+                  "conversations[0]: 'humen' is no role");
   expect_contains(error_of(R"({"prompt":3,"completion":"x"})"),
                   "key 'prompt' should be text or a list of messages");
   expect_contains(error_of(R"({"text":null})", Format::text), "key 'text' is null");
@@ -164,6 +175,78 @@ TEST(Example, ErrorsNameTheKeyAndTheNearest) {
   expect_contains(error_of(R"({"text":"x"})", Format::automatic, {{"promt", "q"}}), "did you mean 'prompt'?");
   EXPECT_THROW(format_from_name("sharegbt"), Error);
   EXPECT_EQ(format_from_name("kto"), Format::judged);
+}
+
+TEST(Example, OneRuleForEmptyAnswers) {
+  const auto reason = [](const char* text) -> std::string {
+    try {
+      from(text);
+    } catch (const Error& error) {
+      return reason_of(error);
+    }
+    return "read";
+  };
+  for (const char* answer : {R"("")", R"("  \n")"}) {
+    for (const auto& [row, key] : std::vector<std::pair<std::string, std::string>>{{R"({"prompt":"Q","completion":%})", "completion"},
+                                                                                   {R"({"instruction":"Q","output":%})", "output"},
+                                                                                   {R"({"question":"Q","answer":%})", "answer"},
+                                                                                   {R"({"prompt":"Q","chosen":%,"rejected":"B"})", "chosen"},
+                                                                                   {R"({"prompt":"Q","chosen":"A","rejected":%})", "rejected"},
+                                                                                   {R"({"prompt":"Q","completion":%,"label":true})", "completion"},
+                                                                                   {R"({"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":%}]})", "content"},
+                                                                                   {R"({"conversations":[{"from":"human","value":"Q"},{"from":"gpt","value":%}]})", "value"},
+                                                                                   {R"({"prompt":"Q","answers":[{"answer":%,"rank":1},{"answer":"B","rank":2}]})", "answers"},
+                                                                                   {R"({"prompt":"Q","response_a":%,"response_b":"B","winner":"a"})", "response_a"}}) {
+      std::string text = row;
+      text.replace(text.find('%'), 1, answer);
+      EXPECT_EQ(reason(text.c_str()), "empty answer ('" + key + "')") << text;
+    }
+  }
+  EXPECT_EQ(reason(R"({"prompt":"Q","completion":null})"), "no value ('completion')");
+  EXPECT_EQ(reason(R"({"messages":null})"), "no value ('messages')");
+  EXPECT_EQ(reason(R"({"messages":[]})"), "no turns ('messages')");
+  EXPECT_EQ(reason(R"({"text":" "})"), "empty text ('text')");
+  EXPECT_EQ(reason(R"({"instruction":"Q","input":null,"output":"A"})"), "read");
+}
+
+TEST(Example, TiesAndUnfitVotesAreNamed) {
+  expect_contains(error_of(R"j({"prompt":"Q","response_a":"A","response_b":"B","winner":"tie (bothbad)"})j"), "judged equal");
+  expect_contains(error_of(R"({"prompt":"Q","response_0":"A","response_1":"B","better_response_id":2})"), "the answers are 'response_0' and 'response_1'");
+  expect_contains(error_of(R"({"prompt":"Q","answers":["A","B"]})"), "a pair needs two");
+  expect_contains(error_of(R"({"prompt":"Q","answers":["A","B"],"scores":[1]})"), "should be a list of 2 numbers");
+  EXPECT_EQ(shown(from(R"({"instruction":"Q","output_1":"A","output_2":"B","preference":2})")), "'Q' > 'B' < 'A'");
+  EXPECT_EQ(shown(from(R"({"prompt":"Q","responses":["A","B"],"ranks":[2,1]})")), "'Q' > 'B' < 'A'");
+}
+
+TEST(Example, WhatWasReadIsSaid) {
+  RowUse use;
+  example_from_row(OrderedJson::parse(R"({"system":"S","question":"Q","chosen":"A","rejected":"B","note":"x"})"), Format::automatic, {}, "row", &use);
+  EXPECT_EQ(use.mappings, std::vector<std::string>{"question → prompt"});
+  std::sort(use.columns.begin(), use.columns.end());
+  EXPECT_EQ(use.columns, (std::vector<std::string>{"chosen", "question", "rejected", "system"}));
+  ColumnReport report;
+  report.add(OrderedJson::parse(R"({"system":"S","question":"Q","chosen":"A","rejected":"B","note":"x"})"), use);
+  EXPECT_EQ(report.to_json()["columns_ignored"], OrderedJson({{"note", 1}}));
+  EXPECT_TRUE(report.warnings().empty());
+  RowUse guess;
+  const auto row = OrderedJson::parse(R"({"riddle":"Q","chosen":"It is A","rejected":"It is B"})");
+  example_from_row(row, Format::automatic, {}, "row", &guess);
+  report.add(row, guess);
+  ASSERT_EQ(report.warnings().size(), 1u);
+  expect_contains(report.warnings()[0], "riddle 1");
+}
+
+TEST(Example, PromptsOfRowsWithAndWithoutAnswers) {
+  const auto prompt = [](const char* text) { return shown(prompt_from_row(OrderedJson::parse(text), Format::automatic, {}, "row").prompt); };
+  EXPECT_EQ(prompt(R"({"prompt":"Q"})"), "'Q'");
+  EXPECT_EQ(prompt(R"({"question":"Q","system_prompt":"S"})"), "system:S|user:Q");
+  EXPECT_EQ(prompt(R"({"instruction":"Add","input":"1+1"})"), "user:Add\n1+1");
+  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":""}]})"), "user:Q");
+  EXPECT_EQ(prompt(R"({"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":"A"},{"role":"user","content":"R"}]})"), "user:Q|assistant:A|user:R");
+  EXPECT_EQ(prompt(R"({"chosen":"\n\nHuman: Q\n\nAssistant: A","rejected":"\n\nHuman: Q\n\nAssistant: B"})"), "user:Q");
+  EXPECT_EQ(prompt(R"({"conversations":[{"from":"human","value":"Q"}],"chosen":{"from":"gpt","value":"A"},"rejected":{"from":"gpt","value":"B"}})"), "user:Q");
+  EXPECT_THROW(prompt(R"({"messages":[{"role":"assistant","content":"A"}]})"), Error);
+  EXPECT_THROW(prompt(R"({"a":1})"), Error);
 }
 
 TEST(Example, RowsRoundTripThroughEveryFormatThatHoldsThem) {
@@ -212,7 +295,13 @@ TEST(Example, RealFilesAreDetected) {
     for (const auto& row : read_rows({(shared_data() / name).string()}, rejected)) {
       ++line;
       ASSERT_EQ(detect_format(row, {}, name), format) << name << ":" << line;
-      const auto example = example_from_row(row, Format::automatic, {}, name);
+      Example example;
+      try {
+        example = example_from_row(row, Format::automatic, {}, name);
+      } catch (const RowError& error) {
+        EXPECT_TRUE(error.reason().starts_with("empty answer")) << error.what();  // two of the thousand pairs
+        continue;
+      }
       if (example.kind == Example::Kind::pair) {
         EXPECT_FALSE(example.prompt.text.empty() && example.prompt.messages.empty());
         EXPECT_EQ(example.completion.is_chat, example.rejected.is_chat);

@@ -72,54 +72,59 @@ void look_at(const TextPart& part, bool searched, const PhraseMatcher& matcher, 
   });
 }
 
-/// The row's list of turns, which drop_pair and zero_weight change.
-OrderedJson* turns_of(OrderedJson& row) {
-  for (const char* key : {"messages", "conversations", "items"}) {
-    if (row.contains(key) && row[key].is_array()) return &row[key];
+/// The key of the row's list of turns, which drop_pair and zero_weight change; "" where it has none.
+std::string turns_key(const std::vector<TextPart>& texts) {
+  const auto in_list = std::find_if(texts.begin(), texts.end(), [](const TextPart& part) { return part.turn >= 0; });
+  return in_list == texts.end() ? "" : std::string(in_list->field);
+}
+
+/// Which turns go with the exchanges that hold a phrase: a question, and what answers it up to the next one, calls and results too.
+std::vector<bool> exchanges_of(const std::vector<bool>& hit, const std::vector<bool>& user) {
+  std::vector<bool> goes(hit.size(), false);
+  for (size_t begin = 0, end = 0; begin < hit.size(); begin = end) {
+    end = begin + 1;
+    while (user[begin] && end < hit.size() && !user[end]) ++end;
+    bool any = false;
+    for (size_t i = begin; i < end; ++i) any = any || hit[i];
+    for (size_t i = begin; i < end; ++i) goes[i] = any;
   }
-  return nullptr;
-}
-
-bool is_user(const OrderedJson& turn) {
-  const std::string role = turn.value("role", turn.value("from", ""));
-  return role == "user" || role == "human";
-}
-
-/// Texts are numbered over the row; `system` may stand before the turns.
-size_t first_turn(const std::vector<TextPart>& texts) {
-  size_t first = 0;
-  while (first < texts.size() && texts[first].field == "system") ++first;
-  return first;
+  return goes;
 }
 
 void change_turns(const RowView& view, const Findings& findings, FilterOptions::OnPhrase how,
                   Verdict& verdict) {
   const auto& texts = view.texts();
-  OrderedJson value = view.value();
-  auto* turns = turns_of(value);
-  if (turns == nullptr || turns->size() != texts.size() - first_turn(texts)) {
+  const std::string key = turns_key(texts);
+  const bool in_turns = std::all_of(findings.texts.begin(), findings.texts.end(),
+                                    [&](int64_t index) { return texts[static_cast<size_t>(index)].turn >= 0; });
+  if (key.empty() || !in_turns) {
     verdict.drop = true;  // prompt and completion, or a pair: there is one exchange, which goes as a whole
     return;
   }
-  std::vector<bool> hit(turns->size(), false);
-  for (const int64_t index : findings.texts) {
-    const auto at = static_cast<size_t>(index) - std::min(static_cast<size_t>(index), first_turn(texts));
-    if (at < hit.size()) hit[at] = true;
+  OrderedJson value = view.value();
+  auto& turns = value[key];
+  std::vector<bool> hit(turns.size(), false), user(turns.size(), false);
+  for (const auto& part : texts) {
+    if (part.turn < 0) continue;
+    const auto turn = static_cast<size_t>(part.turn);
+    if (findings.texts.contains(part.index)) hit[turn] = true;
+    if (part.role == "user") user[turn] = true;
   }
+  const std::vector<bool> goes = exchanges_of(hit, user);
   OrderedJson left = OrderedJson::array();
-  for (size_t i = 0; i < turns->size(); ++i) {
+  bool any_user = false;
+  for (size_t i = 0; i < turns.size(); ++i) {
     if (how == FilterOptions::OnPhrase::zero_weight) {
-      if (hit[i]) (*turns)[i]["weight"] = 0;
+      if (hit[i]) turns[i]["weight"] = 0;
       continue;
     }
-    const bool question_of_hit = is_user((*turns)[i]) && i + 1 < hit.size() && hit[i + 1];
-    const bool answer_to_hit = !is_user((*turns)[i]) && i > 0 && hit[i - 1] && is_user((*turns)[i - 1]);
-    if (!hit[i] && !question_of_hit && !answer_to_hit) left.push_back((*turns)[i]);
+    if (goes[i]) continue;
+    any_user = any_user || user[i];
+    left.push_back(turns[i]);
   }
   if (how == FilterOptions::OnPhrase::drop_pair) {
-    verdict.drop =
-        std::none_of(left.begin(), left.end(), [](const OrderedJson& turn) { return is_user(turn); });
-    *turns = std::move(left);
+    verdict.drop = !any_user;
+    turns = std::move(left);
   }
   if (verdict.drop) return;
   value.erase("id");

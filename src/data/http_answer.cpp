@@ -13,7 +13,8 @@ namespace {
 
 std::string lowered(std::string_view text) {
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return lower;
 }
 
@@ -46,8 +47,8 @@ std::optional<size_t> take_chunk_size(std::string_view& text) {
   return size;
 }
 
-/// RFC 9112, 7.1. Some crawlers join the chunks and leave the header: a body that begins with no chunk stays as it is.
-/// Others lose the last, empty chunk.
+/// RFC 9112, 7.1. Some crawlers join the chunks and leave the header: a body that begins with no chunk stays
+/// as it is. Others lose the last, empty chunk.
 std::string join_chunks(std::string_view text, std::string& problem) {
   std::string body;
   auto size = take_chunk_size(text);
@@ -61,7 +62,9 @@ std::string join_chunks(std::string_view text, std::string& problem) {
     if (trimmed(text).empty()) return body;
     size = take_chunk_size(text);
   }
-  if (!size) problem = "the chunk at byte " + std::to_string(body.size()) + " of the page has no size: what follows is left out";
+  if (!size)
+    problem = "the chunk at byte " + std::to_string(body.size()) +
+              " of the page has no size: what follows is left out";
   return body;
 }
 
@@ -98,7 +101,8 @@ void unpack(std::vector<std::string> codings, size_t most, HttpAnswer& answer) {
       continue;
     }
     std::string plain, problem;
-    if (!decompress(packing, answer.body, most, plain, problem) && answer.problem.empty()) answer.problem = problem;
+    if (!decompress(packing, answer.body, most, plain, problem) && answer.problem.empty())
+      answer.problem = problem;
     answer.body = std::move(plain);
   }
 }

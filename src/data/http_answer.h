@@ -9,8 +9,8 @@ namespace fettle::data {
 struct HttpAnswer {
   bool is_page = false;  ///< status 200 and HTML, with a head that ends
   std::string charset;   ///< of its Content-Type, "" when none
-  /// Without chunks and Content-Encoding (gzip, deflate with and without zlib's head, br, zstd; several, and more than
-  /// the head says; none although the head says one).
+  /// Without chunks and Content-Encoding (gzip, deflate with and without zlib's head, br, zstd; several, and
+  /// more than the head says; none although the head says one).
   std::string body;
   /// What was wrong with it. `body` then holds what could be read.
   std::string problem;

@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "data/example.h"
 #include "data/reader.h"
+#include "data/row_view.h"
 #include "data/splitter.h"
 #include "data/utf8.h"
 
@@ -23,6 +25,25 @@ std::vector<std::string> split(std::string_view bytes, size_t step) {
   return pieces;
 }
 
+/// What a row means, in whole and as a prompt, and its texts as passes see them.
+void read(fettle::data::Row& row) {
+  using fettle::data::Format;
+  const auto value = fettle::data::parse_row(row);
+  fettle::dump_json(value);
+  for (const auto reading : {fettle::data::example_from_row, fettle::data::prompt_from_row}) {
+    try {
+      const auto example = reading(value, Format::automatic, {}, "row", nullptr);
+      if (example.id.empty()) std::abort();
+    } catch (const fettle::Error&) {
+    }
+  }
+  fettle::data::RowView view;
+  view.open(row);
+  for (const auto& part : view.texts()) {
+    if (part.field.empty() || part.role.empty()) std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -33,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!piece.problem.empty()) return;
     fettle::data::Row row{fettle::data::replace_invalid_utf8(piece.text), 0, piece.line, nullptr};
     try {
-      fettle::dump_json(fettle::data::parse_row(row));
+      read(row);
     } catch (const fettle::Error&) {
     }
   });

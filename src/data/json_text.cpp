@@ -38,4 +38,9 @@ void append_json_string(std::string_view value, std::string& text) {
   text += '"';
 }
 
+OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
+  parse_json(text, where);  // bounds the depth, and has the better message
+  return OrderedJson::parse(text);
+}
+
 }  // namespace fettle::data

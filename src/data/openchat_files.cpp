@@ -167,7 +167,7 @@ class Conversion {
   PassReport run() {
     const auto& files = report_.files;
     OrderedJson parts = OrderedJson::object();
-    if (options_.files == OpenChatFiles::v3_5) {
+    if (options_.files == OpenChatRelease::v3_5) {
       const auto epochs = expand_paths(files.inputs);
       for (size_t epoch = 0; epoch < epochs.size(); ++epoch) {
         convert({epochs[epoch]}, options_.seed + epoch, {{std::to_string(epoch), 0, true}}, parts);
@@ -208,7 +208,7 @@ class Conversion {
     PythonRandom(seed).shuffle(order);
     const auto held = static_cast<size_t>(options_.eval_ratio * static_cast<double>(order.size()));
     if (parts.empty()) {
-      const bool json = options_.files == OpenChatFiles::v1 || options_.files == OpenChatFiles::v2;
+      const bool json = options_.files == OpenChatRelease::v1 || options_.files == OpenChatRelease::v2;
       parts = {{"train", held, true}, {"eval", 0, json}};
     }
     for (const auto& part : parts) {
@@ -228,7 +228,7 @@ class Conversion {
 
   void write_part(const Part& part, const WaitingRows& rows, std::span<const uint32_t> order, OrderedJson& written) {
     std::vector<int64_t> counts(options_.type->has_groups ? 2 : 1, 0);
-    if (options_.files == OpenChatFiles::v3_1) {  // a class's weight depends on how often it comes
+    if (options_.files == OpenChatRelease::v3_1) {  // a class's weight depends on how often it comes
       each(rows, order, true, [&](OpenChatSample& sample, const std::string&) {
         ++counts[static_cast<size_t>(sample.group)];
       });
@@ -252,24 +252,24 @@ class Conversion {
     const fs::path& output = report_.files.output;
     const fs::path parquet = output.string() + "." + part + ".parquet";
     switch (options_.files) {
-      case OpenChatFiles::v3_1:
+      case OpenChatRelease::v3_1:
         return std::make_unique<GroupedSamples>(parquet, type, counts);
-      case OpenChatFiles::v3_2:
+      case OpenChatRelease::v3_2:
         return std::make_unique<ShiftedSamples>(parquet, type, -100);
-      case OpenChatFiles::v3_5:
+      case OpenChatRelease::v3_5:
         return std::make_unique<ShiftedSamples>(parquet, type, 0);
-      case OpenChatFiles::v1:
-      case OpenChatFiles::v2:
+      case OpenChatRelease::v1:
+      case OpenChatRelease::v2:
         break;
     }
     fs::create_directories(output);
-    return std::make_unique<JsonSamples>(output, type.name + "." + part, options_.files == OpenChatFiles::v2);
+    return std::make_unique<JsonSamples>(output, type.name + "." + part, options_.files == OpenChatRelease::v2);
   }
 
   /// Every usable sample in order. `quiet`: a first look that records nothing.
   void each(const WaitingRows& rows, std::span<const uint32_t> order, bool quiet, const Take& take) {
     constexpr size_t at_once = 256;
-    const bool json = options_.files == OpenChatFiles::v1 || options_.files == OpenChatFiles::v2;
+    const bool json = options_.files == OpenChatRelease::v1 || options_.files == OpenChatRelease::v2;
     for (size_t from = 0; from < order.size(); from += at_once) {
       throw_if_interrupted();
       const size_t count = std::min(at_once, order.size() - from);
@@ -300,15 +300,15 @@ class Conversion {
   }
 
   const char* useless(OpenChatSample& sample) const {
-    if (options_.files == OpenChatFiles::v3_5) {
+    if (options_.files == OpenChatRelease::v3_5) {
       return trim_unlearnt_end(sample) ? nullptr : "nothing supervised";
     }
-    const bool kept_always = options_.files == OpenChatFiles::v1 || options_.files == OpenChatFiles::v2;
+    const bool kept_always = options_.files == OpenChatRelease::v1 || options_.files == OpenChatRelease::v2;
     return kept_always || sample.supervised() ? nullptr : "nothing supervised after truncation";
   }
 
   const OpenChatOptions& options_;
-  OpenChatTemplate template_;
+  OpenChatRows template_;
   PassReport report_;
   std::unique_ptr<RejectedRows> rejected_;
   Progress progress_;

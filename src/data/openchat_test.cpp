@@ -20,13 +20,13 @@ const Tokenizer& tokenizer() {
 OpenChatOptions options_for(const std::string& type) {
   OpenChatOptions options;
   options.type = &openchat_type(type);
-  options.files = options.type->files;
+  options.files = options.type->release;
   options.tokenizer = &tokenizer();
   return options;
 }
 
 std::vector<int32_t> ids_of(const std::string& type, const OrderedJson& row) {
-  return OpenChatTemplate(options_for(type)).encode(row, "row").ids;
+  return OpenChatRows(options_for(type)).encode(row, "row").ids;
 }
 
 using Ids = std::vector<int32_t>;
@@ -44,17 +44,59 @@ TEST(OpenChat, PublishedTokenIds) {
 
 TEST(OpenChat, PrefixesEndWithASpaceOnlyInTheFirstVersion) {
   const OrderedJson row{{"items", {{{"from", "human"}, {"value", "Hello"}}}}};
-  const OpenChatTemplate first(options_for("openchat"));
+  const OpenChatRows first(options_for("openchat"));
   const auto sample = first.encode(row, "row");
   EXPECT_EQ(sample.ids, (Ids{1, 12968, 29901, 29871, 15043, 32000}));
   EXPECT_EQ(first.decode(sample.ids), "<s>Human:  Hello<|end_of_turn|>");
   EXPECT_EQ(ids_of("opencoder", row), (Ids{4911, 29901, 15043, 32000}));
 }
 
+/// The tokenizer of the golden files with what 3.6 needs.
+const Tokenizer& llama3_like() {
+  static const auto made = [] {
+    OrderedJson json = OrderedJson::parse(read_file(golden / "tokenizer.json"));
+    int32_t id = tokenizer().size();
+    for (const char* token : {"<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"}) {
+      json["added_tokens"].push_back({{"id", id++}, {"content", token}, {"special", true}, {"normalized", false},
+                                      {"single_word", false}, {"lstrip", false}, {"rstrip", false}});
+    }
+    return Tokenizer::from_json(json.dump(), "llama 3");
+  }();
+  return *made;
+}
+
+TEST(OpenChat, EveryAnswerIsLearntBehindThePromptThatServingBuilds) {
+  const Messages talk{{"user", " Hi <|eot_id|>\n"}, {"assistant", "Hello"}, {"user", "And?"}, {"assistant", "\nBye. "}};
+  for (const auto& type : openchat_types()) {
+    OpenChatOptions options = options_for(type.name);
+    options.tokenizer = &llama3_like();
+    for (const bool with_system : {false, true}) {
+      if (with_system && type.release != OpenChatRelease::v3_5 && type.release != OpenChatRelease::v3_2) continue;
+      OrderedJson row{{"model", "Model: GPT-4"}, {"condition", type.condition}, {"items", OrderedJson::array()}};
+      if (with_system) row[type.release == OpenChatRelease::v3_5 ? "system" : "system_message"] = " Be kind.";
+      for (const auto& message : talk) row["items"].push_back({{"role", message.role}, {"content", message.content}});
+      const auto sample = OpenChatRows(options).encode(row, "row");
+      for (const size_t answer : {size_t{1}, size_t{3}}) {
+        Messages history(talk.begin(), talk.begin() + static_cast<std::ptrdiff_t>(answer));
+        if (with_system) history.insert(history.begin(), {"system", " Be kind."});
+        const auto prompt = openchat_tokens(type, llama3_like(), history, {"", with_system});
+        ASSERT_LT(prompt.size(), sample.ids.size()) << type.name;
+        EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), sample.ids.begin())) << type.name << " " << answer;
+        EXPECT_EQ(sample.weights[prompt.size() - 1], 0) << type.name;
+        EXPECT_EQ(sample.weights[prompt.size()], 1) << type.name;
+        if (answer != 3) continue;
+        EXPECT_EQ(sample.ids.back(), openchat_end_of_turn(type, llama3_like()));
+        EXPECT_TRUE(std::all_of(sample.weights.begin() + static_cast<std::ptrdiff_t>(prompt.size()), sample.weights.end(),
+                                [](double weight) { return weight == 1; })) << type.name;
+      }
+    }
+  }
+}
+
 TEST(OpenChat, TypesAreNamedAndRowsChecked) {
   EXPECT_EQ(openchat_type("openchat_3.5").name, "openchat_v3.2_mistral");
   EXPECT_THROW(openchat_type("openchat_v4"), Error);
-  const OpenChatTemplate made(options_for("openchat_v2"));
+  const OpenChatRows made(options_for("openchat_v2"));
   EXPECT_THROW(made.encode(OrderedJson{{"text", "x"}}, "row"), Error);
   EXPECT_THROW(made.encode(OrderedJson{{"items", {{{"from", "bing"}, {"value", "x"}}}}}, "row"), Error);
   EXPECT_THROW(made.encode(OrderedJson{{"items", {{{"from", "gpt"}}}}}, "row"), Error);

@@ -17,7 +17,8 @@
 namespace fettle::data {
 namespace {
 
-/// A browser looks at 1024 bytes first, and starts again where a declaration comes later: so far is looked at once.
+/// A browser looks at 1024 bytes first, and starts again where a declaration comes later: so far is looked at
+/// once.
 constexpr size_t looked_at = size_t{16} << 10;
 constexpr size_t guessed_from = size_t{1} << 20;
 
@@ -145,8 +146,8 @@ bool is_usable(const DecodedText& decoded) {
   constexpr int64_t a_few = 3;
   return bad_of(decoded) <= a_few || bad_of(decoded) * 20 <= decoded.beyond_ascii;
 }
-/// Of a hundred characters beyond ASCII two may be broken. In no other encoding do bytes fall into UTF-8's patterns by chance:
-/// where most do, the rest was damaged.
+/// Of a hundred characters beyond ASCII two may be broken. In no other encoding do bytes fall into UTF-8's
+/// patterns by chance: where most do, the rest was damaged.
 bool is_likely(std::string_view encoding, const DecodedText& decoded) {
   if (bad_of(decoded) * 50 <= decoded.beyond_ascii) return true;
   return encoding == "utf-8" && decoded.replaced * 2 <= decoded.beyond_ascii && is_usable(decoded);
@@ -163,7 +164,8 @@ PageText undecodable(std::string problem) {
 }
 
 bool has_marks_of(std::string_view bytes, std::string_view encoding) {
-  const bool escapes = bytes.find("\x1b$") != std::string_view::npos || bytes.find("\x1b(") != std::string_view::npos;
+  const bool escapes =
+      bytes.find("\x1b$") != std::string_view::npos || bytes.find("\x1b(") != std::string_view::npos;
   return escapes || (encoding == "replacement" && bytes.find("~{") != std::string_view::npos);
 }
 
@@ -176,11 +178,13 @@ std::string_view encoding_in_head(std::string_view bytes) {
     if (text.starts_with("<!--")) {
       const size_t end = text.find("-->", 2);  // "<!-->" is a whole comment
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 3);
-    } else if (starts_with_lowered(text, "<meta") && text.size() > 5 && (is_blank(text[5]) || text[5] == '/')) {
+    } else if (starts_with_lowered(text, "<meta") && text.size() > 5 &&
+               (is_blank(text[5]) || text[5] == '/')) {
       text.remove_prefix(5);
       const auto named = take_meta(text);
       if (!named.empty()) return named;
-    } else if (text.size() > 2 && text[0] == '<' && std::isalpha(static_cast<unsigned char>(text[text[1] == '/' ? 2 : 1])) != 0) {
+    } else if (text.size() > 2 && text[0] == '<' &&
+               std::isalpha(static_cast<unsigned char>(text[text[1] == '/' ? 2 : 1])) != 0) {
       text.remove_prefix(std::min(text.find_first_of(" \t\n\f\r>", 1), text.size()));
       for (Attribute attribute; take_attribute(text, attribute);) {
       }
@@ -203,7 +207,8 @@ PageText decode_page(std::string_view bytes, std::string_view declared) {
     wide->finish(page.text);
     page.encoding = wide->name();
     page.replaced = wide->replaced();
-    if (page.replaced * 20 > static_cast<int64_t>(page.text.size())) return undecodable("what begins as " + page.encoding + " is none");
+    if (page.replaced * 20 > static_cast<int64_t>(page.text.size()))
+      return undecodable("what begins as " + page.encoding + " is none");
     return page;
   }
   if (std::count(bytes.begin(), bytes.end(), '\0') * 5 > static_cast<int64_t>(bytes.size())) {
@@ -216,7 +221,8 @@ PageText decode_page(std::string_view bytes, std::string_view declared) {
     if (encoding == "replacement" && has_marks_of(bytes, encoding)) {
       return undecodable("it is declared in an encoding that the Encoding Standard forbids to decode");
     }
-    if (encoding == "iso-2022-jp" && has_marks_of(bytes, encoding)) return page_of(encoding, decode_text(encoding, bytes));
+    if (encoding == "iso-2022-jp" && has_marks_of(bytes, encoding))
+      return page_of(encoding, decode_text(encoding, bytes));
   }
   if (simdjson::validate_utf8(bytes.data(), bytes.size()) && !has_marks_of(bytes, "iso-2022-jp")) {
     return {std::string(bytes), "utf-8", 0, ""};
@@ -237,8 +243,9 @@ PageText decode_page(std::string_view bytes, std::string_view declared) {
   }
   if (!any) return undecodable("its encoding is not declared, and none was recognised");
   if (!is_usable(best_decoded)) {
-    return undecodable(fmt::format("as {} it holds {} pieces without meaning among {} characters beyond ASCII", best.encoding,
-                                   bad_of(best_decoded), best_decoded.beyond_ascii));
+    return undecodable(
+        fmt::format("as {} it holds {} pieces without meaning among {} characters beyond ASCII",
+                    best.encoding, bad_of(best_decoded), best_decoded.beyond_ascii));
   }
   return page_of(best.encoding, std::move(best_decoded));
 }

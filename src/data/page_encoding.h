@@ -13,13 +13,13 @@ struct PageText {
   std::string problem;   ///< why it cannot be decoded; `text` is empty then
 };
 
-/// In this order: a byte order mark; valid UTF-8, whatever is declared; the charset of the HTTP head (`declared`, a label
-/// or ""); what <meta> or the XML declaration says; libuchardet's guess. A declaration under which the text holds much
-/// that means nothing is passed over. Thread-safe.
+/// In this order: a byte order mark; valid UTF-8, whatever is declared; the charset of the HTTP head
+/// (`declared`, a label or ""); what <meta> or the XML declaration says; libuchardet's guess. A declaration
+/// under which the text holds much that means nothing is passed over. Thread-safe.
 PageText decode_page(std::string_view bytes, std::string_view declared);
 
-/// The encoding that the page's own head declares, "" when none: <meta charset>, <meta http-equiv> or <?xml encoding?>
-/// (HTML, "prescan a byte stream to determine its encoding").
+/// The encoding that the page's own head declares, "" when none: <meta charset>, <meta http-equiv> or <?xml
+/// encoding?> (HTML, "prescan a byte stream to determine its encoding").
 std::string_view encoding_in_head(std::string_view bytes);
 
 }  // namespace fettle::data

@@ -28,13 +28,15 @@ std::string unsnappy(std::string_view in, int64_t size, std::string_view where) 
   // No Snappy element makes more than 64 bytes of three.
   if (stated > in.size() * 32 + 64) fail(where, "a Parquet page's Snappy data are damaged");
   std::string out(stated, '\0');
-  if (!snappy::RawUncompress(in.data(), in.size(), out.data())) fail(where, "a Parquet page's Snappy data are damaged");
+  if (!snappy::RawUncompress(in.data(), in.size(), out.data()))
+    fail(where, "a Parquet page's Snappy data are damaged");
   return out;
 }
 
 std::string gunzip(std::string_view in, int64_t size, std::string_view where) {
   // No deflate stream grows more than a thousandfold.
-  if (size > static_cast<int64_t>(in.size()) * 1100 + 64) fail(where, "a Parquet page's gzip data are damaged");
+  if (size > static_cast<int64_t>(in.size()) * 1100 + 64)
+    fail(where, "a Parquet page's gzip data are damaged");
   std::string out(static_cast<size_t>(size), '\0');
   z_stream stream{};
   if (inflateInit2(&stream, 15 + 32) != Z_OK) throw Error(Error::Kind::io, "zlib cannot be started");
@@ -52,7 +54,8 @@ std::string gunzip(std::string_view in, int64_t size, std::string_view where) {
 std::string unzstd(std::string_view in, int64_t size, std::string_view where) {
   const unsigned long long stated = ZSTD_getFrameContentSize(in.data(), in.size());
   const bool known = stated != ZSTD_CONTENTSIZE_UNKNOWN;
-  if (known && stated != static_cast<unsigned long long>(size)) fail(where, "a Parquet page's zstd data are damaged");
+  if (known && stated != static_cast<unsigned long long>(size))
+    fail(where, "a Parquet page's zstd data are damaged");
   std::string out(static_cast<size_t>(size), '\0');
   const size_t got = ZSTD_decompress(out.data(), out.size(), in.data(), in.size());
   if (ZSTD_isError(got)) fail(where, "a Parquet page's zstd data are damaged ({})", ZSTD_getErrorName(got));
@@ -94,7 +97,8 @@ bool unlz4_hadoop(std::string_view in, std::string& out) {
       const size_t packed = big_endian(in);
       in.remove_prefix(4);
       if (packed > in.size()) return false;
-      const int64_t got = unlz4_block(in.substr(0, packed), out.data() + done, static_cast<int64_t>(end - done));
+      const int64_t got =
+          unlz4_block(in.substr(0, packed), out.data() + done, static_cast<int64_t>(end - done));
       if (got < 0 || (got == 0 && done < end)) return false;
       done += static_cast<size_t>(got);
       in.remove_prefix(packed);
@@ -151,7 +155,8 @@ std::string parquet_uncompress(int codec, std::string_view bytes, int64_t size, 
 std::string parquet_compress(std::string_view bytes) {
   std::string out(ZSTD_compressBound(bytes.size()), '\0');
   const size_t size = ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 3);
-  if (ZSTD_isError(size)) throw Error(Error::Kind::io, std::string("zstd cannot compress: ") + ZSTD_getErrorName(size));
+  if (ZSTD_isError(size))
+    throw Error(Error::Kind::io, std::string("zstd cannot compress: ") + ZSTD_getErrorName(size));
   out.resize(size);
   return out;
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 #include "data/json_text.h"
@@ -196,15 +197,24 @@ void ParquetReader::write(const ParquetNode& node, std::string& text) {
     const bool three_levels = child.children.size() == 1 && child.name != "array" && child.name != node.name + "_tuple";
     write_list(child, three_levels ? child.children.front() : child, text);
   } else {
-    text += '{';
-    for (const auto& field : node.children) {
-      if (&field != &child) text += ',';
-      append_json_string(field.name, text);
-      text += ':';
-      write(field, text);
-    }
-    text += '}';
+    write_fields(node, text);
   }
+}
+
+void ParquetReader::write_fields(const ParquetNode& structure, std::string& text) {
+  text += '{';
+  bool first = true;
+  for (const auto& field : structure.children) {
+    if (field.repetition == ParquetNode::optional && cursors_[field.first_leaf]->definition() < field.definition) {
+      skip(field);
+      continue;
+    }
+    if (!std::exchange(first, false)) text += ',';
+    append_json_string(field.name, text);
+    text += ':';
+    write(field, text);
+  }
+  text += '}';
 }
 
 void ParquetReader::write_list(const ParquetNode& repeated, const ParquetNode& element, std::string& text) {
@@ -223,14 +233,7 @@ void ParquetReader::write_list(const ParquetNode& repeated, const ParquetNode& e
     } else if (repeated.children.empty()) {
       write_value(repeated, text);
     } else {
-      text += '{';
-      for (const auto& field : repeated.children) {
-        if (&field != &repeated.children.front()) text += ',';
-        append_json_string(field.name, text);
-        text += ':';
-        write(field, text);
-      }
-      text += '}';
+      write_fields(repeated, text);
     }
   }
   text += ']';

@@ -30,6 +30,8 @@ class ParquetReader {
  private:
   void open_group();
   void write(const ParquetNode& node, std::string& text);
+  /// A structure inside a row, without its null fields: Arrow gives every structure of a column all its keys.
+  void write_fields(const ParquetNode& structure, std::string& text);
   void write_list(const ParquetNode& repeated, const ParquetNode& element, std::string& text);
   void write_map(const ParquetNode& repeated, std::string& text);
   void write_value(const ParquetNode& leaf, std::string& text);

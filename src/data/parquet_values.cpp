@@ -20,7 +20,8 @@ T load(std::string_view bytes) {
 void RunDecoder::open_run(std::string_view where) {
   uint64_t head = 0;
   for (int shift = 0;; shift += 7) {
-    if (bytes_.empty() || shift > 35) fail(where, "a Parquet page has fewer levels or indices than it states");
+    if (bytes_.empty() || shift > 35)
+      fail(where, "a Parquet page has fewer levels or indices than it states");
     const auto byte = static_cast<uint8_t>(bytes_.front());
     bytes_.remove_prefix(1);
     head |= static_cast<uint64_t>(byte & 127) << shift;
@@ -34,7 +35,8 @@ void RunDecoder::open_run(std::string_view where) {
   const auto size = static_cast<size_t>((width_ + 7) / 8);
   if (bytes_.size() < size) fail(where, "a Parquet page ends inside a run");
   value_ = 0;
-  for (size_t i = 0; i < size; ++i) value_ |= static_cast<uint32_t>(static_cast<uint8_t>(bytes_[i])) << (8 * i);
+  for (size_t i = 0; i < size; ++i)
+    value_ |= static_cast<uint32_t>(static_cast<uint8_t>(bytes_[i])) << (8 * i);
   bytes_.remove_prefix(size);
 }
 
@@ -133,7 +135,8 @@ ParquetValue PlainDecoder::next(std::string_view where) {
       value.bytes = take(12, where);
       break;
     case ParquetType::fixed:
-      if (leaf_->type_length <= 0) fail(where, "column '{}' has values of {} bytes", leaf_->name, leaf_->type_length);
+      if (leaf_->type_length <= 0)
+        fail(where, "column '{}' has values of {} bytes", leaf_->name, leaf_->type_length);
       value.bytes = take(static_cast<size_t>(leaf_->type_length), where);
       break;
     case ParquetType::bytes:
@@ -150,7 +153,8 @@ DeltaDecoder::DeltaDecoder(std::string_view bytes, std::string_view where) : byt
   left_ = varint(where);
   const uint64_t first = varint(where);
   value_ = (first >> 1) ^ (~(first & 1) + 1);
-  if (miniblocks_ == 0 || block == 0 || block > largest_block || block % miniblocks_ != 0 || block / miniblocks_ % 8 != 0) {
+  if (miniblocks_ == 0 || block == 0 || block > largest_block || block % miniblocks_ != 0 ||
+      block / miniblocks_ % 8 != 0) {
     fail(where, "a Parquet page has delta blocks of {} numbers in {} parts", block, miniblocks_);
   }
   per_miniblock_ = block / miniblocks_;
@@ -223,7 +227,8 @@ std::string_view DeltaDecoder::behind(std::string_view where) const {
   return copy.bytes_;
 }
 
-ValueDecoder::ValueDecoder(int encoding, std::string_view body, const ParquetNode& leaf, std::string_view where)
+ValueDecoder::ValueDecoder(int encoding, std::string_view body, const ParquetNode& leaf,
+                           std::string_view where)
     : encoding_(encoding), leaf_(&leaf), body_(body) {
   using T = ParquetType;
   const bool whole = leaf.type == T::int32 || leaf.type == T::int64;
@@ -244,11 +249,21 @@ ValueDecoder::ValueDecoder(int encoding, std::string_view body, const ParquetNod
     numbers_ = DeltaDecoder(prefixes_.behind(where), where);
     body_ = numbers_.behind(where);
   } else if (encoding == split && (whole || fixed || leaf.type == T::float32 || leaf.type == T::float64)) {
-    width_ = fixed ? static_cast<size_t>(leaf.type_length) : leaf.type == T::int32 || leaf.type == T::float32 ? 4 : 8;
+    width_ = fixed                                              ? static_cast<size_t>(leaf.type_length)
+             : leaf.type == T::int32 || leaf.type == T::float32 ? 4
+                                                                : 8;
     count_ = body.size() / width_;
   } else {
-    constexpr const char* names[] = {"", "", "", "RLE", "BIT_PACKED", "DELTA_BINARY_PACKED", "DELTA_LENGTH_BYTE_ARRAY",
-                                     "DELTA_BYTE_ARRAY", "", "BYTE_STREAM_SPLIT"};
+    constexpr const char* names[] = {"",
+                                     "",
+                                     "",
+                                     "RLE",
+                                     "BIT_PACKED",
+                                     "DELTA_BINARY_PACKED",
+                                     "DELTA_LENGTH_BYTE_ARRAY",
+                                     "DELTA_BYTE_ARRAY",
+                                     "",
+                                     "BYTE_STREAM_SPLIT"};
     fail(where, "column '{}' is encoded as {}, which does not fit its type", leaf.name,
          encoding > 2 && encoding < 10 ? names[encoding] : "something unknown");
   }
@@ -269,7 +284,8 @@ ParquetValue ValueDecoder::next_other(std::string_view where) {
     value.bytes = take_bytes(where);
     const bool fixed = leaf_->type == ParquetType::fixed;
     if (fixed && value.bytes.size() != static_cast<size_t>(leaf_->type_length)) {
-      fail(where, "column '{}' has a value of {} bytes, expected {}", leaf_->name, value.bytes.size(), leaf_->type_length);
+      fail(where, "column '{}' has a value of {} bytes, expected {}", leaf_->name, value.bytes.size(),
+           leaf_->type_length);
     }
   }
   return value;
@@ -282,7 +298,8 @@ std::string_view ValueDecoder::take_bytes(std::string_view where) {
   body_.remove_prefix(size);
   if (encoding_ == delta_length) return taken;
   const auto shared = static_cast<uint64_t>(prefixes_.next(where));
-  if (shared > last_.size()) fail(where, "column '{}' shares more with the value before than there is", leaf_->name);
+  if (shared > last_.size())
+    fail(where, "column '{}' shares more with the value before than there is", leaf_->name);
   last_.resize(shared);
   last_ += taken;
   return last_;

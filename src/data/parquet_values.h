@@ -1,6 +1,6 @@
 #pragma once
-// The values and levels inside Parquet pages (apache/parquet-format, Encodings.md). One thread each. Damaged bytes
-// throw Error.
+// The values and levels inside Parquet pages (apache/parquet-format, Encodings.md). One thread each. Damaged
+// bytes throw Error.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -83,7 +83,9 @@ class ValueDecoder {
   /// `leaf` must outlive it. Encodings that do not fit its type, or are unknown, throw.
   ValueDecoder(int encoding, std::string_view body, const ParquetNode& leaf, std::string_view where);
   /// Its bytes live until the next call.
-  ParquetValue next(std::string_view where) { return encoding_ == plain ? plain_.next(where) : next_other(where); }
+  ParquetValue next(std::string_view where) {
+    return encoding_ == plain ? plain_.next(where) : next_other(where);
+  }
 
  private:
   enum Encoding { plain = 0, runs = 3, delta = 5, delta_length = 6, delta_bytes = 7, split = 9 };
@@ -96,9 +98,9 @@ class ValueDecoder {
   std::string_view body_;  ///< of byte arrays what is not handed out yet, of split values all of them
   PlainDecoder plain_;
   RunDecoder runs_;
-  DeltaDecoder numbers_;   ///< values, or the lengths of (the rest of) each
-  DeltaDecoder prefixes_;  ///< how much each shares with the one before
-  std::string last_;       ///< the value handed out last
+  DeltaDecoder numbers_;                     ///< values, or the lengths of (the rest of) each
+  DeltaDecoder prefixes_;                    ///< how much each shares with the one before
+  std::string last_;                         ///< the value handed out last
   size_t width_ = 0, next_ = 0, count_ = 0;  ///< of split values
 };
 

@@ -38,7 +38,7 @@ void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdi
   } catch (const Error& error) {
     if (error.kind() == Error::Kind::usage) throw;
     verdict.drop = true;
-    verdict.reason = "does not fit its format";
+    verdict.reason = reason_of(error);
     verdict.detail = error.what();
     if (verdict.id.empty()) verdict.id = row_id(row, view);
   }

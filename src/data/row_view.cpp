@@ -1,22 +1,76 @@
 #include "data/row_view.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "data/turn_keys.h"
+#include "data/turns.h"
 
 namespace fettle::data {
 namespace {
 
-std::string_view role_of(std::string_view speaker) {
-  if (speaker == "human" || speaker == "user") return "user";
-  if (speaker == "gpt" || speaker == "assistant" || speaker == "chatgpt" || speaker == "bing" ||
-      speaker == "bard" || speaker == "model" || speaker == "function_call") {
-    return "assistant";
+RowKeys::Value kind_of(simdjson::dom::element value) {
+  using Type = simdjson::dom::element_type;
+  switch (value.type()) {
+    case Type::NULL_VALUE:
+      return RowKeys::Value::null;
+    case Type::STRING:
+      return RowKeys::Value::text;
+    case Type::ARRAY:
+      return RowKeys::Value::list;
+    case Type::OBJECT:
+      return RowKeys::Value::object;
+    default:
+      return RowKeys::Value::other;
   }
-  return speaker == "system" ? "system" : "tool";
 }
 
-std::string_view text_under(simdjson::dom::object object, std::string_view key) {
-  std::string_view text;
-  return object[key].get(text) == simdjson::SUCCESS ? text : std::string_view{};
+/// A turn that has a role and a text and nothing else that says something.
+struct PlainTurn {
+  std::string_view role, text;
+};
+std::optional<PlainTurn> plain_turn(simdjson::dom::element value) {
+  simdjson::dom::object turn;
+  if (value.get(turn) != simdjson::SUCCESS) return std::nullopt;
+  PlainTurn plain;
+  bool has_text = false;
+  for (const auto field : turn) {
+    std::string_view text;
+    switch (turn_key(field.key)) {
+      case TurnKey::role:
+        if (!plain.role.empty() || field.value.get(text) != simdjson::SUCCESS || text == "function_call") return std::nullopt;
+        plain.role = role_of_speaker(text);
+        if (plain.role.empty()) return std::nullopt;
+        break;
+      case TurnKey::content:
+        if (has_text || field.value.get(plain.text) != simdjson::SUCCESS) return std::nullopt;
+        has_text = true;
+        break;
+      case TurnKey::calls:
+      case TurnKey::call:
+      case TurnKey::known:
+        if (!field.value.is_null()) return std::nullopt;
+        break;
+      case TurnKey::weight:
+      case TurnKey::masked:
+      case TurnKey::unknown:
+        break;
+    }
+  }
+  if (plain.role.empty() || !has_text || (plain.role == "assistant" && is_blank(plain.text))) return std::nullopt;
+  return plain;
+}
+
+bool has_any(const RowKeys& keys, KeyNames names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* name) { return keys.present(row_key_index(name)); });
+}
+
+int first_present(const RowKeys& keys, KeyNames names) {
+  for (const char* name : names) {
+    const int index = row_key_index(name);
+    if (keys.present(index)) return index;
+  }
+  return -1;
 }
 
 }  // namespace
@@ -41,74 +95,139 @@ const std::vector<TextPart>& RowView::texts() const {
   return texts_;
 }
 
-void RowView::add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn) const {
-  std::string_view text;
-  simdjson::dom::array turns;
-  simdjson::dom::object turn;
-  if (value.get(text) == simdjson::SUCCESS) {
-    texts_.push_back({field, role, text, static_cast<int64_t>(texts_.size()), is_turn});
-  } else if (value.get(turns) == simdjson::SUCCESS) {
-    add_turns(field, turns, is_turn);
-  } else if (value.get(turn) == simdjson::SUCCESS) {
-    const std::string_view content =
-        text_under(turn, turn["from"].error() == simdjson::SUCCESS ? "value" : "content");
-    texts_.push_back({field, role, content, static_cast<int64_t>(texts_.size()), is_turn});
+void RowView::add(std::string_view field, std::string_view role, std::string_view text, bool is_turn, int64_t turn) const {
+  texts_.push_back({field, role, text, static_cast<int64_t>(texts_.size()), is_turn, turn});
+}
+
+bool RowView::add_text(int key, std::string_view role, bool is_turn) const {
+  if (key < 0 || !keys_.text[static_cast<size_t>(key)]) return false;
+  const auto& field = fields_[static_cast<size_t>(key)];
+  const std::string_view text = field.value.get_string().value_unsafe();
+  if (is_transcript(text) || (role == "assistant" && is_blank(text))) return false;
+  add(field.key, role, text, is_turn);
+  return true;
+}
+
+bool RowView::add_turns(int key) const {
+  if (key < 0 || !keys_.list[static_cast<size_t>(key)]) return false;
+  const auto& field = fields_[static_cast<size_t>(key)];
+  int64_t turn = 0;
+  const simdjson::dom::array items = field.value.get_array().value_unsafe();
+  for (const auto item : items) {
+    const auto plain = plain_turn(item);
+    if (!plain) return false;
+    add(field.key, plain->role, plain->text, true, turn++);
+  }
+  return turn > 0;
+}
+
+/// Rows whose texts stand in the row as they are meant; false for all others.
+bool RowView::collect_in_place() const {
+  static const int input = row_key_index("input"), context = row_key_index("context"), text = row_key_index("text"),
+                   instruction = row_key_index("instruction"), output = row_key_index("output"), prompt = row_key_index("prompt");
+  static constexpr const char* elsewhere[] = {"tools", "functions", "history"};
+  if (has_any(keys_, elsewhere) || !refusal_of(keys_).empty()) return false;
+  const auto format = format_of(keys_);
+  const int system = first_present(keys_, system_keys());
+  const bool has_context = keys_.present(context);
+  const auto exchange = [&](int question, int answer) {
+    if (question == instruction && keys_.text[static_cast<size_t>(input)] && question != input &&
+        !fields_[static_cast<size_t>(input)].value.get_string().value_unsafe().empty())
+      return false;
+    if (has_context && question != context) return false;
+    if (system >= 0 && !is_blank(fields_[static_cast<size_t>(system)].value.get_string().value_unsafe()) && !add_text(system, "system")) return false;
+    return add_text(question, "user") && add_text(answer, "assistant");
+  };
+  if (system >= 0 && !keys_.text[static_cast<size_t>(system)]) return false;
+  if (!format) return false;
+  switch (*format) {
+    case Format::messages:
+    case Format::sharegpt:
+      return system < 0 && add_turns(format == Format::messages ? row_key_index("messages") : first_present(keys_, turn_keys()));
+    case Format::alpaca:
+      return exchange(instruction, output);
+    case Format::completion:
+      return exchange(first_present(keys_, prompt_keys()), first_present(keys_, completion_keys()));
+    case Format::pair:
+      return exchange(prompt, first_present(keys_, chosen_keys())) && add_text(first_present(keys_, rejected_keys()), "assistant", false) &&
+             keys_.text[static_cast<size_t>(prompt)];
+    case Format::text:
+      return add_text(text, "text");
+    default:
+      return false;
   }
 }
 
-void RowView::add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn) const {
-  for (const auto item : turns) {
-    simdjson::dom::object turn;
-    if (item.get(turn) != simdjson::SUCCESS) continue;
-    const std::string_view from = text_under(turn, "from"),
-                           role = from.empty() ? text_under(turn, "role") : from;
-    simdjson::dom::element content;
-    if (turn[from.empty() ? "content" : "value"].get(content) != simdjson::SUCCESS) continue;
-    simdjson::dom::array parts;
-    if (content.get(parts) != simdjson::SUCCESS) {
-      add(field, role_of(role), content, is_turn);
-      continue;
-    }
-    for (const auto part : parts) {
-      simdjson::dom::object object;
-      if (part.get(object) != simdjson::SUCCESS) continue;
-      texts_.push_back(
-          {field, role_of(role), text_under(object, "text"), static_cast<int64_t>(texts_.size()), is_turn});
-    }
+std::string_view RowView::name_of(KeyNames names) const {
+  const int index = first_present(keys_, names);
+  return index < 0 ? std::string_view(names.front()) : fields_[static_cast<size_t>(index)].key;
+}
+
+void RowView::add_message(std::string_view field, const Message& message, bool is_turn, int64_t turn) const {
+  const bool calls = message.extra.is_object() && message.extra.contains("tool_calls");
+  if (!message.content.empty() || !calls) add(field, message.role, message.content, is_turn, turn);
+  if (!message.extra.is_object()) return;
+  for (const char* key : thought_keys) {
+    const auto thought = message.extra.find(key);
+    if (thought != message.extra.end() && thought->is_string()) add(field, "thought", thought->get_ref<const std::string&>(), false, turn);
   }
+  if (!calls) return;
+  made_.push_back(dump_json(message.extra["tool_calls"]));
+  add(field, "tool_calls", made_.back(), is_turn && message.content.empty(), turn);
+}
+
+/// The texts of what example_from_row makes of the row.
+void RowView::collect_example() const {
+  RowUse use;
+  try {
+    example_ = example_from_row(value(), Format::automatic, {}, "row", &use);
+  } catch (const Error&) {
+    return;
+  }
+  const Example& example = *example_;
+  const bool conversation = example.kind == Example::Kind::conversation;
+  const auto turn_lists = first_present(keys_, turn_keys());
+  int64_t before = 0;  // messages that are none of the list's turns
+  if (conversation && turn_lists >= 0) {
+    const auto& list = fields_[static_cast<size_t>(turn_lists)].value;
+    const auto items = list.is_array() ? static_cast<int64_t>(list.get_array().value_unsafe().size()) : 0;
+    before = static_cast<int64_t>(example.completion.messages.size()) - items;
+  }
+  const bool in_list = conversation && turn_lists >= 0 && (before == 0 || (before == 1 && example.completion.messages.front().role == "system"));
+  const auto put = [&](const Content& content, std::string_view field, const char* role, bool is_turn) {
+    if (!content.is_chat) {
+      if (!content.text.empty()) add(field, role, content.text, is_turn);
+      return;
+    }
+    for (size_t i = 0; i < content.messages.size(); ++i)
+      add_message(field, content.messages[i], is_turn, in_list && is_turn ? static_cast<int64_t>(i) - before : -1);
+  };
+  put(example.prompt, name_of(prompt_keys()), "user", true);
+  const bool pair = example.kind == Example::Kind::pair;
+  const KeyNames answers = pair ? chosen_keys() : conversation ? turn_keys() : completion_keys();
+  put(example.completion, name_of(answers), example.kind == Example::Kind::text ? "text" : "assistant", true);
+  if (pair) put(example.rejected, name_of(rejected_keys()), "assistant", false);
+  if (!example.variables.is_object() || !example.variables.contains("tools")) return;
+  made_.push_back(dump_json(example.variables["tools"]));
+  add("tools", "tools", made_.back(), false);
 }
 
 void RowView::collect() const {
   texts_.clear();
-  const auto has = [&](std::string_view key) { return object_[key].error() == simdjson::SUCCESS; };
-  const auto take = [&](std::string_view key, std::string_view role, bool is_turn = true) {
-    simdjson::dom::element value;
-    if (object_[key].get(value) == simdjson::SUCCESS) add(key, role, value, is_turn);
-  };
-  const bool pair = has("chosen") && has("rejected");
-  const bool completions = has("completions");
-  take("system", "system");
-  take("conversations", "user");
-  take("items", "user");
-  // Preference rows of some data sets repeat the chosen conversation under "messages".
-  if (!(pair && has("prompt"))) take("messages", "user");
-  take("prompt", "user");
-  take("instruction", "user");
-  take("input", "user");
-  take("completion", "assistant");
-  take("output", "assistant");
-  take("chosen", "assistant");
-  take("rejected", "assistant", false);
-  take("text", "text");
-  simdjson::dom::array answers;
-  if (completions && object_["completions"].get(answers) == simdjson::SUCCESS) {
-    for (const auto item : answers) {
-      simdjson::dom::object answer;
-      if (item.get(answer) != simdjson::SUCCESS) continue;
-      texts_.push_back({"completions", "assistant", text_under(answer, "response"),
-                        static_cast<int64_t>(texts_.size()), false});
-    }
+  made_.clear();
+  example_.reset();
+  keys_ = {};
+  for (const auto field : object_) {
+    const int index = row_key_index(field.key);
+    if (index < 0) continue;
+    const auto at = static_cast<size_t>(index);
+    if ((keys_.present(index) || keys_.null[at]) && field.key != row_keys()[at]) continue;
+    keys_.set(index, kind_of(field.value));
+    fields_[at] = {field.key, field.value};
   }
+  if (collect_in_place()) return;
+  texts_.clear();
+  collect_example();
 }
 
 std::string RowView::field(std::string_view name) const {

@@ -2,22 +2,27 @@
 // A row looked at without being copied: its texts, whatever its format, for passes over much data.
 #include <simdjson.h>
 
+#include <array>
 #include <cstdint>
+#include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/example.h"
 #include "data/reader.h"
 
 namespace fettle::data {
 
-/// One text of a row. `role` is "user", "assistant", "system", "tool", or "text"; `field` is the key at the
-/// top of the row that it stands under; `index` counts the texts of the row. Views live as long as the
-/// RowView.
+/// One text of a row. `role` is "user", "assistant", "system", "tool", "developer", or "text"; of a turn's other texts
+/// "thought" and "tool_calls", and "tools" for the row's tools. `field` is the key at the top of the row that it
+/// stands under; `index` counts the texts of the row. Views live as long as the RowView.
 struct TextPart {
   std::string_view field, role, text;
   int64_t index = 0;
-  bool is_turn = true;  ///< false for rejected answers and the like, which repeat the place of another turn
+  bool is_turn = true;  ///< false for rejected answers, thoughts, calls and the like, which repeat the place of a turn
+  int64_t turn = -1;    ///< its place in the row's list of turns; -1 outside of one
 };
 
 /// A copy of what simdjson parsed; of equal keys the last wins, at the place of the first.
@@ -31,8 +36,8 @@ class RowView {
   void open(Row& row);
   bool repaired() const { return repaired_; }
 
-  /// All texts in order: turns of messages/conversations/items, prompt, instruction, input, completion,
-  /// output, chosen, rejected, text, the responses of completions. Empty when the row is of no known format.
+  /// All texts in the order in which example_from_row gives them: prompt, answer, rejected answer, each turn with its
+  /// thoughts and calls, then the tools. Empty when the row is of no known format, or is not read.
   const std::vector<TextPart>& texts() const;
   /// The row's own id, "" if it has none.
   std::string id() const;
@@ -44,14 +49,28 @@ class RowView {
 
  private:
   void collect() const;
-  void add(std::string_view field, std::string_view role, simdjson::dom::element value, bool is_turn = true) const;
-  void add_turns(std::string_view field, simdjson::dom::array turns, bool is_turn) const;
+  bool collect_in_place() const;
+  bool add_turns(int key) const;
+  bool add_text(int key, std::string_view role, bool is_turn = true) const;
+  void collect_example() const;
+  void add_message(std::string_view field, const Message& message, bool is_turn, int64_t turn) const;
+  void add(std::string_view field, std::string_view role, std::string_view text, bool is_turn, int64_t turn = -1) const;
+  std::string_view name_of(KeyNames names) const;
 
   simdjson::dom::parser parser_;
   simdjson::dom::element element_;
   simdjson::dom::object object_;
   mutable std::vector<TextPart> texts_;  ///< of this row once they were asked for
   mutable bool collected_ = false;
+  // What collect() looks at: the known keys, and of rows that are not told by their keys alone the whole example.
+  mutable RowKeys keys_;
+  struct Field {
+    std::string_view key;
+    simdjson::dom::element value;
+  };
+  mutable std::array<Field, most_row_keys> fields_;
+  mutable std::optional<Example> example_;
+  mutable std::deque<std::string> made_;
   bool repaired_ = false;
 };
 

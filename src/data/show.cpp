@@ -1,6 +1,7 @@
 #include "data/show.h"
 
 #include "data/utf8.h"
+#include "text/chat/prepare.h"
 
 namespace fettle::data {
 namespace {
@@ -35,13 +36,35 @@ std::string turn(const std::string& role, const std::string& content, const std:
   return fmt::format("{}{}{}{}\n{}\n", bold, colour_of(role), head, plain, harmless(content));
 }
 
+/// A message's text with its thoughts before and its calls behind it.
+std::string text_of(const Message& message) {
+  std::string text;
+  if (const OrderedJson* thoughts = thoughts_of(message); thoughts != nullptr && *thoughts != "")
+    text = "(thinks) " + (thoughts->is_string() ? thoughts->get<std::string>() : dump_json(*thoughts));
+  if (!message.content.empty()) text += (text.empty() ? "" : "\n") + message.content;
+  if (!message.extra.is_object() || !message.extra.contains("tool_calls")) return text;
+  for (const OrderedJson& call : message.extra["tool_calls"]) {
+    const OrderedJson& function = call.is_object() && call.contains("function") ? call["function"] : call;
+    std::string line = "(calls) ";
+    if (function.is_object() && function.contains("name") && function["name"].is_string()) {
+      line += function["name"].get<std::string>();
+      if (const auto arguments = function.find("arguments"); arguments != function.end())
+        line += " " + (arguments->is_string() ? arguments->get<std::string>() : dump_json(*arguments));
+    } else {
+      line += dump_json(call);
+    }
+    text += (text.empty() ? "" : "\n") + line;
+  }
+  return text;
+}
+
 std::string show_content(const Content& content, const char* role, const std::string& note, bool colour) {
   if (!content.is_chat) return content.text.empty() ? "" : turn(role, content.text, note, colour);
   std::string text;
   for (const auto& message : content.messages) {
     std::string more = note;
     if (message.weight != 1.0) more += fmt::format("{}weight {}", more.empty() ? "" : ", ", message.weight);
-    text += turn(message.role, message.content, more, colour);
+    text += turn(message.role, text_of(message), more, colour);
   }
   return text;
 }

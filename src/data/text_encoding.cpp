@@ -23,7 +23,8 @@ class Converter {
  public:
   explicit Converter(const std::string& from) : handle_(::iconv_open("UTF-8", from.c_str())) {
     if (handle_ == reinterpret_cast<iconv_t>(intptr_t{-1})) {
-      throw Error(Error::Kind::io, "iconv does not know " + from + ": are the C library's conversion tables installed?");
+      throw Error(Error::Kind::io,
+                  "iconv does not know " + from + ": are the C library's conversion tables installed?");
     }
   }
   ~Converter() { ::iconv_close(handle_); }
@@ -137,7 +138,8 @@ void decode_multiple(const std::string& charset, std::string_view bytes, Decoded
       append_utf8(0x80, out.text);
     } else {
       // A second byte that could stand alone is read again, as the standard wants it.
-      if (!bytes.empty() && static_cast<uint8_t>(bytes.front()) >= 0x80 && lead >= 0x80) bytes.remove_prefix(1);
+      if (!bytes.empty() && static_cast<uint8_t>(bytes.front()) >= 0x80 && lead >= 0x80)
+        bytes.remove_prefix(1);
       out.text += replacement;
       ++out.replaced;
       if (lead < 0x80) out.text += static_cast<char>(lead);  // iconv had skipped the broken code itself
@@ -186,7 +188,9 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 
 int64_t count_of(std::string_view text, std::string_view wanted) {
   int64_t count = 0;
-  for (size_t at = text.find(wanted); at != std::string_view::npos; at = text.find(wanted, at + wanted.size())) ++count;
+  for (size_t at = text.find(wanted); at != std::string_view::npos;
+       at = text.find(wanted, at + wanted.size()))
+    ++count;
   return count;
 }
 
@@ -229,7 +233,10 @@ DecodedText decode_text(std::string_view encoding, std::string_view bytes) {
   } else if (encoding == "iso-2022-jp") {
     decode_multiple("EUC-JP-MS", as_euc_jp(bytes), out);
   } else if (encoding == "x-user-defined") {
-    for (const char c : bytes) append_utf8(static_cast<uint8_t>(c) < 0x80 ? static_cast<uint8_t>(c) : 0xF700u + static_cast<uint8_t>(c), out.text);
+    for (const char c : bytes)
+      append_utf8(
+          static_cast<uint8_t>(c) < 0x80 ? static_cast<uint8_t>(c) : 0xF700u + static_cast<uint8_t>(c),
+          out.text);
   } else {
     decode_single(encoding, bytes, out);
   }

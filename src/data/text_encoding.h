@@ -14,8 +14,8 @@ struct DecodedText {
 };
 
 /// `encoding` is a name that encoding_of_label() gave, but "replacement". Thread-safe.
-/// Differences from the standard's tables: 24 characters of gb18030 that Unicode did not have at first are those
-/// characters, not private ones; of big5, some 140 codes that the Hong Kong set gave up are unknown.
+/// Differences from the standard's tables: 24 characters of gb18030 that Unicode did not have at first are
+/// those characters, not private ones; of big5, some 140 codes that the Hong Kong set gave up are unknown.
 DecodedText decode_text(std::string_view encoding, std::string_view bytes);
 
 }  // namespace fettle::data

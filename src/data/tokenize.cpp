@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/chat/prepare.h"
+#include "text/chat/turns.h"
+
 namespace fettle::data {
 namespace {
 
@@ -46,20 +49,33 @@ class Tokens {
   TokenizedChat conversation(std::span<const Message> messages) const {
     return tokenize_chat(tokenizer_, *chat_, messages, render_, options_.parse_special_in_content);
   }
-  std::vector<int32_t> ids(std::span<const Message> messages, bool generation_prompt = false) const {
-    RenderOptions render = render_;
-    render.add_generation_prompt = generation_prompt;
-    return encode_chat(tokenizer_, *chat_, messages, render, options_.parse_special_in_content);
+  /// The ids before the answers messages[before, …) of `first` and of `second`, which may be null, as serving has them.
+  std::vector<int32_t> prompt_ids(std::span<const Message> first, std::span<const Message> second, size_t before,
+                                  AnswerNotes& notes) const {
+    const Message none;
+    const Message* answer = before < first.size() ? &first[before] : &none;
+    if (before < second.size() && has_thought(*chat_, second[before])) answer = &second[before];
+    note_thinking(*answer, notes);
+    return encode_chat(tokenizer_, *chat_, first.first(before), prompt_options(*chat_, *answer, render_),
+                       options_.parse_special_in_content);
+  }
+  TokenizedAnswer answer(std::span<const Message> messages, size_t before, std::span<const int32_t> prompt) const {
+    return tokenize_answer(tokenizer_, *chat_, messages, before, prompt, render_, options_.parse_special_in_content);
+  }
+  void note_thinking(const Message& answer, AnswerNotes& notes) const {
+    const TemplateTraits& traits = chat_->traits();
+    if (answer.role != "assistant" || !traits.opens_thought || has_thought(*chat_, answer)) return;
+    ++(traits.thinking_switch.empty() ? notes.thoughtless : notes.thinking_off);
+  }
+  /// Whether `ids` hold a token that ends a turn.
+  bool ends(std::span<const int32_t> ids) const {
+    const auto is_end = [&](int32_t id) { return id == tokenizer_.eos() || (chat_ != nullptr && chat_->ends_turn(tokenizer_, id)); };
+    return std::any_of(ids.rbegin(), ids.rend(), is_end);
   }
 
-  /// Prompt ids, as they stand before an answer.
-  std::vector<int32_t> prompt() const {
-    if (options_.raw) return text(plain(example_.prompt, example_.id), false);
-    return ids(chat_of(example_.prompt, "user"), true);
-  }
-  std::vector<int32_t> with_answer(const Content& answer) const {
-    if (options_.raw) return text(plain(example_.prompt, example_.id) + plain(answer, example_.id), true);
-    return ids(joined(chat_of(example_.prompt, "user"), answer));
+  std::vector<int32_t> raw_prompt() const { return text(plain(example_.prompt, example_.id), false); }
+  std::vector<int32_t> raw_answer(const Content& answer) const {
+    return text(plain(example_.prompt, example_.id) + plain(answer, example_.id), true);
   }
 
   /// What the post-processor adds at the start (BOS) comes with it. With `end`, EOS stands at the end once,
@@ -163,6 +179,13 @@ std::span<const Message> whole_conversation(const Example& example, Messages& st
 void tokenize_turns(std::span<const Message> messages, const Tokens& tokens, TrainOn train_on, float scale,
                     Sequence& sequence) {
   auto chat = tokens.conversation(messages);
+  if (train_on == TrainOn::assistant) {
+    sequence.notes.answers = static_cast<int32_t>(chat.answers);
+    sequence.notes.unserved = static_cast<int32_t>(chat.unserved);
+    for (const Message& message : messages) {
+      if (message.weight != 0) tokens.note_thinking(message, sequence.notes);
+    }
+  }
   sequence.ids = std::move(chat.ids);
   sequence.weights.assign(sequence.ids.size(), 0.0f);
   for (size_t t = 0; t < sequence.ids.size(); ++t) {
@@ -172,6 +195,21 @@ void tokenize_turns(std::span<const Message> messages, const Tokens& tokens, Tra
       const double own = chat.turn[t] >= 0 ? messages[static_cast<size_t>(chat.turn[t])].weight : 1.0;
       sequence.weights[t] = scale * static_cast<float>(own);
     }
+  }
+}
+
+/// An answer of several messages whose weights differ.
+void tokenize_weighted(std::span<const Message> messages, size_t before, const Tokens& tokens, float scale,
+                       Sequence& sequence) {
+  auto chat = tokens.conversation(messages);
+  const bool tools = std::any_of(messages.begin() + static_cast<std::ptrdiff_t>(before), messages.end(),
+                                 [](const Message& m) { return m.role == "tool"; });
+  sequence.ids = std::move(chat.ids);
+  sequence.weights.assign(sequence.ids.size(), 0.0f);
+  for (size_t t = 0; t < sequence.ids.size(); ++t) {
+    const auto turn = static_cast<size_t>(std::max(chat.turn[t], 0));
+    if (turn < before || (chat.assistant[t] == 0 && (turn == before || tools))) continue;
+    sequence.weights[t] = scale * static_cast<float>(messages[turn].weight);
   }
 }
 
@@ -188,24 +226,37 @@ bool tokenize_completion(const Example& example, std::span<const Message> messag
     }
     before = messages.size() - 1;
   }
-  const bool weighted =
-      std::any_of(messages.begin(), messages.end(), [](const Message& m) { return m.weight != 1.0; });
-  if (weighted) {
-    tokenize_turns(messages, tokens, TrainOn::all, scale, sequence);
-  } else {
-    sequence.ids = tokens.ids(messages);
-    sequence.weights.assign(sequence.ids.size(), scale);
+  const double weight = before < messages.size() ? messages[before].weight : 1.0;
+  if (std::any_of(messages.begin() + static_cast<std::ptrdiff_t>(before), messages.end(),
+                  [&](const Message& m) { return m.weight != weight; })) {
+    tokenize_weighted(messages, before, tokens, scale, sequence);
+    return true;
   }
-  const auto prompt = tokens.ids(messages.first(before), true);
-  std::fill_n(sequence.weights.begin(), common_prefix(prompt, sequence.ids), 0.0f);
+  sequence.ids = tokens.prompt_ids(messages, {}, before, sequence.notes);
+  const TokenizedAnswer answer = tokens.answer(messages, before, sequence.ids);
+  sequence.weights.assign(sequence.ids.size(), 0.0f);
+  sequence.ids.insert(sequence.ids.end(), answer.ids.begin(), answer.ids.end());
+  sequence.weights.resize(sequence.ids.size(), scale * static_cast<float>(weight));
+  for (size_t t = 0; t < answer.assistant.size(); ++t) {
+    if (answer.assistant[t] == 0) sequence.weights[sequence.ids.size() - answer.ids.size() + t] = 0;
+  }
+  sequence.notes.answers = 1;
   return true;
+}
+
+/// Nothing but the last message is the assistant's: the conversation is a prompt and its answer.
+bool is_single_answer(std::span<const Message> messages) {
+  const auto by_assistant = [](const Message& m) { return m.role == "assistant"; };
+  return !messages.empty() && by_assistant(messages.back()) &&
+         std::count_if(messages.begin(), messages.end(), by_assistant) == 1;
 }
 
 bool tokenize_chat_sequence(const Example& example, const Tokens& tokens, const TokenizeOptions& options,
                             float scale, Sequence& sequence, std::string& reason) {
   Messages storage;
   const auto messages = whole_conversation(example, storage);
-  if (options.train_on == TrainOn::completions)
+  const bool one_answer = options.train_on == TrainOn::assistant && is_single_answer(messages);
+  if (options.train_on == TrainOn::completions || one_answer)
     return tokenize_completion(example, messages, tokens, scale, sequence, reason);
   tokenize_turns(messages, tokens, options.train_on, scale, sequence);
   return true;
@@ -239,7 +290,40 @@ Json to_json(const TokenizeReport& report) {
           {"formats", report.formats},
           {"tokens", report.tokens},
           {"supervised_tokens", report.supervised_tokens},
-          {"longest", report.longest}};
+          {"longest", report.longest},
+          {"answers", report.answers},
+          {"answers_never_served_so", report.unserved},
+          {"answers_with_thinking_off", report.thinking_off},
+          {"answers_without_the_opened_thought", report.thoughtless},
+          {"rows_that_end_a_turn", report.ended}};
+}
+
+namespace {
+bool splits(const TokenizeOptions& options) {
+  return options.split_turns && !options.raw && options.train_on != TrainOn::all;
+}
+}  // namespace
+
+TokenizeOptions options_of_rows(const TokenizeOptions& options) {
+  TokenizeOptions rows = options;
+  if (splits(options)) rows.train_on = TrainOn::completions;
+  return rows;
+}
+
+std::vector<Example> supervised_rows(const Example& example, const TokenizeOptions& options) {
+  if (!splits(options) || example.kind != Example::Kind::conversation) return {example};
+  std::vector<Example> rows;
+  const Messages& messages = example.completion.messages;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "assistant" || messages[i].weight == 0) continue;
+    Example row = example;
+    row.completion.messages.resize(i + 1);
+    rows.push_back(std::move(row));
+  }
+  if (rows.size() > 1) {
+    for (size_t i = 0; i < rows.size(); ++i) rows[i].id += fmt::format("-turn{}", i + 1);
+  }
+  return rows.empty() ? std::vector<Example>{example} : rows;
 }
 
 std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
@@ -273,15 +357,17 @@ std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenize
   const auto scale = static_cast<float>(weight_of(example, options));
   const Tokens tokens(example, tokenizer, chat, options);
   if (options.raw) {
-    sequence.ids = tokens.with_answer(example.completion);
+    sequence.ids = tokens.raw_answer(example.completion);
     sequence.weights.assign(sequence.ids.size(), scale);
     if (options.train_on != TrainOn::all) {
-      std::fill_n(sequence.weights.begin(), common_prefix(tokens.prompt(), sequence.ids), 0.0f);
+      std::fill_n(sequence.weights.begin(), common_prefix(tokens.raw_prompt(), sequence.ids), 0.0f);
     }
   } else if (!tokenize_chat_sequence(example, tokens, options, scale, sequence, reason)) {
     return std::nullopt;
   }
   if (!finish(sequence, options, reason, truncated)) return std::nullopt;
+  for (size_t t = sequence.ids.size(); t > 0 && sequence.notes.ended == 0; --t)
+    sequence.notes.ended = sequence.weights[t - 1] != 0 && tokens.ends(std::span(sequence.ids).subspan(t - 1, 1));
   return sequence;
 }
 
@@ -294,15 +380,25 @@ std::optional<Pair> tokenize_pair(const Example& example, const Tokenizer& token
   Pair pair;
   pair.id = example.id;
   pair.weight = static_cast<float>(weight_of(example, options));
-  pair.prompt_ids = tokens.prompt();
-  const auto chosen = tokens.with_answer(example.completion), rejected = tokens.with_answer(example.rejected);
-  const size_t shared =
-      std::min(common_prefix(pair.prompt_ids, chosen), common_prefix(pair.prompt_ids, rejected));
-  pair.prompt_ids.resize(shared);
-  pair.chosen_ids = tail(chosen, shared);
-  pair.rejected_ids = tail(rejected, shared);
+  if (options.raw) {
+    pair.prompt_ids = tokens.raw_prompt();
+    const auto chosen = tokens.raw_answer(example.completion), rejected = tokens.raw_answer(example.rejected);
+    const size_t shared =
+        std::min(common_prefix(pair.prompt_ids, chosen), common_prefix(pair.prompt_ids, rejected));
+    pair.prompt_ids.resize(shared);
+    pair.chosen_ids = tail(chosen, shared);
+    pair.rejected_ids = tail(rejected, shared);
+  } else {
+    const Messages prompt = chat_of(example.prompt, "user");
+    const Messages chosen = joined(prompt, example.completion), rejected = joined(prompt, example.rejected);
+    pair.prompt_ids = tokens.prompt_ids(chosen, rejected, prompt.size(), pair.notes);
+    pair.chosen_ids = tokens.answer(chosen, prompt.size(), pair.prompt_ids).ids;
+    pair.rejected_ids = tokens.answer(rejected, prompt.size(), pair.prompt_ids).ids;
+    pair.notes.answers = 2;
+  }
   if (!fit(pair.prompt_ids, pair.chosen_ids, &pair.rejected_ids, options, reason, truncated))
     return std::nullopt;
+  pair.notes.ended = tokens.ends(pair.chosen_ids) || tokens.ends(pair.rejected_ids);
   return pair;
 }
 
@@ -316,12 +412,20 @@ std::optional<Judged> tokenize_judged(const Example& example, const Tokenizer& t
   judged.id = example.id;
   judged.desirable = example.desirable;
   judged.weight = static_cast<float>(weight_of(example, options));
-  judged.prompt_ids = tokens.prompt();
-  const auto whole = tokens.with_answer(example.completion);
-  judged.prompt_ids.resize(common_prefix(judged.prompt_ids, whole));
-  judged.completion_ids = tail(whole, judged.prompt_ids.size());
+  if (options.raw) {
+    judged.prompt_ids = tokens.raw_prompt();
+    const auto whole = tokens.raw_answer(example.completion);
+    judged.prompt_ids.resize(common_prefix(judged.prompt_ids, whole));
+    judged.completion_ids = tail(whole, judged.prompt_ids.size());
+  } else {
+    const Messages prompt = chat_of(example.prompt, "user"), whole = joined(prompt, example.completion);
+    judged.prompt_ids = tokens.prompt_ids(whole, {}, prompt.size(), judged.notes);
+    judged.completion_ids = tokens.answer(whole, prompt.size(), judged.prompt_ids).ids;
+    judged.notes.answers = 1;
+  }
   if (!fit(judged.prompt_ids, judged.completion_ids, nullptr, options, reason, truncated))
     return std::nullopt;
+  judged.notes.ended = tokens.ends(judged.completion_ids);
   return judged;
 }
 

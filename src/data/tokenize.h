@@ -14,6 +14,15 @@
 
 namespace fettle::data {
 
+/// What is to be said about the answers of a row.
+struct AnswerNotes {
+  int32_t answers = 0;       ///< turns of the assistant that are learnt
+  int32_t unserved = 0;      ///< of them in a form that serving never asks for (TokenizedChat::unserved)
+  int32_t thinking_off = 0;  ///< without a thought, behind a prompt with thinking switched off
+  int32_t thoughtless = 0;   ///< without a thought, behind a prompt that opens one and cannot do otherwise
+  int32_t ended = 0;         ///< 1 when a token with which the template ends a turn is learnt
+};
+
 /// weights[t] is the loss weight of token t as a label, predicted from the tokens before it; 0 = not
 /// supervised. weights[0] is always 0: nothing stands before it.
 struct Sequence {
@@ -21,6 +30,7 @@ struct Sequence {
   std::vector<int32_t> ids;
   std::vector<float> weights;  ///< as long as ids
   int32_t group = -1;          ///< index of the row's class in Tokenized::classes; -1 if none
+  AnswerNotes notes = {};
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   int64_t supervised() const;
@@ -31,6 +41,7 @@ struct Pair {
   std::string id;
   std::vector<int32_t> prompt_ids, chosen_ids, rejected_ids;
   float weight = 1.0f;
+  AnswerNotes notes = {};
 
   /// Tokens of a packed pair: the prompt once, then both answers.
   int64_t length() const {
@@ -45,6 +56,7 @@ struct Judged {
   std::vector<int32_t> prompt_ids, completion_ids;
   bool desirable = true;
   float weight = 1.0f;
+  AnswerNotes notes = {};
 
   int64_t length() const { return static_cast<int64_t>(prompt_ids.size() + completion_ids.size()); }
   int64_t supervised() const { return static_cast<int64_t>(completion_ids.size()); }
@@ -72,6 +84,8 @@ struct TokenizeOptions {
   /// No template: prompt and completion are plain text, EOS is appended where the completion does not end
   /// with it, and the tokenizer adds what its post-processor adds (BOS).
   bool raw = false;
+  /// Each turn of the assistant in a conversation is a row of its own behind the history as serving renders it.
+  bool split_turns = false;
   /// Special-token strings inside messages become those tokens.
   bool parse_special_in_content = false;
   OrderedJson variables =
@@ -87,8 +101,15 @@ struct TokenizeReport {
   std::map<std::string, int64_t> dropped;
   std::map<std::string, int64_t> formats;  ///< what was detected → rows
   int64_t tokens = 0, supervised_tokens = 0, longest = 0;
+  int64_t answers = 0, unserved = 0, thinking_off = 0, thoughtless = 0;  ///< sums of AnswerNotes
+  int64_t ended = 0;  ///< rows in which the end of a turn is learnt
 };
 Json to_json(const TokenizeReport& report);
+
+/// The rows that supervised training makes of one: with options.split_turns a conversation becomes one for each turn of
+/// the assistant that has a weight, up to and with that turn; else itself. They are tokenised with options_of_rows.
+std::vector<Example> supervised_rows(const Example& example, const TokenizeOptions& options);
+TokenizeOptions options_of_rows(const TokenizeOptions& options);
 
 /// One example each; nullopt with `reason` filled where the row gives nothing to learn. Throws Error where it
 /// cannot be tokenised (the template raised, the example is of the wrong kind). Thread-safe. `chat` may be

@@ -181,6 +181,79 @@ TEST(Tokenize, PairsShareOnePromptWhenCut) {
             "dropped: longer than max_length (cut)");
 }
 
+/// The system message stands in the last question alone: the prompt is no beginning of the whole.
+ChatTemplate system_in_last() {
+  return ChatTemplate(
+      "{% for m in messages %}{% if m.role == 'user' %}U:{% if loop.last and messages[0].role == 'system' %}"
+      "{{ messages[0].content }},{% endif %}{{ m.content }}?{% elif m.role == 'assistant' %}{{ m.content }};"
+      "{% endif %}{% endfor %}",
+      Json::object());
+}
+
+std::string under(const ChatTemplate& chat, const char* text, TokenizeOptions options) {
+  std::string reason, all;
+  bool truncated = false;
+  for (const auto& example : supervised_rows(row(text), options)) {
+    const auto made = tokenize_sequence(example, plain, &chat, options_of_rows(options), reason, truncated);
+    all += (all.empty() ? "" : " | ") + (made ? shown(*made, plain) : "dropped: " + reason);
+  }
+  return all;
+}
+
+TEST(Tokenize, AnswersStandBehindThePromptThatServingBuilds) {
+  const auto chat = system_in_last();
+  const char* text = R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})";
+  EXPECT_EQ(under(chat, text, {}), "U:S,q?[a][;]");
+  EXPECT_EQ(under(chat, text, {.train_on = TrainOn::assistant}), "U:S,q?[a][;]");
+  std::string reason;
+  bool truncated = false;
+  const auto pair = tokenize_pair(
+      row(R"({"prompt":[{"role":"system","content":"S"},{"role":"user","content":"q"}],"chosen":[{"role":"assistant","content":"a"}],
+              "rejected":[{"role":"assistant","content":"b"}]})"),
+      plain, &chat, {}, reason, truncated);
+  ASSERT_TRUE(pair);
+  EXPECT_EQ(plain.decode(pair->prompt_ids, false), "U:S,q?");
+  EXPECT_EQ(plain.decode(pair->chosen_ids, false), "a;");
+  EXPECT_EQ(plain.decode(pair->rejected_ids, false), "b;");
+}
+
+TEST(Tokenize, SplitTurnsMakeARowOfEachAnswer) {
+  const auto chat = system_in_last();
+  EXPECT_EQ(under(letters(), two_turns, {.train_on = TrainOn::assistant, .split_turns = true}),
+            "U:a;A:[b][;] | U:a;A:b;U:c;A:[d][;]");
+  const char* weighted = R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"q"},
+      {"role":"assistant","content":"a","weight":0},{"role":"user","content":"r"},{"role":"assistant","content":"b","weight":0.5}]})";
+  EXPECT_EQ(under(chat, weighted, {.split_turns = true}), "U:q?a;U:S,r?[b*0.5][;*0.5]");
+  EXPECT_EQ(under(letters(), two_turns, {.train_on = TrainOn::all, .split_turns = true}),
+            under(letters(), two_turns, {.train_on = TrainOn::all}));
+  const auto rows = supervised_rows(row(two_turns), {.split_turns = true});
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[1].id, row(two_turns).id + "-turn2");
+}
+
+TEST(Tokenize, ResultsOfToolsInACompletionAreNotLearnt) {
+  const char* text = R"({"prompt":"q","completion":[{"role":"assistant","content":"x"},{"role":"tool","content":"t"},
+                         {"role":"assistant","content":"y"}]})";
+  EXPECT_EQ(under(letters(), text, {}), "U:q;A:[x][;]T:t;A:[y][;]");
+}
+
+TEST(Tokenize, AnswersInAFormThatServingNeverAsksForAreCounted) {
+  const ChatTemplate drops(
+      "{% for m in messages %}{{ m.role[0] | upper }}:{% if m.reasoning_content and loop.last %}({{ m.reasoning_content }})"
+      "{% endif %}{{ m.content }};{% endfor %}{% if add_generation_prompt %}A:{% endif %}",
+      Json::object());
+  const char* text = R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b","reasoning_content":"r"},
+                         {"role":"user","content":"c"},{"role":"assistant","content":"d","reasoning_content":"s"}]})";
+  std::string reason;
+  bool truncated = false;
+  const auto made = tokenize_sequence(row(text), plain, &drops, {.train_on = TrainOn::assistant}, reason, truncated);
+  ASSERT_TRUE(made);
+  EXPECT_EQ(shown(*made, plain), "U:a;A:[b][;]U:c;A:[(][s][)][d][;]");
+  EXPECT_EQ(made->notes.answers, 2);
+  EXPECT_EQ(made->notes.unserved, 1);
+  EXPECT_EQ(under(drops, text, {.split_turns = true}), "U:a;A:[(][r][)][b][;] | U:a;A:b;U:c;A:[(][s][)][d][;]");
+}
+
 TEST(Tokenize, MissingTemplatesAndWrongKindsAreErrors) {
   std::string reason;
   bool truncated = false;

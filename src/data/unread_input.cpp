@@ -56,11 +56,13 @@ void throw_if_unread(const std::string& verb, const OrderedJson& report) {
   constexpr size_t named = 3;
   std::string text;
   for (size_t i = 0; i < unread->size() && i < named; ++i) {
-    text += fmt::format("\n  {}: {}", (*unread)[i]["file"].get<std::string>(), (*unread)[i]["reason"].get<std::string>());
+    const auto file = (*unread)[i]["file"].get<std::string>(),
+               reason = (*unread)[i]["reason"].get<std::string>();
+    text += "\n  " + (reason.starts_with(file) ? reason : file + ": " + reason);
   }
   if (unread->size() > named) text += fmt::format("\n  and {} more", unread->size() - named);
-  throw Error(fmt::format("{}: of {} input{} nothing could be read; what the others hold is written{}", verb, unread->size(),
-                          unread->size() == 1 ? "" : "s", text));
+  throw Error(fmt::format("{}: of {} input{} nothing could be read; what the others hold is written{}", verb,
+                          unread->size(), unread->size() == 1 ? "" : "s", text));
 }
 
 }  // namespace fettle::data

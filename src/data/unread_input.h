@@ -1,5 +1,6 @@
 #pragma once
-// Inputs of which nothing could be read: they cannot be opened, or hold nothing that could be read. An empty one is none.
+// Inputs of which nothing could be read: they cannot be opened, or hold nothing that could be read. An empty
+// one is none.
 #include <cstdint>
 #include <map>
 #include <string>
@@ -34,7 +35,8 @@ class InputTally {
 /// [{"file", "reason"}], for a report.
 OrderedJson to_json(const std::vector<UnreadInput>& unread);
 
-/// For the end of a run, when what could be read is written: throws Error that names what a report's "unread" holds.
+/// For the end of a run, when what could be read is written: throws Error that names what a report's "unread"
+/// holds.
 void throw_if_unread(const std::string& verb, const OrderedJson& report);
 
 }  // namespace fettle::data

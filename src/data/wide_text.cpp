@@ -33,7 +33,8 @@ uint32_t first_character(std::string_view utf8) {
   if (lead < 0x80) return lead;
   const size_t more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
   uint32_t character = lead & (0x3Fu >> more);
-  for (size_t i = 1; i <= more && i < utf8.size(); ++i) character = character << 6 | (static_cast<uint8_t>(utf8[i]) & 0x3F);
+  for (size_t i = 1; i <= more && i < utf8.size(); ++i)
+    character = character << 6 | (static_cast<uint8_t>(utf8[i]) & 0x3F);
   return character;
 }
 

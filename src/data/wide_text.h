@@ -11,7 +11,8 @@ class WideText {
  public:
   /// `unit` is 2 or 4 bytes. A byte order mark at the beginning is left out.
   WideText(int unit, bool big_endian) : unit_(unit), big_endian_(big_endian) {}
-  /// From at least four first bytes: by the byte order mark, or without one where a JSON text or a page begins ('{',
+  /// From at least four first bytes: by the byte order mark, or without one where a JSON text or a page
+  /// begins ('{',
   /// '[' or '<' beside a zero). Nothing for UTF-8.
   static std::optional<WideText> found(std::string_view head);
 

@@ -1,7 +1,6 @@
 #include "generate/open_model.h"
 
 #include "base/error.h"
-#include "checkpoint/peft.h"
 
 namespace fettle {
 
@@ -10,14 +9,13 @@ OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
   load.tokenizer = options.tokenizer;
   load.resolve = options.resolve;
   loaded_ = load_model(path, load);
-  if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
   if (!options.adapter.empty()) {
     if (loaded_.adapter)
       fail(options.adapter.string(), "{} is an adapter already; merge it first (fettle export)",
            path.string());
-    loaded_.adapter = read_adapter(options.adapter, loaded_.config);
-    loaded_.adapter_path = options.adapter;
+    attach_adapter(loaded_, options.adapter, !options.tokenizer.empty());
   }
+  if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
   backend_ = make_cpu_backend();
   DecoderOptions decoder;
   decoder.product = options.product;

@@ -85,6 +85,47 @@ TEST(Adapter, GradientsWithDropoutAndRecomputation) {
   }
 }
 
+TEST(Adapter, GradientsOfEmbeddingHeadRowsAndWholeModules) {
+  const auto backend = make_reference_backend();
+  std::vector<AdapterConfig> kinds(4);
+  kinds[0].targets = {"embed_tokens", "lm_head"};
+  kinds[1].targets = {"q_proj"};
+  kinds[1].token_indices = {{"embed_tokens", {3, 4, 7}}, {"lm_head", {2, 3}}};
+  kinds[2].targets = {"q_proj"};
+  kinds[2].modules_to_save = {"norm", "o_proj", "embed_tokens"};
+  kinds[3].targets = {"up_proj"};
+  kinds[3].token_indices = {{"embed_tokens", {0, 1, 2, 3, 4, 5}}};
+  kinds[3].lora_bias = true;
+  for (const AdapterConfig& kind : kinds) {
+    for (const bool tied : {false, true}) {
+      ModelConfig config = test::tiny_config();
+      config.logit_scale = 0.7F;
+      config.embedding_scale = 1.5F;
+      config.tied_embeddings = tied;
+      Model model(config);
+      Model::freeze(model.parameters);
+      AdapterConfig settings = kind;
+      settings.rank = 2;
+      Adapter adapter = make_adapter(config, settings, 5, &model.parameters);
+      test::randomise(adapter.parameters, 6);
+      Parameters gradients;
+      Model::attach(adapter.parameters, gradients);
+      Decoder decoder(config, model.parameters, *backend);
+      decoder.set_adapters({{&adapter}});
+      if (kind.token_indices.empty() && !kind.lora_bias)
+        test::expect_gradients(decoder, {&adapter.parameters}, test::mixed_batch(config.vocab_size));
+      const Batch batch = test::mixed_batch(config.vocab_size);
+      std::vector<float> beside(batch.labels.size()), merged(beside.size());
+      decoder.score(batch, beside);
+      ModelConfig untied = config;
+      Parameters weights = merge_adapter(untied, model.parameters, adapter);
+      EXPECT_EQ(untied.tied_embeddings, tied && !adapter.separates_head());
+      Decoder(untied, weights, *backend).score(batch, merged);
+      for (size_t i = 0; i < merged.size(); ++i) EXPECT_NEAR(merged[i], beside[i], 3e-5F);
+    }
+  }
+}
+
 TEST(Adapter, SeveralAtOnceAndBesideATrainableBase) {
   const auto backend = make_reference_backend();
   Adapted adapted(test::tiny_config());
@@ -111,8 +152,10 @@ TEST(Adapter, MergingEqualsApplying) {
     decoder.set_adapters({{&adapted.adapter, 0.7F}});
     decoder.score(batch, applied);
     decoder.set_adapters({});
-    merge_adapter(adapted.model.parameters, adapted.adapter, 0.7F);
-    decoder.score(batch, merged);
+    ModelConfig same = config;
+    Parameters weights = merge_adapter(same, adapted.model.parameters, adapted.adapter, 0.7F);
+    EXPECT_EQ(same.tied_embeddings, config.tied_embeddings);
+    Decoder(config, weights, *backend).score(batch, merged);
     EXPECT_NE(plain, applied);
     for (size_t i = 0; i < merged.size(); ++i) EXPECT_NEAR(merged[i], applied[i], 2e-5F);
   }
@@ -122,9 +165,14 @@ TEST(Adapter, ScaleFollowsThePaperOrRankStabilisation) {
   AdapterConfig config;
   config.rank = 4;
   config.alpha = 8.0F;
-  EXPECT_FLOAT_EQ(config.scale(), 2.0F);
+  config.alpha_pattern = {{"layers.1.*", 4.0F}};
+  const auto scale = [&](const char* module) {
+    return find_lora(make_adapter(test::tiny_config(), config, 1), module).scale;
+  };
+  EXPECT_FLOAT_EQ(scale("layers.0.q"), 2.0F);
+  EXPECT_FLOAT_EQ(scale("layers.1.q"), 1.0F);
   config.rslora = true;
-  EXPECT_FLOAT_EQ(config.scale(), 4.0F);
+  EXPECT_FLOAT_EQ(scale("layers.0.q"), 4.0F);
 }
 
 TEST(Adapter, AStrangersAdapterIsRefused) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_map>
 
 #include "model/layers/block.h"
 #include "model/layers/embedding.h"
@@ -15,6 +16,7 @@ namespace {
 /// The batch in the backend's memory.
 struct DeviceBatch {
   Tensor tokens, positions, label_rows, labels, spans, ranges;
+  std::vector<Tensor> token_rows;
 };
 
 Tensor upload(const Context& context, const void* data, int64_t count) {
@@ -23,8 +25,21 @@ Tensor upload(const Context& context, const void* data, int64_t count) {
   return tensor;
 }
 
+/// Where each token stands in the rows of an adapter; behind them when it is none of them.
+std::vector<int32_t> places(const TokenRows& rows, const std::vector<int32_t>& tokens) {
+  const std::vector<int32_t>& ids = *rows.ids;
+  std::unordered_map<int32_t, int32_t> place;
+  for (size_t i = 0; i < ids.size(); ++i) place[ids[i]] = static_cast<int32_t>(i);
+  std::vector<int32_t> result;
+  for (const int32_t token : tokens) {
+    const auto found = place.find(token);
+    result.push_back(found == place.end() ? static_cast<int32_t>(ids.size()) : found->second);
+  }
+  return result;
+}
+
 /// Takes the arrays and points the context at them.
-DeviceBatch upload(Context& context, const Batch& batch) {
+DeviceBatch upload(Context& context, const Batch& batch, const Embedding& embedding) {
   constexpr int64_t span_words = sizeof(Span) / sizeof(int32_t), range_words = sizeof(KeyRange) / sizeof(int32_t);
   const auto count = [](const auto& values) { return static_cast<int64_t>(values.size()); };
   DeviceBatch out;
@@ -34,8 +49,11 @@ DeviceBatch upload(Context& context, const Batch& batch) {
   out.labels = upload(context, batch.labels.data(), count(batch.labels));
   out.spans = upload(context, batch.spans.data(), span_words * count(batch.spans));
   out.ranges = upload(context, batch.ranges.data(), range_words * count(batch.ranges));
+  for (const TokenRows& rows : embedding.rows)
+    out.token_rows.push_back(upload(context, places(rows, batch.tokens).data(), count(batch.tokens)));
   context.tokens = out.tokens;
   context.positions = out.positions;
+  context.token_rows = out.token_rows;
   context.table.spans = static_cast<const Span*>(out.spans.data);
   context.table.span_count = static_cast<int32_t>(batch.spans.size());
   context.table.ranges = static_cast<const KeyRange*>(out.ranges.data);
@@ -119,7 +137,7 @@ struct Decoder::Impl {
 
 TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Recompute mode) {
   TrainingPass pass;
-  pass.batch = upload(context, batch);
+  pass.batch = upload(context, batch, network.embedding);
   pass.table = context.table;
   pass.tokens = batch.size();
   pass.labels = static_cast<int64_t>(batch.labels.size());
@@ -269,7 +287,7 @@ void Decoder::score(const Batch& batch, std::span<float> logp, std::span<int32_t
   const auto labels = static_cast<int64_t>(batch.labels.size());
   if (labels == 0) return;
   impl_->infer([&](Context& context) {
-    const DeviceBatch device = upload(context, batch);
+    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
     const Tensor out = context.arena.take(1, labels);
     const Tensor greedy = context.arena.take(DType::i32, 1, labels);
     const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
@@ -305,6 +323,7 @@ void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::sp
   Context context = impl_->training_context(impl_->backend, impl_->training);
   context.tokens = pass.batch.tokens;
   context.positions = pass.batch.positions;
+  context.token_rows = pass.batch.token_rows;
   context.table = pass.table;
   const Tensor out = impl_->training.take(1, pass.labels), gradient = impl_->training.take(1, pass.labels);
   impl_->backend.copy_from_host(gradient, dlogp.data());
@@ -323,7 +342,7 @@ void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, Kv
   const bool by_position = config.sliding_window > 0 || config.position == PositionKind::alibi;
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
-    const DeviceBatch device = upload(context, batch);
+    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
     context.table.key_positions = nullptr;
     if (by_position) {
       const Tensor positions =
@@ -344,14 +363,14 @@ void Decoder::hidden(const Batch& batch, const Tensor& out) {
   FETTLE_CHECK(out.rows == static_cast<int64_t>(batch.label_rows.size()));
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
-    const DeviceBatch device = upload(context, batch);
+    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
     const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
     head_hidden(context, impl_->network.head, out, x, device.label_rows);
   });
 }
 
 void Decoder::weights_changed() {
-  impl_->network.refresh_shadows();
+  impl_->network.refresh();
 }
 const ModelConfig& Decoder::config() const {
   return impl_->network.config;

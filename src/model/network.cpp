@@ -3,11 +3,6 @@
 #include <algorithm>
 
 namespace fettle {
-namespace {
-
-constexpr std::string_view linear_modules[] = {"q", "k", "v", "o", "gate", "up", "down"};
-
-}  // namespace
 
 Network::Network(const ModelConfig& model, Parameters& parameters, Backend& backend,
                  const DecoderOptions& options)
@@ -39,12 +34,9 @@ Network::Network(const ModelConfig& model, Parameters& parameters, Backend& back
   }
   head.norm = norm("norm");
   if (config.tied_embeddings) {
-    head.weight = embedding.token;
+    head.projection.weight = embedding.token;
   } else {
-    const Linear projection = linear("head", config.vocab_size, hidden, config.head_bias);
-    head.weight = projection.weight;
-    head.bias = projection.bias;
-    head.bias_value = projection.bias_value;
+    head.projection = linear("head", config.vocab_size, hidden, config.head_bias);
   }
   if (config.position == PositionKind::rope) {
     const RopeTable table =
@@ -57,17 +49,23 @@ Network::Network(const ModelConfig& model, Parameters& parameters, Backend& back
     rope_magnitude = table.magnitude;
   }
   if (config.position == PositionKind::alibi) alibi = alibi_slopes(config.heads, config.alibi_max_bias);
+  collect_slots();
   if (product == Product::bf16) make_shadows();
 }
 
 Network::~Network() {
+  unlink();
   for (Parameter* parameter : shadowed_) parameter->bf16 = Tensor();
 }
 
-Tensor Network::in_f32(const Parameter& parameter) {
+Tensor Network::take(std::vector<Buffer>& owner, int64_t rows, int64_t cols) {
+  owner.emplace_back(row_bytes(DType::f32, rows * cols), backend_.memory());
+  return {owner.back().data(), DType::f32, rows, cols};
+}
+
+Tensor Network::in_f32(const Parameter& parameter, std::vector<Buffer>& owner) {
   if (parameter.value.dtype == DType::f32) return parameter.value;
-  owned_.emplace_back(row_bytes(DType::f32, parameter.value.cols), backend_.memory());
-  const Tensor copy(owned_.back().data(), DType::f32, 1, parameter.value.cols);
+  const Tensor copy = take(owner, 1, parameter.value.cols);
   backend_.copy(copy, parameter.value);
   return copy;
 }
@@ -75,10 +73,10 @@ Tensor Network::in_f32(const Parameter& parameter) {
 Norm Network::norm(const std::string& name) {
   Norm norm;
   norm.weight = &parameters_.require(name + ".weight", 1, config.hidden_size);
-  norm.weight_value = in_f32(*norm.weight);
+  norm.weight_value = in_f32(*norm.weight, owned_);
   if (!config.norm_bias) return norm;
   norm.bias = &parameters_.require(name + ".bias", 1, config.hidden_size);
-  norm.bias_value = in_f32(*norm.bias);
+  norm.bias_value = in_f32(*norm.bias, owned_);
   return norm;
 }
 
@@ -87,12 +85,11 @@ Linear Network::linear(const std::string& name, int64_t out, int64_t in, bool bi
   linear.weight = &parameters_.require(name + ".weight", out, in);
   if (!bias) return linear;
   linear.bias = &parameters_.require(name + ".bias", 1, out);
-  linear.bias_value = in_f32(*linear.bias);
+  linear.bias_value = in_f32(*linear.bias, owned_);
   return linear;
 }
 
-template <typename Visit>
-void Network::for_each_linear(Visit visit) {
+void Network::for_each_linear(const std::function<void(size_t, const std::string&, Linear&)>& visit) {
   for (size_t layer = 0; layer < blocks.size(); ++layer) {
     Block& block = blocks[layer];
     const std::string prefix = fmt::format("layers.{}.", layer);
@@ -104,62 +101,29 @@ void Network::for_each_linear(Visit visit) {
     visit(layer, prefix + "up", block.mlp.up);
     visit(layer, prefix + "down", block.mlp.down);
   }
+  visit(blocks.size(), "head", head.projection);
 }
 
 void Network::make_shadows() {
-  const auto wants = [](const Parameter& parameter) {
-    return parameter.value.dtype == DType::f32 && parameter.bf16.empty();
-  };
-  for_each_linear([&](size_t, const std::string&, Linear& linear) {
-    if (wants(*linear.weight)) shadowed_.push_back(linear.weight);
+  std::vector<Parameter*> weights;
+  for_each_linear([&](size_t, const std::string&, Linear& linear) { weights.push_back(linear.weight); });
+  std::erase_if(weights, [](const Parameter* weight) {
+    return weight->value.dtype != DType::f32 || !weight->bf16.empty();
   });
-  if (wants(*head.weight)) shadowed_.push_back(head.weight);
+  shadow(weights, owned_);
+  shadowed_ = weights;
+}
+
+void Network::shadow(const std::vector<Parameter*>& parameters, std::vector<Buffer>& owner) {
   int64_t elements = 0;
-  for (const Parameter* parameter : shadowed_) elements += parameter->value.size();
+  for (const Parameter* parameter : parameters) elements += parameter->value.size();
   if (elements == 0) return;
-  owned_.emplace_back(row_bytes(DType::bf16, elements), backend_.memory());
-  auto* cursor = static_cast<std::byte*>(owned_.back().data());
-  for (Parameter* parameter : shadowed_) {
+  owner.emplace_back(row_bytes(DType::bf16, elements), backend_.memory());
+  auto* cursor = static_cast<std::byte*>(owner.back().data());
+  for (Parameter* parameter : parameters) {
     parameter->bf16 = Tensor(cursor, DType::bf16, parameter->value.rows, parameter->value.cols);
     cursor += row_bytes(DType::bf16, parameter->value.size());
     backend_.copy(parameter->bf16, parameter->value);
-  }
-}
-
-void Network::refresh_shadows() {
-  for (const Parameter* parameter : shadowed_) {
-    if (parameter->trainable) backend_.copy(parameter->bf16, parameter->value);
-  }
-}
-
-void Network::link_adapters(const std::vector<Decoder::ActiveAdapter>& adapters) {
-  linked_.clear();
-  for_each_linear([](size_t, const std::string&, Linear& linear) { linear.loras.clear(); });
-  for (size_t index = 0; index < adapters.size(); ++index) {
-    Adapter& adapter = *adapters[index].adapter;
-    size_t found = 0;
-    for_each_linear([&](size_t layer, const std::string& name, Linear& linear) {
-      const LoraPair pair = find_lora(adapter.parameters, name);
-      if (pair.b == nullptr) return;
-      if (pair.a->value.cols != linear.in() || pair.b->value.rows != linear.out()) {
-        fail("adapter", "'{}' is for a layer [{}, {}], the model's is [{}, {}]", name, pair.b->value.rows,
-             pair.a->value.cols, linear.out(), linear.in());
-      }
-      // One stream per lora_a: the parts of a fused module see the same dropped input.
-      const std::string_view owner = std::string_view(pair.owner).substr(pair.owner.rfind('.') + 1);
-      const auto module =
-          std::find(std::begin(linear_modules), std::end(linear_modules), owner) - linear_modules;
-      const uint64_t stream = (index << 20) + layer * 8 + static_cast<uint64_t>(module);
-      linear.loras.push_back(
-          {pair.a, pair.b, adapter.config.scale() * adapters[index].factor, adapter.config.dropout, stream});
-      ++found;
-    });
-    for (const auto& parameter : adapter.parameters.all()) {
-      linked_.push_back(parameter.get());
-      if (parameter->name.ends_with(".lora_b") && found-- == 0) {
-        fail("adapter", "'{}' matches no linear layer of this model", parameter->name);
-      }
-    }
   }
 }
 
@@ -178,7 +142,8 @@ void Network::check_gradients() const {
                   parameter.grad.cols == parameter.value.cols && parameter.value.dtype == DType::f32));
   };
   for (const auto& parameter : parameters_.all()) check(*parameter);
-  for (const Parameter* parameter : linked_) check(*parameter);
+  for (const Decoder::ActiveAdapter& active : adapters_)
+    for (const auto& parameter : active.adapter->parameters.all()) check(*parameter);
 }
 
 }  // namespace fettle

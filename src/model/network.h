@@ -1,6 +1,9 @@
 #pragma once
 // The decoder's layers with their weights, tied together by name. Owns what is derived from the weights:
-// rounded copies for bf16 products, norms and biases in f32, the rotary frequencies.
+// rounded copies for bf16 products, norms and biases in f32, the rotary frequencies, what adapters make of them.
+#include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "model/decoder.h"
@@ -23,7 +26,8 @@ struct Network {
   int64_t first_trainable_layer() const;
   /// Asserts that whatever is trainable has somewhere to put its gradient.
   void check_gradients() const;
-  void refresh_shadows();
+  /// After trainable values changed: rounded copies, and what adapters derive from their own.
+  void refresh();
 
   ModelConfig config;
   Product product;
@@ -35,18 +39,41 @@ struct Network {
   std::vector<float> alibi;
 
  private:
+  /// A place where a layer keeps one of the base's parameters, which an adapter may replace.
+  struct Slot {
+    std::string name;
+    Parameter** parameter;
+    Tensor* value;  ///< of it in f32, null for matrices
+    Parameter* base;
+    Tensor base_value;
+  };
+
   Norm norm(const std::string& name);
   Linear linear(const std::string& name, int64_t out, int64_t in, bool bias);
-  Tensor in_f32(const Parameter& parameter);
+  Tensor in_f32(const Parameter& parameter, std::vector<Buffer>& owner);
+  Tensor take(std::vector<Buffer>& owner, int64_t rows, int64_t cols);
+  void collect_slots();
   void make_shadows();
-  template <typename Visit>
-  void for_each_linear(Visit visit);
+  void shadow(const std::vector<Parameter*>& parameters, std::vector<Buffer>& owner);
+  void for_each_linear(const std::function<void(size_t layer, const std::string& name, Linear&)>& visit);
+
+  void unlink();
+  void replace(const std::vector<Decoder::ActiveAdapter>& adapters);
+  void link_loras(Adapter& adapter, size_t index, float factor);
+  LoraLink make_link(Adapter& adapter, const LoraPair& pair, float factor, const Parameter& weight, bool embedding);
+  void link_rows(Adapter& adapter, float factor);
+  void derive(Adapter& adapter, LoraLink& link, const std::string& module, const Tensor& weight, bool embedding);
+  void derive(TokenRows& rows, const Tensor& table);
 
   Parameters& parameters_;
   Backend& backend_;
   std::vector<Buffer> owned_;
   std::vector<Parameter*> shadowed_;
-  std::vector<Parameter*> linked_;  ///< the adapters' parameters
+  std::vector<Slot> slots_;
+  std::vector<Decoder::ActiveAdapter> adapters_;
+  std::vector<Buffer> linked_owned_;                ///< derived for the adapters that are linked
+  std::vector<std::unique_ptr<Parameter>> blends_;  ///< of the base and what replaces it in part
+  std::vector<Parameter*> linked_shadows_;
 };
 
 }  // namespace fettle

@@ -28,6 +28,13 @@ const Parameter* Parameters::find(std::string_view name) const {
   return found == by_name_.end() ? nullptr : found->second;
 }
 
+void Parameters::remove(std::string_view name) {
+  const Parameter* parameter = find(name);
+  FETTLE_CHECK(parameter != nullptr);
+  by_name_.erase(std::string(name));
+  std::erase_if(parameters_, [&](const auto& owned) { return owned.get() == parameter; });
+}
+
 Parameter& Parameters::require(std::string_view name, int64_t rows, int64_t cols) {
   Parameter* parameter = find(name);
   if (parameter == nullptr) {

@@ -32,6 +32,8 @@ class Parameters {
   const Parameter* find(std::string_view name) const;
   /// Throws Error naming the missing weight and the shape it should have.
   Parameter& require(std::string_view name, int64_t rows, int64_t cols);
+  /// There must be one of that name.
+  void remove(std::string_view name);
   void keep_alive(std::shared_ptr<void> owner) { owners_.push_back(std::move(owner)); }
 
   std::vector<std::unique_ptr<Parameter>>& all() { return parameters_; }

@@ -138,7 +138,7 @@ class DataStep final : public StepKind {
         try {
           row = convert(values[i], plan, batch[i].where(), reason);
         } catch (const Error& error) {
-          reason = "does not fit";
+          reason = data::reason_of(error);
           detail = error.what();
         }
         detail.empty() ? tally.read(*batch[i].file) : tally.broken(*batch[i].file, detail);

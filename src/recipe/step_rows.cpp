@@ -278,7 +278,7 @@ class ConvertStep final : public RowsStep {
     data::OpenChatOptions options = openchat_of(params);
     const auto tokenizer = tokenizer_of(params);
     options.tokenizer = tokenizer.get();
-    const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+    const bool json = options.files == OpenChatRelease::v1 || options.files == OpenChatRelease::v2;
     const fs::path folder = context.folder / "openchat";
     fs::create_directories(folder);
     return data::convert_openchat({files.inputs, json ? folder : folder / options.type->name, files.rejected}, options);
@@ -326,10 +326,10 @@ class ConvertStep final : public RowsStep {
   static data::OpenChatOptions openchat_of(const OrderedJson& params) {
     if (!params.contains("model")) fail_usage("convert: openchat needs a model, whose tokenizer makes the ids");
     data::OpenChatOptions options;
-    options.type = &data::openchat_type(text_under(params, "openchat", ""));
-    options.files = options.type->files;
-    if (params.contains("layout")) options.files = data::openchat_files_from_name(text_under(params, "layout", ""));
-    const bool json = options.files == data::OpenChatFiles::v1 || options.files == data::OpenChatFiles::v2;
+    options.type = &openchat_type(text_under(params, "openchat", ""));
+    options.files = options.type->release;
+    if (params.contains("layout")) options.files = data::openchat_release_from_name(text_under(params, "layout", ""));
+    const bool json = options.files == OpenChatRelease::v1 || options.files == OpenChatRelease::v2;
     options.eval_ratio = json ? 0.01 : 0;
     take(params, "eval_ratio", options.eval_ratio);
     take(params, "seed", options.seed);

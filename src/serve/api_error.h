@@ -1,5 +1,5 @@
 #pragma once
-// What a client did wrong, in the shape that OpenAI's clients read.
+// What a client did wrong, in the shape that OpenAI's or Anthropic's clients read.
 #include <string>
 #include <utility>
 
@@ -8,7 +8,11 @@
 
 namespace fettle::serve {
 
-/// Becomes {"error": {"message", "type", "param", "code"}} with `status`. param and code may be empty: null.
+/// Whose clients read an error.
+enum class ErrorShape : uint8_t { openai, anthropic };
+
+/// Becomes {"error": {"message", "type", "param", "code"}} with `status`, or {"type": "error", "error": {"type",
+/// "message"}}. param and code may be empty: null.
 class ApiError : public Error {
  public:
   ApiError(int status, std::string code, std::string param, const std::string& message)
@@ -16,9 +20,17 @@ class ApiError : public Error {
 
   int status() const { return status_; }
   const std::string& code() const { return code_; }
+  const std::string& param() const { return param_; }
   /// Seconds for a Retry-After header, 0: none.
   int retry_after() const { return status_ == 503 ? 1 : 0; }
+  ApiError in_shape(ErrorShape shape) const {
+    ApiError error = *this;
+    error.shape_ = shape;
+    return error;
+  }
   Json body() const {
+    if (shape_ == ErrorShape::anthropic)
+      return {{"type", "error"}, {"error", {{"type", anthropic_type()}, {"message", what()}}}};
     const auto text_or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
     const char* type = status_ >= 500 ? "server_error" : "invalid_request_error";
     return {{"error",
@@ -29,8 +41,26 @@ class ApiError : public Error {
   }
 
  private:
+  const char* anthropic_type() const {
+    switch (status_) {
+      case 401:
+        return "authentication_error";
+      case 403:
+        return "permission_error";
+      case 404:
+        return "not_found_error";
+      case 413:
+        return "request_too_large";
+      case 503:
+        return "overloaded_error";
+      default:
+        return status_ >= 500 ? "api_error" : "invalid_request_error";
+    }
+  }
+
   int status_;
   std::string code_, param_;
+  ErrorShape shape_ = ErrorShape::openai;
 };
 
 /// 400 for one field: fail_field("top_p", "must be between 0 and 1, got {}", x).

@@ -1,104 +1,51 @@
 #include "serve/completion_request.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
-#include <random>
 
-#include "serve/json_schema.h"
+#include "serve/chat_messages.h"
+#include "serve/constraint.h"
+#include "serve/request_fields.h"
 #include "serve/tool_request.h"
 
 namespace fettle::serve {
 namespace {
 
+constexpr int64_t most_prompt_logprobs = 1000;  // distillation asks for a hundred
 constexpr int64_t beyond = int64_t{1} << 40;
 
-uint64_t fresh_seed() {
-  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
-  return random();
-}
-
-std::vector<std::string> read_stop(Fields& fields) {
-  const OrderedJson* value = fields.find("stop");
-  if (value == nullptr) return {};
-  const OrderedJson list = value->is_string() ? OrderedJson::array({*value}) : *value;
-  if (!list.is_array() || list.size() > 16) fail_field("stop", "must be text or a list of at most 16 texts");
-  std::vector<std::string> stop;
-  for (const OrderedJson& text : list) {
-    if (!text.is_string() || text.get_ref<const std::string&>().empty())
-      fail_field("stop", "must hold texts that are not empty");
-    if (text.get_ref<const std::string&>().size() > 1024)
-      fail_field("stop", "a stop text may have 1024 bytes");
-    stop.push_back(text.get<std::string>());
+/// What trainers ask for, under vLLM's names. `top`: alternatives that logprobs shows, -1: none are asked for.
+void read_logprobs(Fields& fields, int64_t top, CompletionCall& call, GenerationRequest& request) {
+  call.logprobs = top >= 0;
+  call.top_logprobs = static_cast<int32_t>(std::max<int64_t>(0, top));
+  call.token_ids = fields.boolean("return_token_ids", false);
+  call.tokens_as_ids = fields.boolean("return_tokens_as_token_ids", false);
+  if (fields.find("prompt_logprobs") != nullptr) {
+    call.prompt_logprobs = static_cast<int32_t>(fields.integer("prompt_logprobs", 0, 0, most_prompt_logprobs));
+    if (call.stream) fail_field("prompt_logprobs", "is not given in a stream; leave stream out");
   }
-  return stop;
+  // In a stream a token comes with its log-probability or not at all.
+  request.logprobs = call.logprobs || (call.token_ids && call.stream);
+  request.prompt_logprobs = call.prompt_logprobs.has_value() || (call.logprobs && call.echo);
+  request.top_logprobs = std::max(call.top_logprobs, call.prompt_logprobs.value_or(0));
 }
 
-std::vector<std::pair<int32_t, float>> read_bias(Fields& fields, int32_t vocabulary) {
-  const OrderedJson* value = fields.find("logit_bias");
-  if (value == nullptr) return {};
-  if (!value->is_object() || value->size() > 4096)
-    fail_field("logit_bias", "must be an object of at most 4096 token ids and their bias");
-  std::vector<std::pair<int32_t, float>> bias;
-  for (const auto& [key, number] : value->items()) {
-    int32_t token = -1;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), token);
-    if (error != std::errc() || end != key.data() + key.size() || token < 0 || token >= vocabulary)
-      fail_field("logit_bias", "'{}' is no token id between 0 and {}", key.substr(0, 40), vocabulary - 1);
-    if (!number.is_number() || !(std::abs(number.get<double>()) <= 100.0))
-      fail_field("logit_bias", "the bias of token {} must be between -100 and 100", token);
-    bias.emplace_back(token, number.get<float>());
+/// How the answer to a prompt is to be read. free_text: it may begin with a thought.
+AnswerForm answer_form(const ToolFields& tools, const GenerationRequest& request, bool free_text,
+                       const ModelContext& model) {
+  AnswerForm form;
+  if (!tools.list.empty() && !tools.none) {
+    form.tools = model.tools;
+    form.tool_names = tools.names;
   }
-  return bias;
-}
-
-/// The fields that both kinds of completion share.
-void read_sampling(Fields& fields, const ModelContext& model, GenerationRequest& request) {
-  SamplingOptions& s = request.sampling;
-  const SamplingOptions& own = model.sampling;
-  s.temperature = static_cast<float>(fields.number("temperature", own.temperature, 0.0, 100.0));
-  const double top_p = fields.number("top_p", own.top_p, 0.0, 1.0);
-  s.top_p = static_cast<float>(std::max(top_p, 1e-9));
-  if (top_p < 1e-8 || s.temperature < 1e-5F) s.temperature = 0.0F;
-  // vLLM's clients say "all" as -1.
-  s.top_k = static_cast<int32_t>(std::max<int64_t>(0, fields.integer("top_k", own.top_k, -1, INT32_MAX)));
-  s.min_p = static_cast<float>(fields.number("min_p", own.min_p, 0.0, 1.0));
-  s.presence_penalty = static_cast<float>(fields.number("presence_penalty", 0.0, -2.0, 2.0));
-  s.frequency_penalty = static_cast<float>(fields.number("frequency_penalty", 0.0, -2.0, 2.0));
-  s.repetition_penalty = static_cast<float>(fields.number("repetition_penalty", own.repetition_penalty, 0.01, 100.0));
-  const bool has_seed = fields.find("seed") != nullptr;
-  s.seed = has_seed ? static_cast<uint64_t>(fields.integer("seed", 0, INT64_MIN, INT64_MAX)) : fresh_seed();
-  s.logit_bias = read_bias(fields, model.vocabulary);
-  request.stop = read_stop(fields);
-  request.ignore_eos = fields.boolean("ignore_eos", false);
-  request.n = static_cast<int32_t>(fields.integer("n", 1, 1, model.most_answers));
-  const double most = model.longest.count() > 0 ? static_cast<double>(model.longest.count()) / 1e3 : 86400.0;
-  const double seconds = fields.number("timeout", most, 0.001, 86400.0);
-  if (seconds < 86400.0) {
-    request.deadline = std::chrono::steady_clock::now() +
-                       std::chrono::milliseconds(static_cast<int64_t>(std::min(seconds, most) * 1e3));
+  form.thoughts = model.thoughts;
+  if (form.thoughts && free_text) {
+    constexpr size_t enough = 8;  // tokens of an open mark and the blanks behind it
+    const size_t begin = request.prompt.size() - std::min(enough, request.prompt.size());
+    const std::vector<int32_t> tail(request.prompt.begin() + static_cast<std::ptrdiff_t>(begin),
+                                    request.prompt.end());
+    form.begins_in_thought = opens_thought(*form.thoughts, model.tokenizer->decode(tail, false));
   }
-}
-
-void read_stream(Fields& fields, CompletionCall& call) {
-  call.stream = fields.boolean("stream", false);
-  const OrderedJson* options = fields.find("stream_options");
-  if (options == nullptr) return;
-  if (!call.stream) fail_field("stream_options", "needs stream: true");
-  if (!options->is_object()) fail_field("stream_options", "must be an object");
-  Fields inner(*options);
-  call.include_usage = inner.boolean("include_usage", false);
-  inner.finish();
-}
-
-/// Fields that OpenAI's clients may send although there is only one thing that this server can do with them.
-void read_fixed(Fields& fields, CompletionCall& call) {
-  call.user = fields.text("user", "").substr(0, 256);
-  fields.only("best_of", call.n);
-  fields.only("store", false);
-  fields.only("service_tier", "auto");
-  call.model = fields.text("model", "");
+  return form;
 }
 
 /// Checks the prompt against the context, with the numbers.
@@ -123,47 +70,6 @@ int64_t read_max_tokens(Fields& fields, int64_t fallback, int64_t least) {
   if (old_name >= 0 && new_name >= 0 && old_name != new_name)
     fail_field("max_tokens", "and max_completion_tokens say different things; give one");
   return new_name >= 0 ? new_name : old_name >= 0 ? old_name : fallback;
-}
-
-Messages read_messages(Fields& fields) {
-  const OrderedJson* value = fields.find("messages");
-  if (value == nullptr) fail_field("messages", "is missing");
-  const OrderedJson list =
-      value->is_string() ? OrderedJson::array({{{"role", "user"}, {"content", *value}}}) : *value;
-  if (!list.is_array() || list.empty())
-    fail_field("messages", "must be a list of at least one message, or text");
-  if (list.size() > 4096) fail_field("messages", "has {} messages, 4096 are allowed", list.size());
-  Messages messages;
-  for (size_t i = 0; i < list.size(); ++i) {
-    try {
-      messages.push_back(message_from_json(list[i], fmt::format("messages[{}]", i)));
-    } catch (const Error& error) {
-      throw ApiError(400, "invalid_value", "messages", error.what());
-    }
-    std::string& role = messages.back().role;
-    constexpr std::array<std::string_view, 5> known{"system", "user", "assistant", "tool", "developer"};
-    if (std::ranges::find(known, role) == known.end())
-      fail_field("messages", "messages[{}]: role '{}' is none of system, user, assistant, tool, developer", i,
-                 role.substr(0, 40));
-    if (role == "developer") role = "system";
-  }
-  return messages;
-}
-
-std::shared_ptr<const TokenConstraint> read_response_format(Fields& fields, const ModelContext& model) {
-  const OrderedJson* format = fields.find("response_format");
-  if (format == nullptr) return nullptr;
-  const std::string type = format->is_object() ? format->value("type", "") : "";
-  if (type == "text") return nullptr;
-  if (type != "json_object" && type != "json_schema")
-    fail_field("response_format", "type must be text, json_object or json_schema");
-  if (model.grammars == nullptr) fail_unsupported("response_format", "this model cannot be constrained");
-  if (type == "json_object") return model.grammars->make("object", json_object_grammar);
-  const OrderedJson wrapper = format->value("json_schema", OrderedJson());
-  if (!wrapper.is_object() || !wrapper.contains("schema"))
-    fail_field("response_format", "json_schema needs 'schema'");
-  const OrderedJson& schema = wrapper["schema"];
-  return model.grammars->make("schema:" + dump_json(schema), [&] { return json_schema_grammar(schema); });
 }
 
 std::vector<int32_t> read_ids(const OrderedJson& list, const ModelContext& model) {
@@ -263,6 +169,38 @@ std::vector<int32_t> encode_chat(const ChatPrompt& prompt, const ModelContext& m
 
 namespace {
 
+/// What the answer keeps to when functions may be called.
+std::shared_ptr<const TokenConstraint> constrain_to_calls(const ToolFields& tools, const AnswerFormat& format,
+                                                          const ModelContext& model) {
+  if (format.field.empty()) return call_constraint(tools, model, nullptr);
+  if (tools.required) fail_field("tool_choice", "cannot enforce a call and {} at once", format.field);
+  if (!format.schema) fail_field(format.field, "cannot be given beside tools");
+  return call_constraint(tools, model, &*format.schema);
+}
+
+/// Whether the marks of calls may be special tokens, which leave no text unless asked to.
+bool shows_marks(const ModelContext& model) {
+  if (*model.tools == ToolFormat::bare) return true;  // <|python_tag|>
+  return std::ranges::any_of(tool_marks(), [&](const std::string& mark) {
+    const auto id = model.tokenizer->id(mark);
+    return id && model.tokenizer->is_special(*id);
+  });
+}
+
+/// "reasoning_effort" is the template's, where it reads it.
+void read_reasoning(Fields& fields, const ModelContext& model, ChatPrompt& prompt) {
+  const std::string effort = fields.choice("reasoning_effort", "", {"none", "minimal", "low", "medium", "high", "xhigh", "max"});
+  if (effort.empty()) return;
+  const std::string source = model.chat == nullptr ? "" : model.chat->source();
+  const bool reads = source.find("reasoning_effort") != std::string::npos;
+  if (!reads && effort != "none") {
+    fail_unsupported("reasoning_effort", "this model's chat template does not read it{}",
+                     source.find("enable_thinking") == std::string::npos ? "" : "; chat_template_kwargs: {\"enable_thinking\": …} it does");
+  }
+  if (reads && !prompt.variables.contains("reasoning_effort")) prompt.variables["reasoning_effort"] = effort;
+  if (effort == "none" && !prompt.variables.contains("enable_thinking")) prompt.variables["enable_thinking"] = false;
+}
+
 CompletionCall read_chat(const OrderedJson& body, const ModelContext& model) {
   Fields fields(body);
   CompletionCall call;
@@ -274,25 +212,29 @@ CompletionCall read_chat(const OrderedJson& body, const ModelContext& model) {
   read_fixed(fields, call);
   request.adapters = model.resolve(call.model);
   const int64_t max_tokens = read_max_tokens(fields, 0, 1);
-  call.logprobs = fields.boolean("logprobs", false);
-  request.logprobs = call.logprobs;
-  request.top_logprobs = static_cast<int32_t>(fields.integer("top_logprobs", 0, 0, 20));
-  if (request.top_logprobs > 0 && !call.logprobs) fail_field("top_logprobs", "needs logprobs: true");
+  const bool logprobs = fields.boolean("logprobs", false);
+  const int64_t top = fields.integer("top_logprobs", 0, 0, 20);
+  if (top > 0 && !logprobs) fail_field("top_logprobs", "needs logprobs: true");
+  read_logprobs(fields, logprobs ? top : -1, call, request);
   ChatPrompt prompt = read_chat_prompt(fields, model);
+  read_reasoning(fields, model, prompt);
   const ToolFields tools = read_tools(fields, model);
-  request.constraint = read_response_format(fields, model);
-  fields.finish();
-  if (!tools.list.empty() && !tools.none) {
+  const AnswerFormat format = read_answer_format(fields);
+  if (model.openchat) request.stop_tokens.push_back(openchat_end_of_turn(*model.openchat, *model.tokenizer));
+  const bool may_call = !tools.list.empty() && !tools.none;
+  if (may_call) {
     prompt.variables["tools"] = tools.list;
-    call.tool_format = model.tools;
-    call.tool_names = tools.names;
-    request.skip_special = *model.tools == ToolFormat::tagged;  // the others' markers may be special tokens
-    if (tools.required && request.constraint != nullptr)
-      fail_field("tool_choice", "cannot enforce a call and response_format at once");
-    if (tools.required) request.constraint = call_constraint(tools, model);
+    if (shows_marks(model)) request.skip_special = false;
+    request.constraint = constrain_to_calls(tools, format, model);
+  } else {
+    request.constraint = constrain_to_format(model, format);
   }
+  const bool free_text = format.field.empty() && !(may_call && tools.required);
+  read_least_tokens(fields, model, max_tokens, request);
+  fields.finish();
+  if (model.thoughts && model.thoughts->special) request.skip_special = false;
   request.prompt = encode_chat(prompt, model);
-  if (model.openchat) request.stop_tokens = {openchat_end_of_turn(*model.openchat, *model.tokenizer)};
+  call.form = answer_form(tools, request, free_text, model);
   fit(request, max_tokens, model);
   call.requests.push_back(std::move(request));
   return call;
@@ -311,12 +253,9 @@ CompletionCall read_completion(const OrderedJson& body, const ModelContext& mode
   int64_t max_tokens = fields.integer("max_tokens", 16, 0, beyond);
   if (max_tokens == 0 && !call.echo) fail_field("max_tokens", "must be 1 or more, or echo the prompt");
   call.prompt_only = max_tokens == 0;
-  const int64_t top = fields.integer("logprobs", -1, 0, 20);
-  call.logprobs = top >= 0;
-  request.logprobs = call.logprobs;
-  request.top_logprobs = static_cast<int32_t>(std::max<int64_t>(0, top));
-  request.prompt_logprobs = call.logprobs && call.echo;
-  request.constraint = read_response_format(fields, model);
+  read_logprobs(fields, fields.integer("logprobs", -1, 0, 20), call, request);
+  request.constraint = constrain_to_format(model, read_answer_format(fields));
+  read_least_tokens(fields, model, max_tokens, request);
   const auto prompts = read_prompts(fields, model, fields.boolean("add_special_tokens", true));
   fields.only("suffix", "");
   fields.finish();

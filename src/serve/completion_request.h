@@ -7,11 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "generate/constrain/token_grammar.h"
 #include "generate/request.h"
+#include "serve/answer_reader.h"
 #include "serve/fields.h"
-#include "serve/openchat.h"
-#include "serve/token_grammar.h"
 #include "serve/tools.h"
+#include "text/chat/openchat.h"
 #include "text/chat_template.h"
 
 namespace fettle::serve {
@@ -21,10 +22,12 @@ struct ModelContext {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate>
       chat;  ///< null: the model has none; a conversation is its texts, one a line
-  std::optional<OpenChatType> openchat;  ///< prompts are made by it instead of the template
+  const OpenChatType* openchat = nullptr;  ///< prompts are made by it instead of the template
   bool system_prompts = true;            ///< of OpenChat models: --enable-sys-prompt
   std::optional<ToolFormat> tools;       ///< none: the template renders no tools
+  std::optional<ThoughtMarks> thoughts;  ///< none: the model writes no thoughts of its own
   int32_t vocabulary = 0;
+  std::vector<int32_t> ends;  ///< tokens that end an answer
   int64_t context = 0;
   SamplingOptions sampling;              ///< of a request that does not say
   std::chrono::milliseconds longest{0};  ///< deadline of a request; 0: none
@@ -42,9 +45,12 @@ struct CompletionCall {
   bool echo = false;         ///< the prompt stands in front of the text
   bool prompt_only = false;  ///< max_tokens 0 with echo: what is generated is not shown
   bool logprobs = false;     ///< shown
+  int32_t top_logprobs = 0;  ///< alternatives shown
+  std::optional<int32_t> prompt_logprobs;  ///< alternatives shown for each token of the prompt
+  bool token_ids = false;                  ///< ids of prompt and answer are shown
+  bool tokens_as_ids = false;              ///< in log-probabilities, tokens are called "token_id:ID"
   int32_t n = 1;
-  std::vector<std::string> tool_names;      ///< calls of these are read out of the answer
-  std::optional<ToolFormat> tool_format;    ///< set when there are any
+  AnswerForm form;                          ///< chat alone
   std::vector<GenerationRequest> requests;  ///< one per prompt
 };
 

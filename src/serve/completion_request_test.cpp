@@ -104,7 +104,7 @@ TEST_F(CompletionRequest, EveryRefusalNamesItsField) {
             "400 invalid_value \"messages\"");
   EXPECT_EQ(refused(R"({"stream_options":{"include_usage":true}})"), "400 invalid_value \"stream_options\"");
   EXPECT_EQ(refused(R"({"response_format":{"type":"xml"}})"), "400 invalid_value \"response_format\"");
-  EXPECT_EQ(refused(R"({"response_format":{"type":"json_schema","json_schema":{"schema":{"pattern":"x"}}}})"),
+  EXPECT_EQ(refused(R"({"response_format":{"type":"json_schema","json_schema":{"schema":{"patern":"x"}}}})"),
             "400 invalid_value \"response_format\"");
   EXPECT_EQ(refused(R"({"tool_choice":"required"})"), "400 invalid_value \"tool_choice\"");
   EXPECT_EQ(refused(R"({"prompt":"x","suffix":"y"})", false), "400 unsupported_field \"suffix\"");
@@ -135,7 +135,7 @@ TEST_F(CompletionRequest, ToolsAndOpenTurns) {
       R"({"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"x":{"type":"integer"}},"required":["x"]}}}]})";
   const CompletionCall call = chat(tools);
   EXPECT_EQ(shown(call.requests.at(0).prompt), "<tool_call>1u:hi;a:");
-  EXPECT_EQ(call.tool_names, std::vector<std::string>{"f"});
+  EXPECT_EQ(call.form.tool_names, std::vector<std::string>{"f"});
   OrderedJson body = chat_body(tools);
   body["tool_choice"] = {{"type", "function"}, {"function", {{"name", "f"}}}};
   EXPECT_NE(decode_chat(body, model_).requests.at(0).constraint, nullptr);
@@ -151,8 +151,8 @@ TEST_F(CompletionRequest, ToolsAndOpenTurns) {
 TEST_F(CompletionRequest, StreamsGatherCallsAndSendTextAtOnce) {
   const CompletionCall call =
       chat(R"({"stream":true,"tools":[{"type":"function","function":{"name":"f"}}]})");
-  ReplyStream stream(call, {"id", 1, "m"}, *tokenizer_, 1);
-  EXPECT_NE(stream.add({0, "Well <", {}, {}}).find("\"content\":\"Well \""), std::string::npos);
+  CompletionReply stream(std::make_shared<const CompletionCall>(call), {"id", 1, "m"}, *tokenizer_, 1);
+  EXPECT_NE(stream.add({0, "Well <", {}, {}}).find("\"content\":\"Well\""), std::string::npos);
   EXPECT_EQ(stream.add({0, "tool", {}, {}}), "");
   EXPECT_EQ(stream.add({0, "_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>", {}, {}}), "");
   const std::string end = stream.add({0, "", {}, FinishReason::stop});
@@ -161,7 +161,7 @@ TEST_F(CompletionRequest, StreamsGatherCallsAndSendTextAtOnce) {
   EXPECT_EQ(stream.end({}), "data: [DONE]\n\n");
 
   const CompletionCall plain = chat(R"({"stream":true})");
-  ReplyStream six(plain, {"id", 1, "m"}, *tokenizer_, 3);
+  CompletionReply six(std::make_shared<const CompletionCall>(plain), {"id", 1, "m"}, *tokenizer_, 3);
   EXPECT_EQ(six.add({0, "a", {}, {}}), "");
   EXPECT_EQ(six.add({0, "b", {}, {}}), "");
   EXPECT_NE(six.add({0, "c", {}, {}}).find("\"content\":\"abc\""), std::string::npos);

@@ -1,18 +1,40 @@
 #include "serve/fields.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace fettle::serve {
+namespace {
+
+OrderedJson parse_ordered(std::string_view text, const char* where) {
+  parse_json(text, where);  // checks nesting and UTF-8, with line and column in its errors
+  return OrderedJson::parse(text);
+}
+
+}  // namespace
 
 OrderedJson parse_body(std::string_view body) {
   try {
-    // Checks nesting and UTF-8, with line and column in its errors.
-    const Json checked = parse_json(body, "body");
-    if (!checked.is_object()) fail("body", "expected a JSON object, got {}", checked.type_name());
-    return OrderedJson::parse(body);
+    OrderedJson parsed = parse_ordered(body, "body");
+    if (!parsed.is_object()) fail("body", "expected a JSON object, got {}", parsed.type_name());
+    return parsed;
   } catch (const Error& error) {
     throw ApiError(400, "invalid_json", "", error.what());
   }
+}
+
+std::optional<OrderedJson> parse_if_json(std::string_view text) {
+  try {
+    return parse_ordered(text, "text");
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+Fields::Fields(const OrderedJson& body, std::string path) : body_(body), path_(std::move(path)) {
+  if (body_.is_object()) return;
+  const std::string_view place = std::string_view(path_).substr(0, path_.empty() ? 0 : path_.size() - 1);
+  fail_field(place, "must be an object, got {}", body_.type_name());
 }
 
 const OrderedJson* Fields::find(const char* name) {
@@ -24,17 +46,17 @@ const OrderedJson* Fields::find(const char* name) {
 bool Fields::boolean(const char* name, bool fallback) {
   const OrderedJson* value = find(name);
   if (value == nullptr) return fallback;
-  if (!value->is_boolean()) fail_field(name, "must be true or false, got {}", value->type_name());
+  if (!value->is_boolean()) fail_field(named(name), "must be true or false, got {}", value->type_name());
   return value->get<bool>();
 }
 
 double Fields::number(const char* name, double fallback, double low, double high) {
   const OrderedJson* value = find(name);
   if (value == nullptr) return fallback;
-  if (!value->is_number()) fail_field(name, "must be a number, got {}", value->type_name());
+  if (!value->is_number()) fail_field(named(name), "must be a number, got {}", value->type_name());
   const auto number = value->get<double>();
   if (!(number >= low && number <= high))
-    fail_field(name, "must be between {} and {}, got {}", low, high, number);
+    fail_field(named(name), "must be between {} and {}, got {}", low, high, number);
   return number;
 }
 
@@ -43,31 +65,43 @@ int64_t Fields::integer(const char* name, int64_t fallback, int64_t low, int64_t
   if (value == nullptr) return fallback;
   const bool whole = value->is_number_integer() ||
                      (value->is_number_float() && std::floor(value->get<double>()) == value->get<double>());
-  if (!whole) fail_field(name, "must be a whole number, got {}", dump_json(*value).substr(0, 40));
+  if (!whole) fail_field(named(name), "must be a whole number, got {}", dump_json(*value).substr(0, 40));
   const auto number = value->get<double>();
   const bool beyond = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
   const bool too_large = value->is_number_float() && std::abs(number) >= 9.2e18;
   if (beyond || too_large || number < static_cast<double>(low) || number > static_cast<double>(high))
-    fail_field(name, "must be between {} and {}, got {}", low, high, dump_json(*value));
+    fail_field(named(name), "must be between {} and {}, got {}", low, high, dump_json(*value));
   return value->is_number_float() ? static_cast<int64_t>(number) : value->get<int64_t>();
 }
 
 std::string Fields::text(const char* name, const std::string& fallback) {
   const OrderedJson* value = find(name);
   if (value == nullptr) return fallback;
-  if (!value->is_string()) fail_field(name, "must be text, got {}", value->type_name());
+  if (!value->is_string()) fail_field(named(name), "must be text, got {}", value->type_name());
   return value->get<std::string>();
 }
 
 std::string Fields::required_text(const char* name) {
-  if (find(name) == nullptr) fail_field(name, "is missing");
+  if (find(name) == nullptr) fail_field(named(name), "is missing");
   return text(name, "");
+}
+
+std::string Fields::choice(const char* name, const std::string& fallback,
+                           std::initializer_list<std::string_view> values) {
+  const std::string value = text(name, fallback);
+  if (value != fallback && std::ranges::find(values, value) == values.end())
+    fail_field(named(name), "must be one of {}, got '{}'", fmt::join(values, ", "), value.substr(0, 40));
+  return value;
+}
+
+void Fields::ignore(std::initializer_list<const char*> names) {
+  for (const char* name : names) find(name);
 }
 
 void Fields::only(const char* name, const OrderedJson& value) {
   const OrderedJson* found = find(name);
   if (found != nullptr && *found != value) {
-    fail_unsupported(name, "is not supported here; leave it out (only {} would change nothing)",
+    fail_unsupported(named(name), "is not supported here; leave it out (only {} would change nothing)",
                      dump_json(value));
   }
 }
@@ -75,7 +109,7 @@ void Fields::only(const char* name, const OrderedJson& value) {
 void Fields::finish() const {
   for (const auto& [name, value] : body_.items()) {
     if (value.is_null() || read_.contains(name)) continue;
-    fail_unsupported(name.substr(0, 100),
+    fail_unsupported(path_ + name.substr(0, 100),
                      "is not supported by this server; see docs/serve.md for the fields that are");
   }
 }

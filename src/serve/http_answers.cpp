@@ -38,15 +38,22 @@ const char* reason_of(int status) {
 
 }  // namespace
 
-std::string plain_answer(const ApiError& error) {
+ErrorShape shape_of(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  const bool messages = path == "/v1/messages" || path.starts_with("/v1/messages/");
+  return messages ? ErrorShape::anthropic : ErrorShape::openai;
+}
+
+std::string plain_answer(const ApiError& error, const Headers& headers) {
   const std::string body = dump_json(error.body());
-  std::string retry;
-  if (error.retry_after() > 0) retry = fmt::format("Retry-After: {}\r\n", error.retry_after());
-  if (error.status() == 401) retry += "WWW-Authenticate: Bearer\r\n";
+  std::string more;
+  if (error.retry_after() > 0) more = fmt::format("Retry-After: {}\r\n", error.retry_after());
+  if (error.status() == 401) more += "WWW-Authenticate: Bearer\r\n";
+  for (const auto& [name, value] : headers) more += fmt::format("{}: {}\r\n", name, value);
   return fmt::format(
       "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}Connection: "
       "close\r\n\r\n{}",
-      error.status(), reason_of(error.status()), body.size(), retry, body);
+      error.status(), reason_of(error.status()), body.size(), more, body);
 }
 
 void answer_json(httplib::Response& response, int status, const Json& body) {

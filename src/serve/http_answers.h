@@ -5,13 +5,17 @@
 #include <string>
 
 #include "serve/api_error.h"
+#include "serve/cors.h"
 
 namespace fettle::serve {
 
 void answer_json(httplib::Response& response, int status, const Json& body);
 void answer_error(httplib::Response& response, const ApiError& error);
 
+/// The shape of errors under a request's target.
+ErrorShape shape_of(std::string_view target);
+
 /// A whole answer, head and body, that goes out before the HTTP library is asked; the connection ends with it.
-std::string plain_answer(const ApiError& error);
+std::string plain_answer(const ApiError& error, const Headers& headers = {});
 
 }  // namespace fettle::serve

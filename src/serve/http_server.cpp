@@ -227,7 +227,7 @@ struct HttpServer::Impl {
 
   bool send_refusal(Connection& connection, const ApiError& error, const RequestHead& head,
                     Clock::time_point begin) {
-    const std::string answer = plain_answer(error);
+    const std::string answer = plain_answer(error.in_shape(shape_of(head.target)), cors_headers(options.cors_origin, head));
     connection.write(answer.data(), answer.size());
     // What the client still sends is read for a moment, so that it gets to read the answer.
     ::shutdown(connection.socket(), SHUT_WR);
@@ -289,10 +289,12 @@ struct HttpServer::Impl {
 HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {
   const auto dispatch = [this](const httplib::Request& request, httplib::Response& response) {
     response.set_header("X-Content-Type-Options", "nosniff");
-    if (const std::string& origin = impl_->options.cors_origin; !origin.empty()) {
-      response.set_header("Access-Control-Allow-Origin", origin);
-      response.set_header("Access-Control-Allow-Headers", "Authorization, Content-Type");
-      response.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS");
+    const std::string& origin = impl_->options.cors_origin;
+    for (const auto& [name, value] : cors_headers(origin, *current.head)) response.set_header(name, value);
+    if (is_preflight(origin, *current.head)) {
+      current.route = "preflight";
+      current.status = response.status = 204;
+      return;
     }
     HttpCall call{request, response, *current.connection, *current.head, {}};
     const std::map<std::string, HttpHandler>* methods = nullptr;
@@ -307,31 +309,27 @@ HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::
         call.name = request.path.substr(path.size());
       }
     }
+    const auto refuse = [&](const ApiError& error) {
+      answer_error(response, error.in_shape(shape_of(request.path)));
+    };
     try {
       if (methods == nullptr)
         throw ApiError(404, "not_found", "", fmt::format("there is no {}", request.path));
       const std::string method = request.method == "HEAD" ? "GET" : request.method;
       const auto handler = methods->find(method);
       if (handler == methods->end()) {
-        if (method == "OPTIONS" && !impl_->options.cors_origin.empty()) {
-          response.status = 204;
-        } else {
-          throw ApiError(405, "method_not_allowed", "",
-                         fmt::format("{} does not take {}", current.route, method));
-        }
-      } else {
-        handler->second(call);
+        throw ApiError(405, "method_not_allowed", "",
+                       fmt::format("{} does not take {}", current.route, method));
       }
+      handler->second(call);
     } catch (const ApiError& error) {
-      answer_error(response, error);
+      refuse(error);
     } catch (const Error& error) {
       const bool ours = error.kind() == Error::Kind::io;
-      answer_error(response,
-                   ApiError(ours ? 500 : 400, ours ? "internal_error" : "invalid_request", "", error.what()));
+      refuse({ours ? 500 : 400, ours ? "internal_error" : "invalid_request", "", error.what()});
     } catch (const std::exception& error) {
       log_warning("{} {}: {}", request.method, current.route, error.what());
-      answer_error(response, ApiError(500, "internal_error", "",
-                                      "the server failed at this request; its log says why"));
+      refuse({500, "internal_error", "", "the server failed at this request; its log says why"});
     }
     current.status = response.status;
   };
@@ -341,14 +339,18 @@ HttpServer::HttpServer(HttpOptions options) : impl_(std::make_unique<Impl>(std::
   Options("/.*", dispatch);
   Put("/.*", dispatch);
   Patch("/.*", dispatch);
-  set_error_handler([](const httplib::Request&, httplib::Response& response) {
+  set_error_handler([this](const httplib::Request& request, httplib::Response& response) {
     if (current.status != 0 || !response.body.empty()) return;
+    if (current.head != nullptr) {
+      for (const auto& [name, value] : cors_headers(impl_->options.cors_origin, *current.head)) response.set_header(name, value);
+    }
     current.status = response.status;
     const char* why = response.status == 413 ? "the body is too large"
                       : response.status == 400
                           ? "the request could not be read, or did not come whole in time"
                           : "the request could not be served";
-    answer_json(response, response.status, ApiError(response.status, "bad_request", "", why).body());
+    const ApiError error(response.status, "bad_request", "", why);
+    answer_json(response, response.status, error.in_shape(shape_of(request.path)).body());
   });
   set_payload_max_length(impl_->options.head.body);
   set_keep_alive_timeout(

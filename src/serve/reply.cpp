@@ -2,74 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <random>
 
 #include "text/unicode.h"
 
 namespace fettle::serve {
 namespace {
-
-std::string fresh_id(const char* prefix) {
-  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
-  return fmt::format("{}{:016x}{:016x}", prefix, random(), random());
-}
-
-/// Characters, as OpenAI's text_offset counts them.
-int64_t length_of(std::string_view text) {
-  return std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
-}
-
-Json bytes_of(const std::string& bytes) {
-  Json list = Json::array();
-  for (const char c : bytes) list.push_back(static_cast<unsigned char>(c));
-  return list;
-}
-
-Json number_of(float logp) {
-  // JSON has no infinity; OpenAI writes -9999 for what has no probability.
-  return std::isfinite(logp) ? Json(logp) : Json(-9999.0);
-}
-
-Json chat_logprobs(const std::vector<TokenInfo>& tokens, const Tokenizer& tokenizer) {
-  Json content = Json::array();
-  for (const TokenInfo& info : tokens) {
-    const auto entry = [&](int32_t token, float logp) {
-      const std::string bytes = tokenizer.bytes(token);
-      return Json{{"token", unicode::lossy(bytes)}, {"logprob", number_of(logp)}, {"bytes", bytes_of(bytes)}};
-    };
-    Json item = entry(info.token, info.logp);
-    item["top_logprobs"] = Json::array();
-    for (const TokenLogProb& other : info.top) item["top_logprobs"].push_back(entry(other.token, other.logp));
-    content.push_back(std::move(item));
-  }
-  return {{"content", std::move(content)}};
-}
-
-/// The lists of /v1/completions. `offset` is moved behind the tokens.
-Json text_logprobs(const std::vector<TokenInfo>& tokens, const Tokenizer& tokenizer, bool first_has_none,
-                   bool has_top, int64_t& offset) {
-  Json names = Json::array(), logps = Json::array(), tops = Json::array(), offsets = Json::array();
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const TokenInfo& info = tokens[i];
-    const std::string name = unicode::lossy(tokenizer.bytes(info.token));
-    const bool none = first_has_none && i == 0;
-    names.push_back(name);
-    logps.push_back(none ? Json() : number_of(info.logp));
-    Json top = Json::object();
-    for (const TokenLogProb& other : info.top)
-      top[unicode::lossy(tokenizer.bytes(other.token))] = number_of(other.logp);
-    // The chosen token is always among them, as OpenAI has it.
-    if (!none) top[name] = number_of(info.logp);
-    tops.push_back(none ? Json() : std::move(top));
-    offsets.push_back(offset);
-    offset += length_of(name);
-  }
-  return {{"tokens", names},
-          {"token_logprobs", logps},
-          {"top_logprobs", has_top ? tops : Json()},
-          {"text_offset", offsets}};
-}
 
 std::string finish_name(FinishReason reason, bool called) {
   if (called && reason == FinishReason::stop) return "tool_calls";
@@ -84,49 +22,26 @@ Json call_json(const ToolCall& call, std::optional<size_t> index) {
   return json;
 }
 
-Json chat_choice(const CompletionCall& call, const GenerationSample& sample, size_t index,
-                 const Tokenizer& tokenizer) {
-  Json message{{"role", "assistant"}, {"content", sample.text}};
-  bool called = false;
-  if (call.tool_format) {
-    const ToolAnswer answer = read_tool_calls(*call.tool_format, sample.text, call.tool_names);
-    called = !answer.calls.empty();
-    if (called) {
-      message["content"] = answer.content.empty() ? Json() : Json(answer.content);
-      message["tool_calls"] = Json::array();
-      for (const ToolCall& one : answer.calls) message["tool_calls"].push_back(call_json(one, std::nullopt));
-    }
-  }
-  return {{"index", index},
-          {"message", std::move(message)},
-          {"logprobs", call.logprobs ? chat_logprobs(sample.infos, tokenizer) : Json()},
-          {"finish_reason", finish_name(sample.finish, called)}};
+Json ids_of(const std::vector<TokenInfo>& tokens) {
+  Json ids = Json::array();
+  for (const TokenInfo& info : tokens) ids.push_back(info.token);
+  return ids;
 }
 
-Json text_choice(const CompletionCall& call, const GenerationResult& result, const GenerationSample& sample,
-                 const std::vector<int32_t>& prompt, size_t index, const Tokenizer& tokenizer) {
-  std::string text = call.echo ? unicode::lossy(tokenizer.decode(prompt)) : "";
-  if (!call.prompt_only) text += sample.text;
-  Json logprobs;
-  if (call.logprobs) {
-    std::vector<TokenInfo> tokens;
-    if (call.echo) tokens = result.prompt;
-    if (!call.prompt_only) tokens.insert(tokens.end(), sample.infos.begin(), sample.infos.end());
-    int64_t offset = 0;
-    logprobs = text_logprobs(tokens, tokenizer, call.echo, call.requests.front().top_logprobs > 0, offset);
-  }
-  return {{"index", index},
-          {"text", std::move(text)},
-          {"logprobs", std::move(logprobs)},
-          {"finish_reason", call.prompt_only ? "length" : finish_name(sample.finish, false)}};
+std::string event_of(const Json& json) {
+  return "data: " + dump_json(json) + "\n\n";
 }
 
 }  // namespace
 
-ReplyHead make_reply_head(bool chat, const std::string& model) {
+std::string fresh_id(const char* prefix) {
+  thread_local std::mt19937_64 random{(uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
+  return fmt::format("{}{:016x}{:016x}", prefix, random(), random());
+}
+
+ReplyHead make_reply_head(const char* prefix, const std::string& model) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {fresh_id(chat ? "chatcmpl-" : "cmpl-"),
-          std::chrono::duration_cast<std::chrono::seconds>(now).count(), model};
+  return {fresh_id(prefix), std::chrono::duration_cast<std::chrono::seconds>(now).count(), model};
 }
 
 Json usage_of(const std::vector<GenerationResult>& results) {
@@ -151,149 +66,193 @@ Json timings_of(const std::vector<GenerationResult>& results) {
   return {{"first_token_seconds", first}, {"total_seconds", total}};
 }
 
-Json whole_reply(const CompletionCall& call, const ReplyHead& head,
-                 const std::vector<GenerationResult>& results, const Tokenizer& tokenizer) {
+CompletionReply::CompletionReply(std::shared_ptr<const CompletionCall> call, ReplyHead head,
+                                 const Tokenizer& tokenizer, int32_t period)
+    : call_(std::move(call)),
+      head_(std::move(head)),
+      names_{tokenizer, call_->tokens_as_ids},
+      period_(std::max(1, period)),
+      choices_(call_->requests.size() * static_cast<size_t>(call_->n),
+               Choice{AnswerReader(call_->form), {}, {}, 0, 0}) {}
+
+Json CompletionReply::chat_choice(const GenerationSample& sample, size_t index) const {
+  const AnswerParts parts = read_answer(call_->form, sample.text);
+  Json message{{"role", "assistant"}, {"content", parts.content}};
+  if (!parts.thoughts.empty()) message["reasoning_content"] = parts.thoughts;
+  if (!parts.calls.empty()) {
+    if (parts.content.empty()) message["content"] = nullptr;
+    message["tool_calls"] = Json::array();
+    for (const ToolCall& one : parts.calls) message["tool_calls"].push_back(call_json(one, std::nullopt));
+  }
+  Json logprobs;
+  if (call_->logprobs) logprobs = {{"content", token_logprobs(sample.infos, names_, call_->top_logprobs)}};
+  Json choice{{"index", index},
+              {"message", std::move(message)},
+              {"logprobs", std::move(logprobs)},
+              {"finish_reason", finish_name(sample.finish, !parts.calls.empty())}};
+  if (call_->token_ids) choice["token_ids"] = sample.tokens;
+  return choice;
+}
+
+Json CompletionReply::text_choice(const GenerationResult& result, const GenerationSample& sample,
+                                  size_t prompt, size_t index) const {
+  const std::vector<int32_t>& ids = call_->requests[prompt].prompt;
+  std::string text = call_->echo ? unicode::lossy(names_.tokenizer.decode(ids)) : "";
+  if (!call_->prompt_only) text += sample.text;
+  Json logprobs;
+  if (call_->logprobs) {
+    std::vector<TokenInfo> tokens;
+    if (call_->echo) tokens = result.prompt;
+    if (!call_->prompt_only) tokens.insert(tokens.end(), sample.infos.begin(), sample.infos.end());
+    int64_t offset = 0;
+    logprobs = text_logprobs(tokens, names_, call_->top_logprobs, call_->echo, offset);
+  }
+  Json choice{{"index", index},
+              {"text", std::move(text)},
+              {"logprobs", std::move(logprobs)},
+              {"finish_reason", call_->prompt_only ? "length" : finish_name(sample.finish, false)}};
+  if (call_->token_ids) {
+    choice["prompt_token_ids"] = ids;
+    choice["token_ids"] = call_->prompt_only ? std::vector<int32_t>() : sample.tokens;
+  }
+  if (call_->prompt_logprobs)
+    choice["prompt_logprobs"] = prompt_logprobs(result.prompt, names_.tokenizer, *call_->prompt_logprobs);
+  return choice;
+}
+
+Json CompletionReply::frame(const char* object, Json choices) const {
+  return {{"id", head_.id},
+          {"object", object},
+          {"created", head_.created},
+          {"model", head_.model},
+          {"choices", std::move(choices)}};
+}
+
+Json CompletionReply::whole(const std::vector<GenerationResult>& results) {
   Json choices = Json::array();
   for (size_t p = 0; p < results.size(); ++p) {
     for (const GenerationSample& sample : results[p].samples) {
       const size_t index = choices.size();
-      choices.push_back(
-          call.chat ? chat_choice(call, sample, index, tokenizer)
-                    : text_choice(call, results[p], sample, call.requests[p].prompt, index, tokenizer));
+      choices.push_back(call_->chat ? chat_choice(sample, index) : text_choice(results[p], sample, p, index));
     }
   }
-  return {{"id", head.id},
-          {"object", call.chat ? "chat.completion" : "text_completion"},
-          {"created", head.created},
-          {"model", head.model},
-          {"choices", std::move(choices)},
-          {"usage", usage_of(results)},
-          {"timings", timings_of(results)}};
-}
-
-ReplyStream::ReplyStream(const CompletionCall& call, ReplyHead head, const Tokenizer& tokenizer,
-                         int32_t period)
-    : call_(call),
-      head_(std::move(head)),
-      tokenizer_(tokenizer),
-      period_(std::max(1, period)),
-      choices_(call.requests.size() * static_cast<size_t>(call.n)) {}
-
-std::string ReplyStream::chunk(Json choices, const char* object) const {
-  Json json{{"id", head_.id},
-            {"object", object},
-            {"created", head_.created},
-            {"model", head_.model},
-            {"choices", std::move(choices)}};
-  if (call_.include_usage) json["usage"] = nullptr;
-  return "data: " + dump_json(json) + "\n\n";
-}
-
-std::string ReplyStream::event(size_t index, const std::string& text, const std::vector<TokenInfo>& tokens,
-                               const Json& finish) {
-  Json choice{{"index", index}, {"finish_reason", finish}, {"logprobs", nullptr}};
-  if (call_.chat) {
-    choice["delta"] = Json::object();
-    if (finish.is_null() || !text.empty()) choice["delta"]["content"] = text;
-    if (call_.logprobs && !tokens.empty()) choice["logprobs"] = chat_logprobs(tokens, tokenizer_);
-    return chunk(Json::array({std::move(choice)}), "chat.completion.chunk");
+  Json answer = frame(call_->chat ? "chat.completion" : "text_completion", std::move(choices));
+  answer["usage"] = usage_of(results);
+  answer["timings"] = timings_of(results);
+  if (call_->chat && call_->token_ids) answer["prompt_token_ids"] = call_->requests.front().prompt;
+  if (call_->chat && call_->prompt_logprobs) {
+    answer["prompt_logprobs"] =
+        prompt_logprobs(results.front().prompt, names_.tokenizer, *call_->prompt_logprobs);
   }
-  choice["text"] = text;
-  if (call_.logprobs && !tokens.empty()) {
-    choice["logprobs"] = text_logprobs(tokens, tokenizer_, false, call_.requests.front().top_logprobs > 0,
-                                       choices_[index].offset);
-  }
-  return chunk(Json::array({std::move(choice)}), "text_completion");
+  return answer;
 }
 
-std::string ReplyStream::begin(const std::vector<std::string>& prompts) {
+std::string CompletionReply::chat_event(size_t index, Json delta, const Json& finish) {
+  std::vector<TokenInfo> tokens = std::exchange(choices_[index].tokens, {});
+  Json choice{
+      {"index", index}, {"delta", std::move(delta)}, {"finish_reason", finish}, {"logprobs", nullptr}};
+  if (call_->logprobs && !tokens.empty())
+    choice["logprobs"] = {{"content", token_logprobs(tokens, names_, call_->top_logprobs)}};
+  if (call_->token_ids) choice["token_ids"] = ids_of(tokens);
+  Json event = frame("chat.completion.chunk", Json::array({std::move(choice)}));
+  if (call_->include_usage) event["usage"] = nullptr;
+  return event_of(event);
+}
+
+std::string CompletionReply::text_event(size_t index, const std::string& text, const Json& finish) {
+  Choice& state = choices_[index];
+  std::vector<TokenInfo> tokens = std::exchange(state.tokens, {});
+  Json choice{{"index", index}, {"text", text}, {"finish_reason", finish}, {"logprobs", nullptr}};
+  if (call_->logprobs && !tokens.empty())
+    choice["logprobs"] = text_logprobs(tokens, names_, call_->top_logprobs, false, state.offset);
+  if (call_->token_ids) choice["token_ids"] = ids_of(tokens);
+  Json event = frame("text_completion", Json::array({std::move(choice)}));
+  if (call_->include_usage) event["usage"] = nullptr;
+  return event_of(event);
+}
+
+std::string CompletionReply::begin() {
   std::string events;
   for (size_t i = 0; i < choices_.size(); ++i) {
-    if (call_.chat) {
+    const std::vector<int32_t>& ids = call_->requests[i / static_cast<size_t>(call_->n)].prompt;
+    if (call_->chat) {
       Json choice{{"index", i},
                   {"delta", {{"role", "assistant"}, {"content", ""}}},
                   {"finish_reason", nullptr},
                   {"logprobs", nullptr}};
-      events += chunk(Json::array({std::move(choice)}), "chat.completion.chunk");
-    } else if (call_.echo) {
-      const std::string& prompt = prompts[i / static_cast<size_t>(call_.n)];
-      choices_[i].offset = length_of(prompt);
-      events += event(i, prompt, {}, nullptr);
+      Json event = frame("chat.completion.chunk", Json::array({std::move(choice)}));
+      if (call_->token_ids) event["prompt_token_ids"] = ids;
+      if (call_->include_usage) event["usage"] = nullptr;
+      events += event_of(event);
+    } else if (call_->echo || call_->token_ids) {
+      const std::string prompt = call_->echo ? unicode::lossy(names_.tokenizer.decode(ids)) : "";
+      choices_[i].offset = characters_of(prompt);
+      Json choice{{"index", i}, {"text", prompt}, {"finish_reason", nullptr}, {"logprobs", nullptr}};
+      if (call_->token_ids) {
+        choice["prompt_token_ids"] = ids;
+        choice["token_ids"] = Json::array();
+      }
+      Json event = frame("text_completion", Json::array({std::move(choice)}));
+      if (call_->include_usage) event["usage"] = nullptr;
+      events += event_of(event);
     }
   }
   return events;
 }
 
-/// Sends what is gathered; `whole`: nothing more comes, a marker that has only begun is text.
-std::string ReplyStream::flush(size_t index, bool whole) {
-  Choice& choice = choices_[index];
-  std::string now = choice.text;
-  if (call_.tool_format && !whole) {
-    const std::string_view marker = tool_marker(*call_.tool_format);
-    if (choice.calls || marker.empty()) return {};
-    size_t held = std::min(marker.size(), now.size());
-    const size_t found = now.find(marker);
-    if (found != std::string::npos) {
-      choice.calls = true;
-      now.resize(found);
-    } else {
-      while (held > 0 && !marker.starts_with(std::string_view(now).substr(now.size() - held))) --held;
-      now.resize(now.size() - held);
-    }
+std::string CompletionReply::chat_events(size_t index, const AnswerParts& parts) {
+  std::string events;
+  if (!parts.thoughts.empty()) events += chat_event(index, {{"reasoning_content", parts.thoughts}}, nullptr);
+  const bool tokens_wait = !choices_[index].tokens.empty() && (call_->logprobs || call_->token_ids);
+  if (!parts.content.empty() || (parts.thoughts.empty() && parts.calls.empty() && tokens_wait))
+    events += chat_event(index, {{"content", parts.content}}, nullptr);
+  if (!parts.calls.empty()) {
+    Json calls = Json::array();
+    for (size_t i = 0; i < parts.calls.size(); ++i) calls.push_back(call_json(parts.calls[i], i));
+    events += chat_event(index, {{"tool_calls", std::move(calls)}}, nullptr);
   }
-  if (now.empty() && choice.tokens.empty()) return {};
-  choice.text.erase(0, now.size());
-  choice.pieces = 0;
-  return event(index, now, std::exchange(choice.tokens, {}), nullptr);
+  return events;
 }
 
-std::string ReplyStream::finish(size_t index, FinishReason reason) {
+std::string CompletionReply::finish(size_t index, FinishReason reason) {
   Choice& choice = choices_[index];
-  if (call_.tool_format) {
-    const ToolAnswer answer = read_tool_calls(*call_.tool_format, choice.text, call_.tool_names);
-    if (!answer.calls.empty()) {
-      std::string events;
-      choice.text = answer.content;
-      if (!choice.text.empty()) events += flush(index, true);
-      Json calls = Json::array();
-      for (size_t i = 0; i < answer.calls.size(); ++i) calls.push_back(call_json(answer.calls[i], i));
-      Json delta{{"index", index},
-                 {"delta", {{"tool_calls", std::move(calls)}}},
-                 {"finish_reason", nullptr},
-                 {"logprobs", nullptr}};
-      events += chunk(Json::array({std::move(delta)}), "chat.completion.chunk");
-      return events + event(index, "", {}, finish_name(reason, true));
-    }
+  const std::string text = std::exchange(choice.gathered, {});
+  if (!call_->chat) {
+    const std::string last = text.empty() && choice.tokens.empty() ? "" : text_event(index, text, nullptr);
+    return last + text_event(index, "", finish_name(reason, false));
   }
-  return flush(index, true) + event(index, "", {}, finish_name(reason, false));
+  std::string events = chat_events(index, choice.reader.push(text));
+  const AnswerParts rest = choice.reader.finish();
+  events += chat_events(index, rest);
+  return events + chat_event(index, Json::object(), finish_name(reason, !rest.calls.empty()));
 }
 
-std::string ReplyStream::add(const AnswerPiece& piece) {
-  if (call_.prompt_only && !piece.finished) return {};
+std::string CompletionReply::add(const AnswerPiece& piece) {
+  if (call_->prompt_only && !piece.finished) return {};
   Choice& choice = choices_[piece.choice];
-  choice.text += piece.text;
+  choice.gathered += piece.text;
   if (piece.token) choice.tokens.push_back(*piece.token);
   if (piece.finished) return finish(piece.choice, *piece.finished);
-  return ++choice.pieces >= period_ ? flush(piece.choice, false) : std::string();
+  if (++choice.pieces < period_) return {};
+  choice.pieces = 0;
+  const std::string text = std::exchange(choice.gathered, {});
+  if (!call_->chat) return text_event(piece.choice, text, nullptr);
+  return chat_events(piece.choice, choice.reader.push(text));
 }
 
-std::string ReplyStream::end(const std::vector<GenerationResult>& results) {
+std::string CompletionReply::end(const std::vector<GenerationResult>& results) {
   std::string events;
-  if (call_.include_usage) {
-    const Json json{{"id", head_.id},
-                    {"object", call_.chat ? "chat.completion.chunk" : "text_completion"},
-                    {"created", head_.created},
-                    {"model", head_.model},
-                    {"choices", Json::array()},
-                    {"usage", usage_of(results)},
-                    {"timings", timings_of(results)}};
-    events = "data: " + dump_json(json) + "\n\n";
+  if (call_->include_usage) {
+    Json json = frame(call_->chat ? "chat.completion.chunk" : "text_completion", Json::array());
+    json["usage"] = usage_of(results);
+    json["timings"] = timings_of(results);
+    events = event_of(json);
   }
   return events + "data: [DONE]\n\n";
 }
 
-std::string ReplyStream::error(const ApiError& error) {
-  return "data: " + dump_json(error.body()) + "\n\n";
+std::string CompletionReply::error(const ApiError& error) {
+  return event_of(error.body());
 }
 
 }  // namespace fettle::serve

@@ -1,55 +1,53 @@
 #pragma once
-// Answers in OpenAI's shapes: whole ones, and the events of a stream.
+// Answers of /v1/chat/completions and /v1/completions: whole ones, and the events of a stream.
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "serve/answer.h"
+#include "serve/answer_reader.h"
 #include "serve/completion_request.h"
+#include "serve/logprobs.h"
+#include "serve/reply_format.h"
 
 namespace fettle::serve {
 
-/// What every piece of one answer repeats.
-struct ReplyHead {
-  std::string id;  ///< "chatcmpl-…"
-  int64_t created = 0;
-  std::string model;
-};
-ReplyHead make_reply_head(bool chat, const std::string& model);
-
-/// The whole answer to a call, as JSON.
-Json whole_reply(const CompletionCall& call, const ReplyHead& head,
-                 const std::vector<GenerationResult>& results, const Tokenizer& tokenizer);
-
-/// Turns pieces into server-sent events. One per stream.
-class ReplyStream {
+class CompletionReply final : public ReplyFormat {
  public:
-  ReplyStream(const CompletionCall& call, ReplyHead head, const Tokenizer& tokenizer, int32_t period);
+  /// `period`: pieces of text gathered into one event.
+  CompletionReply(std::shared_ptr<const CompletionCall> call, ReplyHead head, const Tokenizer& tokenizer,
+                  int32_t period);
 
-  /// Events that open the stream: the role of each choice, the echoed prompt.
-  std::string begin(const std::vector<std::string>& prompts);
-  /// Events for a piece; empty while text is gathered (tool calls, period).
-  std::string add(const AnswerPiece& piece);
+  const ReplyHead& head() const override { return head_; }
+  Json whole(const std::vector<GenerationResult>& results) override;
+  /// The role of each choice, or the echoed prompt.
+  std::string begin() override;
+  std::string add(const AnswerPiece& piece) override;
   /// The usage, if it was asked for, and the end.
-  std::string end(const std::vector<GenerationResult>& results);
-  static std::string error(const ApiError& error);
+  std::string end(const std::vector<GenerationResult>& results) override;
+  std::string error(const ApiError& error) override;
 
  private:
+  /// One answer of a stream.
   struct Choice {
-    std::string text;  ///< gathered, not sent yet
+    AnswerReader reader;
+    std::string gathered;  ///< text that waits for the end of its period
     std::vector<TokenInfo> tokens;
     int32_t pieces = 0;
-    bool calls = false;  ///< from a tool's marker on everything is gathered
     int64_t offset = 0;  ///< characters sent (completions' text_offset)
   };
-  std::string event(size_t index, const std::string& text, const std::vector<TokenInfo>& tokens,
-                    const Json& finish);
-  std::string chunk(Json choices, const char* object) const;
-  std::string flush(size_t index, bool whole);
+  Json chat_choice(const GenerationSample& sample, size_t index) const;
+  Json text_choice(const GenerationResult& result, const GenerationSample& sample, size_t prompt,
+                   size_t index) const;
+  /// Fields around the choices of an answer or an event.
+  Json frame(const char* object, Json choices) const;
+  std::string chat_event(size_t index, Json delta, const Json& finish);
+  std::string text_event(size_t index, const std::string& text, const Json& finish);
+  std::string chat_events(size_t index, const AnswerParts& parts);
   std::string finish(size_t index, FinishReason reason);
 
-  const CompletionCall& call_;
+  std::shared_ptr<const CompletionCall> call_;
   ReplyHead head_;
-  const Tokenizer& tokenizer_;
+  TokenNames names_;
   int32_t period_;
   std::vector<Choice> choices_;
 };

@@ -104,10 +104,18 @@ bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& 
     if (value.find("close") != std::string::npos) head.keep_alive = false;
   } else if (field.name == "authorization") {
     take_once(head.authorization, field.value, "Authorization");
+  } else if (field.name == "x-api-key") {
+    take_once(head.api_key, field.value, "x-api-key");
   } else if (field.name == "host") {
     take_once(head.host, field.value, "Host");
   } else if (field.name == "origin") {
     take_once(head.origin, field.value, "Origin");
+  } else if (field.name == "access-control-request-method") {
+    take_once(head.cors_method, field.value, "Access-Control-Request-Method");
+  } else if (field.name == "access-control-request-headers") {
+    take_once(head.cors_headers, field.value, "Access-Control-Request-Headers");
+  } else if (field.name == "access-control-request-private-network") {
+    head.cors_private_network = lower(field.value) == "true";
   }
   return field.name != "range" && field.name != "if-range" && field.name != "accept-encoding" &&
          field.name != "upgrade";

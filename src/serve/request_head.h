@@ -21,6 +21,10 @@ struct RequestHead {
                      ///< server decides on its own (Range, Accept-Encoding, Content-Type)
   std::string method, target;
   std::string authorization, host, origin;
+  std::string api_key;      ///< x-api-key, as Anthropic's clients send it
+  /// Of a browser's preflight (the CORS protocol of the Fetch standard).
+  std::string cors_method, cors_headers;
+  bool cors_private_network = false;
   bool has_body = false;    ///< a body follows: Content-Length above 0, or chunks
   bool keep_alive = false;  ///< the client would send another request on this connection
 };

@@ -1,4 +1,4 @@
-// GET /health and /metrics.
+// GET /health, /ping, /version and /metrics.
 #include "serve/server_state.h"
 
 namespace fettle::serve {
@@ -55,6 +55,12 @@ std::string metrics(const HttpServer& http, const ServerState& state) {
 
 void add_state_routes(HttpServer& http, ServerState& state) {
   http.route("GET", "/health", [&](HttpCall& call) { answer_json(call.response, 200, health(state)); });
+  const auto ping = [](HttpCall& call) { answer_json(call.response, 200, Json::object()); };
+  http.route("GET", "/ping", ping);
+  http.route("POST", "/ping", ping);
+  http.route("GET", "/version", [](HttpCall& call) {
+    answer_json(call.response, 200, {{"version", FETTLE_VERSION}});
+  });
   http.route("GET", "/metrics", [&](HttpCall& call) {
     call.response.status = 200;
     call.response.set_content(metrics(http, state), "text/plain; version=0.0.4");

@@ -17,28 +17,37 @@ void tokenize(ServerState& state, HttpCall& http) {
   const Tokenizer& tokenizer = *state.context.tokenizer;
   state.context.resolve(fields.text("model", ""));
   std::vector<int32_t> ids;
+  bool strings = false;
   if (fields.find("messages") != nullptr) {
     ChatPrompt prompt = read_chat_prompt(fields, state.context);
     if (const OrderedJson* tools = fields.find("tools")) prompt.variables["tools"] = *tools;
+    fields.only("add_special_tokens", false);  // a template writes its own
+    strings = fields.boolean("return_token_strs", false);
     fields.finish();
     ids = encode_chat(prompt, state.context);
   } else {
     // llama.cpp's clients say content, vLLM's say prompt, and some say both.
     const bool both = fields.find("content") != nullptr && fields.find("prompt") != nullptr;
     const std::string text = fields.required_text(fields.find("content") != nullptr ? "content" : "prompt");
-    if (both && fields.required_text("prompt") != text) fail_field("prompt", "is not the same text as content");
+    if (both && fields.required_text("prompt") != text)
+      fail_field("prompt", "is not the same text as content");
     const bool add = fields.boolean("add_special_tokens", true);
     const bool parse = fields.boolean("parse_special", false);
+    strings = fields.boolean("return_token_strs", false);
     fields.finish();
     ids = tokenizer.encode(text, {.add_special = add, .parse_special = parse});
   }
   Json pieces = Json::array();
   for (const int32_t id : ids) pieces.push_back(unicode::lossy(tokenizer.bytes(id)));
-  answer_json(http.response, 200,
-              {{"tokens", ids},
-               {"pieces", std::move(pieces)},
-               {"count", ids.size()},
-               {"max_model_len", state.context.context}});
+  Json answer{{"tokens", ids},
+              {"pieces", std::move(pieces)},
+              {"count", ids.size()},
+              {"max_model_len", state.context.context}};
+  if (strings) {
+    answer["token_strs"] = Json::array();
+    for (const int32_t id : ids) answer["token_strs"].push_back(tokenizer.token(id));
+  }
+  answer_json(http.response, 200, answer);
 }
 
 void detokenize(ServerState& state, HttpCall& http) {

@@ -1,8 +1,9 @@
 // Whatever comes as the head or the body of a request is refused with an ApiError or understood, never more.
+#include "serve/answer_reader.h"
 #include "serve/completion_request.h"
-#include "serve/json_schema.h"
+#include "serve/messages_request.h"
 #include "serve/request_head.h"
-#include "serve/tools.h"
+#include "serve/responses_request.h"
 
 namespace {
 
@@ -34,6 +35,7 @@ struct Fixture {
         "m.content }}\n{% endfor %}",
         Json::object());
     model.tools = ToolFormat::tagged;
+    model.thoughts = ThoughtMarks{"<think>", "</think>"};
     model.vocabulary = 259;
     model.context = 4096;
     model.resolve = [](const std::string&) { return std::vector<AdapterUse>(); };
@@ -44,9 +46,14 @@ struct Fixture {
   std::unique_ptr<TokenGrammars> grammars;
 };
 
+CompletionCall decode_responses_call(const OrderedJson& body, const ModelContext& model) {
+  static const StoredResponses none;
+  return decode_responses(body, model, none).call;
+}
+
 void decode(std::string_view text, const ModelContext& model) {
   const OrderedJson body = parse_body(text);
-  for (const auto read : {decode_chat, decode_completion}) {
+  for (const auto read : {decode_chat, decode_completion, decode_responses_call, decode_messages}) {
     try {
       const CompletionCall call = read(body, model);
       for (const GenerationRequest& request : call.requests) {
@@ -66,6 +73,20 @@ void decode(std::string_view text, const ModelContext& model) {
   }
 }
 
+/// An answer comes apart in the same way, whole and in two pieces.
+void check_answer(const AnswerForm& form, std::string_view text) {
+  const AnswerParts whole = read_answer(form, text);
+  AnswerReader reader(form);
+  AnswerParts sum = reader.push(text.substr(0, text.size() / 2));
+  for (const AnswerParts& parts : {reader.push(text.substr(text.size() / 2)), reader.finish()}) {
+    sum.thoughts += parts.thoughts;
+    sum.content += parts.content;
+    sum.calls.insert(sum.calls.end(), parts.calls.begin(), parts.calls.end());
+  }
+  FETTLE_CHECK(sum.thoughts == whole.thoughts && sum.content == whole.content);
+  FETTLE_CHECK(sum.calls.size() == whole.calls.size());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -76,8 +97,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     parse_head(text.substr(0, end), {});
   } catch (const ApiError&) {
   }
-  for (const ToolFormat format : {ToolFormat::tagged, ToolFormat::listed, ToolFormat::bare})
-    read_tool_calls(format, text, {"f"});
+  for (const ToolFormat format : {ToolFormat::tagged, ToolFormat::listed, ToolFormat::bare}) {
+    AnswerForm form;
+    form.thoughts = ThoughtMarks{"<think>", "</think>"};
+    form.tools = format;
+    form.tool_names = {"f"};
+    check_answer(form, text);
+  }
   try {
     decode(text, fixture.model);
   } catch (const Error&) {

@@ -23,16 +23,14 @@ bool good_name(std::string_view name) {
   });
 }
 
-/// "name" or "name:factor"; no name when the factor is no number.
-AdapterUse read_part(std::string_view part) {
+/// "name" or "name:factor"; none when what stands behind the colon is no number ("llama3.2:latest").
+std::optional<AdapterUse> read_part(std::string_view part) {
   const size_t colon = part.find(':');
   AdapterUse use{std::string(part.substr(0, colon)), 1.0F};
   if (colon == std::string_view::npos) return use;
   const std::string_view factor = part.substr(colon + 1);
   const auto [end, error] = std::from_chars(factor.data(), factor.data() + factor.size(), use.factor);
-  const bool good =
-      error == std::errc() && end == factor.data() + factor.size() && std::abs(use.factor) <= 16.0F;
-  if (!good) fail_field("model", "the factor of '{}' must be a number between -16 and 16", use.name);
+  if (error != std::errc() || end != factor.data() + factor.size()) return std::nullopt;
   return use;
 }
 
@@ -48,12 +46,12 @@ bool ServedModels::is_base(const std::string& name) const {
   return name.empty() || std::ranges::find(names_, name) != names_.end();
 }
 
-void ServedModels::load(const std::string& name, const fs::path& path) {
+void ServedModels::load(const std::string& name, const fs::path& path, bool replace) {
   if (!good_name(name)) fail_field("name", "must be 1 to 128 of letters, digits, '-', '_' and '.'");
   if (is_base(name)) fail_field("name", "'{}' is the base model's", name);
   {
     std::lock_guard lock(mutex_);
-    if (loaded_.contains(name))
+    if (!replace && loaded_.contains(name))
       throw ApiError(409, "already_loaded", "name",
                      fmt::format("'{}' is loaded already; unload it first", name));
   }
@@ -64,6 +62,12 @@ void ServedModels::load(const std::string& name, const fs::path& path) {
       throw ApiError(400, "invalid_value", "path", error.what());
     }
   }());
+  if (const int64_t vocabulary = adapter->vocab_size(); vocabulary != 0 && vocabulary != config_.vocab_size) {
+    throw ApiError(400, "invalid_value", "path",
+                   fmt::format("{} brings a vocabulary of {} tokens, the served model has {}: serve the adapter's folder "
+                               "itself as the model",
+                               path.string(), vocabulary, config_.vocab_size));
+  }
   std::lock_guard lock(mutex_);
   engine_.add_adapter(name, std::move(adapter));
   loaded_[name] = {path, now()};
@@ -81,10 +85,10 @@ std::vector<AdapterUse> ServedModels::resolve(const std::string& model) const {
   std::vector<AdapterUse> uses;
   for (size_t at = 0; at <= model.size();) {
     const size_t end = std::min(model.find('+', at), model.size());
-    AdapterUse use = read_part(std::string_view(model).substr(at, end - at));
+    auto use = read_part(std::string_view(model).substr(at, end - at));
     at = end + 1;
-    if (is_base(use.name) && !use.name.empty() && uses.empty()) continue;  // "base+adapter" is the adapter
-    if (!loaded_.contains(use.name)) {
+    if (use && is_base(use->name) && !use->name.empty() && uses.empty()) continue;  // "base+adapter" is the adapter
+    if (!use || !loaded_.contains(use->name)) {
       std::string known;
       for (const std::string& name : names_) known += (known.empty() ? "" : ", ") + name;
       for (const auto& [name, loaded] : loaded_) known += ", " + name;
@@ -92,8 +96,9 @@ std::vector<AdapterUse> ServedModels::resolve(const std::string& model) const {
           404, "model_not_found", "model",
           fmt::format("The model `{}` does not exist. This server has: {}.", model.substr(0, 200), known));
     }
+    if (!(std::abs(use->factor) <= 16.0F)) fail_field("model", "the factor of '{}' must be a number between -16 and 16", use->name);
     if (uses.size() == most_parts) fail_field("model", "composes more than {} adapters", most_parts);
-    uses.push_back(std::move(use));
+    uses.push_back(std::move(*use));
   }
   return uses;
 }

@@ -20,8 +20,9 @@ class ServedModels {
   /// names: of the base, the first is the one shown; at least one. The engine must outlive this.
   ServedModels(Engine& engine, const ModelConfig& config, std::vector<std::string> names, std::string owner);
 
-  /// Opens a PEFT adapter. Throws ApiError: a bad or taken name, a folder that is no adapter of this model.
-  void load(const std::string& name, const fs::path& path);
+  /// Opens a PEFT adapter. Throws ApiError: a bad or taken name (unless it is to be replaced), a folder that is
+  /// no adapter of this model.
+  void load(const std::string& name, const fs::path& path, bool replace = false);
   /// False when there is none of that name. Answers that run keep it.
   bool unload(const std::string& name);
 

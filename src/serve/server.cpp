@@ -30,6 +30,16 @@ bool is_key(std::string_view text, const std::vector<Digest>& keys) {
   return found != 0;
 }
 
+/// The key of "Bearer KEY"; a scheme's case says nothing (RFC 9110).
+std::string_view bearer_of(std::string_view authorization) {
+  constexpr std::string_view scheme = "bearer";
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  if (!std::ranges::equal(authorization.substr(0, scheme.size()), scheme, same)) return {};
+  const std::string_view rest = authorization.substr(scheme.size());
+  const size_t key = rest.find_first_not_of(' ');
+  return key == 0 || key == std::string_view::npos ? std::string_view() : rest.substr(key);
+}
+
 std::string without_port(const std::string& host) {
   if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
   return host.substr(0, host.find(':'));
@@ -40,14 +50,14 @@ bool is_loopback(const std::string& host) {
 }
 
 std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
-                                  const std::optional<OpenChatType>& type) {
+                                  const OpenChatType* type) {
   std::vector<std::string> names = options.names;
   if (names.empty()) {
     fs::path path = model.loaded().path;
     if (path.filename().empty()) path = path.parent_path();
     names.push_back(fs::is_directory(path) ? path.filename().string() : path.stem().string());
   }
-  if (type) {
+  if (type != nullptr) {
     // OpenChat's clients ask for the type, not for the folder.
     names.push_back(type->name);
     names.insert(names.end(), type->aliases.begin(), type->aliases.end());
@@ -55,19 +65,13 @@ std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
   return names;
 }
 
-std::vector<int32_t> ends_of(OpenModel& model) {
-  std::vector<int32_t> ends = model.eos();
-  const ModelConfig& config = model.decoder().config();
-  ends.insert(ends.end(), config.eos.begin(), config.eos.end());
-  ends.push_back(model.tokenizer()->eos());
-  return ends;
-}
-
 std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const std::string& source) {
   const Tokenizer& tokenizer = *model.tokenizer();
   try {
-    if (source.empty()) return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer));
+    if (source.find('{') == std::string::npos)
+      return std::make_shared<ChatTemplate>(ChatTemplate::of(tokenizer, source));
   } catch (const Error& error) {
+    if (error.kind() == Error::Kind::usage) throw;
     log_warning(
         "{}; a conversation is given to it as its texts, one a line (--chat-template FILE gives it a "
         "template)",
@@ -80,16 +84,9 @@ std::shared_ptr<const ChatTemplate> template_of(const OpenModel& model, const st
   return std::make_shared<ChatTemplate>(source, special, "--chat-template");
 }
 
-std::optional<OpenChatType> type_of(const ServeOptions& options, OpenModel& model) {
+const OpenChatType* type_of(const ServeOptions& options, OpenModel& model) {
   if (options.model_type.empty()) return openchat_type_of(model.loaded().path);
-  auto type = find_openchat_type(options.model_type);
-  if (!type) {
-    std::vector<std::string> known;
-    for (const OpenChatType& one : openchat_types()) known.push_back(one.name);
-    fail_usage("serve: --model-type '{}' is unknown; there are {}", options.model_type,
-               fmt::join(known, ", "));
-  }
-  return type;
+  return &openchat_type(options.model_type);
 }
 
 }  // namespace
@@ -100,7 +97,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
       engine(model, options.engine),
       models(engine, model.decoder().config(), names_of(options, model, type_of(options, model)),
              type_of(options, model) ? "openchat" : "fettle"),
-      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model)),
+      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model), tool_marks()),
       thread(engine) {
   context.tokenizer = model.tokenizer();
   const SamplingDefaults defaults = model.sampling_defaults();
@@ -109,12 +106,16 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
   context.system_prompts = options.enable_sys_prompt;
   if (!context.openchat) {
     context.chat = template_of(model, options.chat_template);
-    if (context.chat != nullptr) context.tools = tool_format_of(context.chat->source());
+    if (context.chat != nullptr) {
+      context.tools = tool_format_of(context.chat->tool_source());
+      context.thoughts = thought_marks_of(context.chat->source(), *context.tokenizer);
+    }
   } else {
     openchat_end_of_turn(*context.openchat, *context.tokenizer);  // says at once when the tokenizer lacks it
     if (!defaults.from_model) context.sampling.temperature = 0.7F;  // as OpenChat's own server
   }
   context.vocabulary = model.decoder().config().vocab_size;
+  context.ends = ends_of(model);
   context.context = engine.context_length();
   context.longest = options.timeout;
   context.most_answers = options.most_answers;
@@ -134,6 +135,8 @@ struct Server::Impl {
       state.metrics.request(method, route, status);
     });
     add_completion_routes(http, state);
+    add_responses_routes(http, state);
+    add_messages_routes(http, state);
     add_text_routes(http, state);
     add_model_routes(http, state);
     add_arena_routes(http, state);
@@ -146,11 +149,10 @@ struct Server::Impl {
     if (keys.empty() || head.method == "OPTIONS") return;
     const std::string path = head.target.substr(0, head.target.find('?'));
     if (head.method == "GET" && (path == "/health" || is_page(path))) return;
-    constexpr std::string_view scheme = "Bearer ";
-    const std::string& given = head.authorization;
-    if (!given.starts_with(scheme) || !is_key(std::string_view(given).substr(scheme.size()), keys))
+    const bool known = is_key(bearer_of(head.authorization), keys) || (!head.api_key.empty() && is_key(head.api_key, keys));
+    if (!known)
       throw ApiError(401, "invalid_api_key", "",
-                     "Incorrect API key provided; send Authorization: Bearer KEY.");
+                     "Incorrect API key provided; send Authorization: Bearer KEY or x-api-key: KEY.");
   }
 
   /// A page from elsewhere must not use a person's browser to reach a server that only listens at home.

@@ -20,7 +20,7 @@ struct ServeOptions {
   std::vector<std::string> api_keys;         ///< empty: everybody may ask
   std::string model_type;                ///< an OpenChat type; empty: what openchat.json says, if anything
   bool enable_sys_prompt = false;        ///< OpenChat types: system messages count
-  std::string chat_template;             ///< Jinja source instead of the model's own
+  std::string chat_template;             ///< Jinja source, or the name of a template of the model, instead of its own
   int32_t stream_period = 1;             ///< pieces of text gathered into one event
   std::chrono::milliseconds timeout{0};  ///< of one answer; 0: none
   int32_t most_answers = 128;            ///< n times prompts of one request

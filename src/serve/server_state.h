@@ -2,12 +2,13 @@
 // What the routes share. For serve/ alone.
 #include <memory>
 
+#include "generate/constrain/token_grammar.h"
 #include "serve/completion_request.h"
 #include "serve/http_server.h"
 #include "serve/metrics.h"
 #include "serve/served_models.h"
 #include "serve/server.h"
-#include "serve/token_grammar.h"
+#include "serve/stored_responses.h"
 #include "serve/votes.h"
 
 namespace fettle::serve {
@@ -21,6 +22,7 @@ struct ServerState {
   ServedModels models;
   TokenGrammars grammars;
   ModelContext context;
+  StoredResponses responses;
   Metrics metrics;
   std::unique_ptr<RequestLog> log;
   std::unique_ptr<Votes> votes;
@@ -28,6 +30,8 @@ struct ServerState {
 };
 
 void add_completion_routes(HttpServer& http, ServerState& state);
+void add_responses_routes(HttpServer& http, ServerState& state);
+void add_messages_routes(HttpServer& http, ServerState& state);
 void add_text_routes(HttpServer& http, ServerState& state);
 void add_model_routes(HttpServer& http, ServerState& state);
 void add_arena_routes(HttpServer& http, ServerState& state);

@@ -1,126 +1,8 @@
 // The whole server over a small random model: what the wire says, and that it equals the engine's own text.
-#include "serve/server.h"
-
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <thread>
-
-#include "checkpoint/peft.h"
-#include "checkpoint/save.h"
-#include "generate/event_stream.h"
-#include "generate/test_support.h"
-#include "serve/http_test_client.h"
+#include "serve/server_test_support.h"
 
 namespace fettle::serve {
 namespace {
-
-using test::ask;
-using test::body_of;
-using test::RawClient;
-using test::status_of;
-
-constexpr const char* chat_template =
-    "{% for m in messages %}{{ m.role[0] }}:{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}a:{% "
-    "endif %}";
-
-/// A model's folder with two adapters beside it.
-class ModelFolder {
- public:
-  ModelFolder() {
-    ModelConfig config = test::byte_config();
-    config.context_length = 512;
-    Parameters parameters = random_parameters(config, 5);
-    test::SmallModel::scaled(parameters);
-    const auto tokenizer = test::byte_tokenizer();
-    ModelToSave save;
-    save.config = &config;
-    save.weights.parameters = &parameters;
-    save.tokenizer = tokenizer.get();
-    save_hf(path(), save, DType::f32);
-    for (const uint64_t seed : {1, 2}) {
-      AdapterConfig shape;
-      shape.rank = 2;
-      Adapter adapter = make_adapter(config, shape, seed);
-      Random random(seed, 9);
-      for (const auto& parameter : adapter.parameters.all()) {
-        for (float& value : parameter->value.flat<float>())
-          value = static_cast<float>(random.uniform() - 0.5) * 1.5F;
-      }
-      write_adapter(adapter_path(seed), config, adapter, "base");
-    }
-  }
-  fs::path path() const { return folder_.path() / "small"; }
-  fs::path adapter_path(uint64_t number) const {
-    return folder_.path() / ("adapter" + std::to_string(number));
-  }
-  fs::path file(const char* name) const { return folder_.path() / name; }
-
- private:
-  TemporaryFolder folder_;
-};
-
-const ModelFolder& folder() {
-  static const ModelFolder made;
-  return made;
-}
-
-class Running {
- public:
-  explicit Running(ServeOptions options = {}) : model_(folder().path()) {
-    set_threads(1);
-    options.http.port = 0;
-    options.chat_template = chat_template;
-    server_ = std::make_unique<Server>(model_, std::move(options));
-    port = server_->bind();
-    thread_ = std::thread([this] { server_->run([this] { return ended_.load(); }); });
-  }
-  ~Running() {
-    ended_ = true;
-    thread_.join();
-  }
-  Json post(const std::string& path, const Json& body, int wanted = 200,
-            const std::string& headers = {}) const {
-    const std::string answer = ask(port, "POST", path, dump_json(body), headers);
-    EXPECT_EQ(status_of(answer), wanted) << answer;
-    return Json::parse(body_of(answer), nullptr, false);
-  }
-  Json get(const std::string& path, int wanted = 200, const std::string& headers = {}) const {
-    const std::string answer = ask(port, "GET", path, {}, headers);
-    EXPECT_EQ(status_of(answer), wanted) << answer;
-    return Json::parse(body_of(answer), nullptr, false);
-  }
-  std::string text(Json body) const {
-    body.emplace("prompt", "Once");
-    body.emplace("max_tokens", 24);
-    return post("/v1/completions", body)["choices"][0]["text"];
-  }
-  int port = 0;
-
- private:
-  OpenModel model_;
-  std::unique_ptr<Server> server_;
-  std::atomic<bool> ended_{false};
-  std::thread thread_;
-};
-
-/// The events of a streamed answer.
-std::vector<Json> events_of(const std::string& answer, bool& whole) {
-  std::string body = body_of(answer), bytes;
-  for (size_t at = 0; at < body.size();) {  // chunks
-    const size_t line = body.find("\r\n", at);
-    const size_t size = std::stoul(body.substr(at, line - at), nullptr, 16);
-    bytes += body.substr(line + 2, size);
-    at = line + 2 + size + 2;
-  }
-  std::vector<Json> events;
-  EventStream stream;
-  for (const std::string& event : stream.push(bytes)) {
-    whole = event == "[DONE]";
-    if (!whole) events.push_back(Json::parse(event));
-  }
-  return events;
-}
 
 std::string engine_text(const Json& fields) {
   OpenModel model(folder().path());
@@ -246,6 +128,62 @@ TEST(Server, KeysHostsAndOrigins) {
   RawClient rebound(open.port);
   rebound.send("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n");
   EXPECT_EQ(status_of(rebound.read_all()), 403);
+}
+
+TEST(Server, KeysInEveryWayThatClientsSendThem) {
+  ServeOptions options;
+  options.api_keys = {"key"};
+  const Running server(options);
+  for (const char* good : {"Authorization: Bearer key\r\n", "Authorization: bearer key\r\n", "authorization: BEARER  key\r\n", "x-api-key: key\r\n",
+                           "X-Api-Key: key\r\nAuthorization: Bearer other\r\n"})
+    server.get("/v1/models", 200, good);
+  for (const char* bad : {"Authorization: Basic key\r\n", "Authorization: Bearerkey\r\n", "Authorization: Bearer\r\n", "x-api-key: keys\r\n"})
+    server.get("/v1/models", 401, bad);
+}
+
+TEST(Server, ANameThatIsNoCompositionIsNotFound) {
+  ServeOptions options;
+  options.adapters = {{"one", folder().adapter_path(1)}};
+  const Running server(options);
+  const auto code = [&](const char* model, int status) {
+    return server.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}, {"model", model}}, status)["error"]["code"];
+  };
+  for (const char* model : {"llama3.2:latest", "one:latest", "small:latest", "one+two", "llama3.2:70b"}) EXPECT_EQ(code(model, 404), "model_not_found");
+  EXPECT_EQ(code("one:17", 400), "invalid_value");
+  server.post("/v1/completions", {{"prompt", "a"}, {"max_tokens", 1}, {"model", "one:0.5"}});
+}
+
+/// What a browser that loads a page from `origin` sends, and whether its script may read the answer.
+TEST(Server, PagesOfTheAllowedOriginMayAskAndRead) {
+  const std::string page = "http://page.example", sdk = "authorization,content-type,x-stainless-arch,x-stainless-retry-count";
+  for (const bool all : {true, false}) {
+    ServeOptions options;
+    options.api_keys = {"key"};
+    options.http.cors_origin = all ? "*" : page;
+    const Running server(options);
+    const std::string allowed = "\r\nAccess-Control-Allow-Origin: " + options.http.cors_origin + "\r\n", from = "Origin: " + page + "\r\n";
+    const auto has = [](const std::string& answer, const std::string& line) { return answer.find(line) != std::string::npos; };
+    const std::string preflight =
+        ask(server.port, "OPTIONS", "/v1/chat/completions", {},
+            from + "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: " + sdk + "\r\nAccess-Control-Request-Private-Network: true\r\n");
+    EXPECT_EQ(status_of(preflight), 204) << preflight;
+    EXPECT_TRUE(has(preflight, allowed) && has(preflight, "Access-Control-Allow-Headers: " + sdk + "\r\n")) << preflight;
+    EXPECT_TRUE(has(preflight, "Access-Control-Max-Age: 600") && has(preflight, "Access-Control-Allow-Private-Network: true")) << preflight;
+    EXPECT_FALSE(has(preflight, "Allow-Credentials"));
+    const std::string key = from + "Authorization: Bearer key\r\n";
+    const std::string body = R"({"messages":"hi","max_tokens":2,"stream":true})";
+    for (const std::string& answer :
+         {ask(server.port, "POST", "/v1/chat/completions", body, key), ask(server.port, "POST", "/v1/chat/completions", body, from),
+          ask(server.port, "POST", "/v1/chat/completions", "{}", key), ask(server.port, "GET", "/nothing", {}, key),
+          ask(server.port, "PUT", "/v1/models", {}, key)}) {
+      EXPECT_TRUE(has(answer, allowed)) << answer;
+      EXPECT_EQ(has(answer, "\r\nVary: Origin\r\n"), !all) << answer;
+    }
+    const std::string other = ask(server.port, "GET", "/v1/models", {}, "Origin: http://other.example\r\nAuthorization: Bearer key\r\n");
+    EXPECT_EQ(has(other, "Access-Control-Allow-Origin"), all);
+  }
+  const Running closed;
+  EXPECT_EQ(ask(closed.port, "GET", "/v1/models", {}, "Origin: " + page + "\r\n").find("Access-Control"), std::string::npos);
 }
 
 TEST(Server, JsonModeAndSchemasHold) {

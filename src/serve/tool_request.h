@@ -8,21 +8,24 @@
 
 namespace fettle::serve {
 
-/// "tools" and "tool_choice".
+/// "tools", "tool_choice" and "parallel_tool_calls".
 struct ToolFields {
   OrderedJson list = OrderedJson::array();
-  std::vector<std::string> names;
-  bool none = false;      ///< tool_choice "none"
-  bool required = false;  ///< a call must come
-  std::string only;       ///< of this function, if not empty
+  std::vector<std::string> names;  ///< that may be called
+  bool none = false;               ///< tool_choice "none"
+  bool required = false;           ///< a call must come
+  bool limited = false;            ///< tool_choice names some of the tools
+  bool several = true;             ///< parallel_tool_calls
 };
 
 /// Throws ApiError 400 naming the field.
 ToolFields read_tools(Fields& fields, const ModelContext& model);
 
-/// A call that must come is written by a grammar, as the template would have it. Throws ApiError 400 where the
-/// format has none.
-std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, const ModelContext& model);
+/// Holds the answer to calls as the template writes them, where the request says more than "call what you
+/// like": a call must come, some tools alone, one call at most, a function is strict. Null where it does not.
+/// `answer`: the schema that an answer without calls keeps to (response_format), if any. Throws ApiError 400.
+std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, const ModelContext& model,
+                                                       const OrderedJson* answer);
 
 /// Templates read the arguments of earlier calls as an object, clients send them as text.
 void parse_call_arguments(Messages& messages);

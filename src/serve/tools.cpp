@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "serve/fields.h"
+
 namespace fettle::serve {
 namespace {
 
@@ -27,8 +29,9 @@ std::optional<ToolCall> call_of(const OrderedJson& json, const std::vector<std::
 
 /// The calls of a text that is one call or a list of them; false when it is neither.
 bool add_calls(std::string_view text, const std::vector<std::string>& names, std::vector<ToolCall>& calls) {
-  const OrderedJson json = OrderedJson::parse(trimmed(text), nullptr, false);
-  if (json.is_discarded()) return false;
+  const std::optional<OrderedJson> parsed = parse_if_json(trimmed(text));
+  if (!parsed) return false;
+  const OrderedJson& json = *parsed;
   std::vector<ToolCall> found;
   const auto add = [&](const OrderedJson& one) {
     auto call = call_of(one, names);
@@ -78,6 +81,11 @@ std::string_view tool_marker(ToolFormat format) {
       return "";
   }
   return "";
+}
+
+const std::vector<std::string>& tool_marks() {
+  static const std::vector<std::string> marks{"<tool_call>", "</tool_call>", "[TOOL_CALLS]"};
+  return marks;
 }
 
 ToolAnswer read_tool_calls(ToolFormat format, std::string_view text, const std::vector<std::string>& names) {

@@ -22,6 +22,9 @@ std::optional<ToolFormat> tool_format_of(const std::string& template_source);
 /// Text that begins a call; empty for `bare`, where the first brace does.
 std::string_view tool_marker(ToolFormat format);
 
+/// The marks of all formats. In some vocabularies they are special tokens, which leave no text unless asked to.
+const std::vector<std::string>& tool_marks();
+
 struct ToolCall {
   std::string name;
   std::string arguments;  ///< JSON text

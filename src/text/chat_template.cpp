@@ -1,7 +1,10 @@
 #include "text/chat_template.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
+#include "text/chat/prepare.h"
 #include "text/jinja_interpreter.h"
 #include "text/jinja_parser.h"
 
@@ -47,14 +50,11 @@ Value message_value(const Message& message, int32_t index, SeenMessages& seen) {
     for (const auto& [name, field] : message.extra.items())
       entries.emplace_back(key(name), jinja::from_json(field, index));
   }
-  // As transformers: reasoning under any of its names is found under the two that templates read.
-  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
-    if (!message.extra.is_object() || !message.extra.contains(name) || message.extra[name].is_null())
-      continue;
-    const Value reasoning = jinja::from_json(message.extra[name], index);
+  // Thoughts under any of their names are found under those that templates read.
+  if (const OrderedJson* thoughts = thoughts_of(message)) {
+    const Value reasoning = jinja::from_json(*thoughts, index);
     if (!message.extra.contains("thinking")) entries.insert(entries.begin(), {key("thinking"), reasoning});
-    entries.emplace_back(key("reasoning_content"), reasoning);
-    break;
+    for (const char* name : {"reasoning_content", "reasoning"}) entries.emplace_back(key(name), reasoning);
   }
   return Value::borrowed(seen.dicts.emplace_back(jinja::dict_of(std::move(entries))));
 }
@@ -79,6 +79,9 @@ struct ChatTemplate::Impl {
   std::vector<Value> special_tokens;
   std::optional<jinja::Bindings> constants;  ///< functions and special tokens
   int32_t messages = -1, tools = -1, documents = -1, add_generation_prompt = -1;
+  std::unique_ptr<ChatTemplate> tool_use;  ///< for conversations with tools; null: the same
+  std::once_flag probed;
+  TemplateTraits traits;
 };
 
 ChatTemplate::ChatTemplate(std::string source, Json special_tokens, std::string_view where)
@@ -101,7 +104,9 @@ ChatTemplate::ChatTemplate(std::string source, Json special_tokens, std::string_
 ChatTemplate::~ChatTemplate() = default;
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
 
-ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
+namespace {
+
+Json special_tokens_of(const Tokenizer& tokenizer) {
   Json special = Json::object();
   const auto add = [&](const char* name, int32_t id) {
     if (id >= 0) special[name] = tokenizer.token(id);
@@ -110,16 +115,80 @@ ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer) {
   add("eos_token", tokenizer.eos());
   add("pad_token", tokenizer.pad());
   add("unk_token", tokenizer.unk());
-  if (!tokenizer.chat_template().empty())
-    return {tokenizer.chat_template(), std::move(special), "chat_template"};
+  return special;
+}
+
+/// The templates of a tokenizer that names several.
+std::map<std::string, std::string> named_templates(const Tokenizer& tokenizer) {
+  std::map<std::string, std::string> named;
+  const Json config = tokenizer.config_json();
+  if (!config.contains("chat_template") || !config["chat_template"].is_array()) return named;
+  for (const Json& entry : config["chat_template"])
+    named[json_get<std::string>(entry, "name", "chat_template")] =
+        json_get<std::string>(entry, "template", "chat_template");
+  return named;
+}
+
+std::string names_of(const std::map<std::string, std::string>& named) {
+  std::string names;
+  for (const auto& [name, source] : named) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+/// Stands where a model names templates and none "default": what needs one says so.
+std::string refusal(const std::map<std::string, std::string>& named) {
+  return "{{ raise_exception('the model has chat templates named " + names_of(named) +
+         ", and none named default; choose one by its name') }}";
+}
+
+}  // namespace
+
+ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer, const std::string& chosen) {
+  const Json special = special_tokens_of(tokenizer);
+  const auto named = named_templates(tokenizer);
+  if (!chosen.empty() && chosen != "default") {
+    if (const auto found = named.find(chosen); found != named.end())
+      return {found->second, special, "chat_template " + chosen};
+    if (fs::exists(chosen)) return {read_file(chosen, 1 << 20), special, chosen};
+    const std::string names = names_of(named);
+    fail_usage("chat_template: '{}' is no file, and the model {}", chosen,
+               names.empty() ? "has no named templates" : "has templates named " + names);
+  }
+  if (!tokenizer.chat_template().empty() || !named.empty()) {
+    const std::string& own = tokenizer.chat_template();
+    ChatTemplate chat(own.empty() ? refusal(named) : own, special, "chat_template");
+    if (const auto tools = named.find("tool_use"); tools != named.end())
+      chat.impl_->tool_use.reset(new ChatTemplate(tools->second, special, "chat_template tool_use"));
+    return chat;
+  }
   if (tokenizer.id("<|im_start|>") && tokenizer.id("<|im_end|>"))
-    return {std::string(kChatMl), std::move(special), "ChatML"};
+    return {std::string(kChatMl), special, "ChatML"};
   fail("chat_template",
        "the model carries no chat template and has no <|im_start|> token for ChatML; add a "
        "chat_template.jinja to its folder, or use plain text (--raw)");
 }
 
 Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
+  return render_as_given(PreparedMessages(*this, messages).span(), options);
+}
+
+const TemplateTraits& ChatTemplate::traits() const {
+  std::call_once(impl_->probed, [&] { impl_->traits = probe_template(*this); });
+  return impl_->traits;
+}
+
+bool ChatTemplate::mentions(std::string_view variable) const {
+  return impl_->program->symbol(variable) >= 0 || (impl_->tool_use && impl_->tool_use->mentions(variable));
+}
+
+bool ChatTemplate::ends_turn(const Tokenizer& tokenizer, int32_t id) const {
+  return tokenizer.is_special(id) && traits().behind_answer.find(tokenizer.token(id)) != std::string::npos;
+}
+
+Rendered ChatTemplate::render_as_given(std::span<const Message> messages, const RenderOptions& options) const {
+  if (impl_->tool_use && options.variables.is_object() && options.variables.contains("tools") &&
+      !options.variables["tools"].empty())
+    return impl_->tool_use->render_as_given(messages, options);
   SeenMessages seen(messages.size());
   std::vector<Value> list;
   list.reserve(messages.size());
@@ -139,16 +208,23 @@ Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOpt
   } catch (const jinja::Failure& failure) {
     fail(impl_->where, "a message or variable is not fit for a template: {}", failure.what());
   }
-  jinja::Interpreter interpreter(*impl_->program, step_limit(messages), options.now);
+  jinja::Interpreter interpreter(*impl_->program, options.steps > 0 ? options.steps : step_limit(messages),
+                                 options.now);
   constexpr size_t around = 256, around_each = 32;  // what templates write besides the messages
   const size_t size = content_size(messages) + around + around_each * messages.size();
   jinja::Text text = interpreter.run(std::move(bindings), size, impl_->where);
   const auto runs = text.runs();
-  Rendered out{text.take_bytes(), {}};
-  out.runs.reserve(runs.size());
+  Rendered out{text.take_bytes(), {}, {}};
+  if (options.parts) out.parts.reserve(runs.size());
   int64_t begin = 0;
   for (const auto& run : runs) {
-    out.runs.push_back({begin, run.end, run.source});
+    if (options.parts) out.parts.push_back({begin, run.end, run.source});
+    const int32_t source = jinja::is_of_template(run.source) ? jinja::kFromTemplate : run.source;
+    if (!out.runs.empty() && out.runs.back().message == source) {
+      out.runs.back().end = run.end;
+    } else {
+      out.runs.push_back({begin, run.end, source});
+    }
     begin = run.end;
   }
   return out;
@@ -156,6 +232,10 @@ Rendered ChatTemplate::render(std::span<const Message> messages, const RenderOpt
 
 const std::string& ChatTemplate::source() const {
   return impl_->source;
+}
+
+const std::string& ChatTemplate::tool_source() const {
+  return impl_->tool_use ? impl_->tool_use->source() : impl_->source;
 }
 
 }  // namespace fettle

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "text/test_support.h"
+
 namespace fettle {
 namespace {
 
@@ -99,9 +101,10 @@ TEST(ChatTemplate, MessagesFromJson) {
   const auto read = [](const char* text) { return message_from_json(OrderedJson::parse(text), "row 3"); };
   EXPECT_EQ(read(R"({"role": "user", "content": "x"})"), user("x"));
   EXPECT_EQ(read(R"({"role": "assistant", "content": "x", "weight": 0.5})"), assistant("x", 0.5));
-  EXPECT_EQ(
-      read(R"({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})"),
-      user("ab"));
+  const Message parts =
+      read(R"({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]})");
+  EXPECT_EQ(parts.content, "ab");
+  EXPECT_EQ(dump_json(parts.extra), R"({"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]})");
   const Message call = read(R"({"role": "assistant", "content": null, "tool_calls": [{"z": 1, "a": 2}]})");
   EXPECT_EQ(dump_json(call.extra), R"({"content":null,"tool_calls":[{"z":1,"a":2}]})");
   EXPECT_EQ(dump_json(message_to_json(call)),
@@ -115,61 +118,8 @@ TEST(ChatTemplate, MessagesFromJson) {
   }
 }
 
-// Every byte is a token, but the listed strings are one token each where they may be parsed.
-class ByteTokenizer : public Tokenizer {
- public:
-  explicit ByteTokenizer(std::vector<std::string> special) : special_(std::move(special)) {}
-  std::vector<int32_t> encode(std::string_view text, EncodeOptions options) const override {
-    const Piece piece{text, options.parse_special};
-    return encode_pieces({&piece, 1}, {.add_special = options.add_special}).ids;
-  }
-  std::string decode(std::span<const int32_t> ids, bool) const override {
-    std::string out;
-    for (const int32_t id : ids) out += bytes(id);
-    return out;
-  }
-  Encoding encode_pieces(std::span<const Piece> pieces, PieceOptions) const override {
-    Encoding out;
-    int64_t offset = 0;
-    for (const Piece& piece : pieces) {
-      for (size_t at = 0; at < piece.text.size();) {
-        size_t used = 1;
-        int32_t id = static_cast<uint8_t>(piece.text[at]);
-        for (size_t s = 0; piece.parse_special && s < special_.size(); ++s) {
-          if (!piece.text.substr(at).starts_with(special_[s])) continue;
-          id = 256 + static_cast<int32_t>(s);
-          used = special_[s].size();
-        }
-        out.ids.push_back(id);
-        out.begins.push_back(offset + static_cast<int64_t>(at));
-        at += used;
-      }
-      offset += static_cast<int64_t>(piece.text.size());
-    }
-    return out;
-  }
-  int32_t size() const override { return 256 + static_cast<int32_t>(special_.size()); }
-  std::string token(int32_t id) const override { return bytes(id); }
-  std::optional<int32_t> id(std::string_view token) const override {
-    for (size_t s = 0; s < special_.size(); ++s) {
-      if (special_[s] == token) return 256 + static_cast<int32_t>(s);
-    }
-    return std::nullopt;
-  }
-  bool is_special(int32_t id) const override { return id >= 256; }
-  std::string bytes(int32_t id) const override {
-    return id < 256 ? std::string(1, static_cast<char>(id)) : special_[static_cast<size_t>(id) - 256];
-  }
-  std::string to_json() const override { return {}; }
-  GgufVocabulary to_gguf() const override { return {}; }
-  void set_template(std::string source) { chat_template_ = std::move(source); }
-
- private:
-  std::vector<std::string> special_;
-};
-
-const ByteTokenizer& bytes_tokenizer() {
-  static const ByteTokenizer tokenizer(
+const test::ByteTokenizer& bytes_tokenizer() {
+  static const test::ByteTokenizer tokenizer(
       {"<|im_start|>", "<|im_end|>", "</s>", "<s>", "<|end|>", "<|eot_id|>"});
   return tokenizer;
 }
@@ -363,12 +313,12 @@ TEST(TokenizeChat, WithARealTokenizer) {
 }
 
 TEST(ChatTemplate, OfATokenizer) {
-  ByteTokenizer carries({"<s>"});
+  test::ByteTokenizer carries({"<s>"});
   carries.set_template("{{ messages[0].content }}!");
   EXPECT_EQ(ChatTemplate::of(carries).render(Messages{user("a")}).text, "a!");
   EXPECT_EQ(ChatTemplate::of(bytes_tokenizer()).render(Messages{user("a")}).text,
             "<|im_start|>user\na<|im_end|>\n");
-  EXPECT_THROW(ChatTemplate::of(ByteTokenizer({"<s>"})), Error);
+  EXPECT_THROW(ChatTemplate::of(test::ByteTokenizer({"<s>"})), Error);
 }
 
 }  // namespace

@@ -27,6 +27,14 @@ Parser::Nested::Nested(Parser& parser) : parser_(parser) {
 
 std::shared_ptr<const Program> Parser::run() {
   program_->body = parse_block({});
+  int32_t literal = kFirstLiteral;
+  for (Expr& node : program_->expressions) {
+    if (node.kind == Expr::Kind::constant && node.constant.is_string())
+      node.constant = Text(node.constant.text()->bytes(), literal--);
+  }
+  for (Stmt& node : program_->statements) {
+    if (node.kind == Stmt::Kind::data) node.data = Text(node.data.take_bytes(), literal--);
+  }
   return program_;
 }
 

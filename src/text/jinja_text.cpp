@@ -57,7 +57,7 @@ int32_t Text::source_at(size_t byte) const {
 
 int32_t Text::main_source() const {
   for (const Run& run : runs_) {
-    if (run.source != kFromTemplate) return run.source;
+    if (!is_of_template(run.source)) return run.source;
   }
   return runs_.empty() && !empty() ? source_ : kFromTemplate;
 }

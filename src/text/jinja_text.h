@@ -10,6 +10,11 @@ namespace fettle::jinja {
 
 inline constexpr int32_t kFromTemplate = -1;  ///< the template's own text
 inline constexpr int32_t kFromVariable = -2;  ///< a variable that is no message (tools, documents)
+/// And below: a literal of the template, each its own, so that texts that two literals share are told apart.
+inline constexpr int32_t kFirstLiteral = -3;
+inline bool is_of_template(int32_t source) {
+  return source < 0 && source != kFromVariable;
+}
 
 /// UTF-8 bytes and runs of their origins. Every operation of a template carries the runs along.
 class Text {

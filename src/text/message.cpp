@@ -7,12 +7,13 @@ template <typename AnyJson>
 std::string joined_parts(const AnyJson& parts, std::string_view where) {
   std::string out;
   for (const auto& part : parts) {
-    const bool text = part.is_object() && part.value("type", "") == "text" && part.contains("text") &&
-                      part["text"].is_string();
-    if (!text) {
-      fail(where,
-           "a part of 'content' must be {{\"type\": \"text\", \"text\": …}}, found {}; pictures and sound "
-           "are not read",
+    const bool typed = part.is_object() && part.contains("type") && part["type"].is_string();
+    if (typed && part["type"] != "text") {
+      fail(where, "'content' has a part of type '{}'; this program reads text alone, parts of type 'text'",
+           part["type"].template get<std::string>());
+    }
+    if (!typed || !part.contains("text") || !part["text"].is_string()) {
+      fail(where, "a part of 'content' must be {{\"type\": \"text\", \"text\": …}}, found {}",
            dump_json(part).substr(0, 60));
     }
     out += part["text"].template get_ref<const std::string&>();
@@ -40,6 +41,7 @@ Message from_any_json(const AnyJson& value, std::string_view where) {
       message.content = field.template get<std::string>();
     } else if (key == "content" && field.is_array()) {
       message.content = joined_parts(field, where);
+      message.extra[key] = field;
     } else if (key == "content" && !field.is_null()) {
       fail(where, "'content' of a message must be text, found {}", dump_json(field).substr(0, 60));
     } else {

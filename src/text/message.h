@@ -23,8 +23,8 @@ struct Message {
 using Messages = std::vector<Message>;
 
 /// {"role", "content", "weight"?, …extra}; `where` names the place in errors. Content given as a list of
-/// {"type": "text", "text"} parts is joined. The ordered form keeps the order of keys, which `tojson` in a
-/// template shows; the other has them sorted.
+/// {"type": "text", "text"} parts is joined, and kept in `extra` too. The ordered form keeps the order of
+/// keys, which `tojson` in a template shows; the other has them sorted.
 Message message_from_json(const Json& value, std::string_view where);
 Message message_from_json(const OrderedJson& value, std::string_view where);
 Json message_to_json(const Message& message);

@@ -1,135 +1,67 @@
-// Which tokens each message produced: by rendering the conversation's prefixes, for any template.
+// Which tokens each message produced, and which an answer has to have behind its prompt.
 #include <algorithm>
 
+#include "text/chat/prepare.h"
+#include "text/chat/turns.h"
 #include "text/chat_template.h"
 
 namespace fettle {
 namespace {
 
-// Where a turn stands in the text: its template text begins at `begin`, what the assistant itself wrote at
-// `written`.
-struct Turn {
-  int64_t begin, written, end;
-};
-
-int64_t common_prefix(std::string_view left, std::string_view right) {
-  const auto [a, b] = std::mismatch(left.begin(), left.end(), right.begin(), right.end());
-  return a - left.begin();
-}
-
-// First and last byte of each message's own text; -1 where it has none.
-std::vector<std::pair<int64_t, int64_t>> message_spans(const Rendered& rendered, size_t count) {
-  std::vector<std::pair<int64_t, int64_t>> spans(count, {-1, -1});
-  for (const auto& run : rendered.runs) {
-    if (run.message < 0) continue;
-    auto& span = spans[static_cast<size_t>(run.message)];
-    if (span.first < 0) span.first = run.begin;
-    span.second = run.end;
-  }
-  return spans;
-}
-
-class TurnFinder {
- public:
-  TurnFinder(const ChatTemplate& chat, std::span<const Message> messages, const RenderOptions& options,
-             const Rendered& whole, const std::vector<int64_t>& token_begins)
-      : chat_(chat),
-        messages_(messages),
-        options_(options),
-        whole_(whole),
-        token_begins_(token_begins),
-        spans_(message_spans(whole, messages.size())) {}
-
-  std::vector<Turn> find() {
-    const auto size = static_cast<int64_t>(whole_.text.size());
-    std::vector<Turn> turns;
-    int64_t begin = start();
-    for (size_t i = 0; i < messages_.size(); ++i) {
-      const bool last = i + 1 == messages_.size();
-      const int64_t end =
-          last && !options_.add_generation_prompt ? size : std::max(begin, turn_end(i, begin));
-      int64_t written = end;
-      if (messages_[i].role == "assistant") written = std::clamp(written_from(i, end), begin, end);
-      turns.push_back({begin, written, end});
-      begin = end;
-    }
-    // A generation prompt at the end belongs to no answer yet; it counts to the last message's turn.
-    return turns;
-  }
-
- private:
-  // The template may refuse a prefix (no user message, roles that do not alternate): then there is none.
-  std::optional<Rendered> prefix(size_t count, bool generation) const {
-    RenderOptions options = options_;
-    options.add_generation_prompt = generation;
-    try {
-      return chat_.render(messages_.first(count), options);
-    } catch (const Error&) {
-      return std::nullopt;
-    }
-  }
-
-  int64_t next_span(size_t after) const {
-    for (size_t i = after; i < spans_.size(); ++i) {
-      if (spans_[i].first >= 0) return spans_[i].first;
-    }
-    return static_cast<int64_t>(whole_.text.size());
-  }
-
-  // What stands before any message (a BOS token).
-  int64_t start() const {
-    const auto empty = prefix(0, false);
-    if (!empty || !whole_.text.starts_with(empty->text)) return 0;
-    return std::min(static_cast<int64_t>(empty->text.size()), next_span(0));
-  }
-
-  int64_t turn_end(size_t i, int64_t begin) const {
-    const int64_t least = std::max(begin, spans_[i].second);
-    const int64_t most = std::max(least, next_span(i + 1));
-    const auto shorter = prefix(i + 1, false);
-    if (!shorter) return least;
-    const auto size = static_cast<int64_t>(shorter->text.size());
-    if (size >= least && size <= most && whole_.text.starts_with(shorter->text)) return size;
-    // The template writes this message otherwise when it is the last one (adds EOS, keeps its reasoning).
-    // What both texts have behind the message ends the turn.
-    const int64_t end = message_spans(*shorter, i + 1)[i].second;
-    if (end < 0 || spans_[i].second < 0) return least;
-    const std::string_view tail = std::string_view(shorter->text).substr(static_cast<size_t>(end));
-    const std::string_view rest = std::string_view(whole_.text).substr(static_cast<size_t>(spans_[i].second));
-    return std::clamp(token_start(spans_[i].second + common_prefix(tail, rest)), least, most);
-  }
-
-  // Two endings may share the first bytes of different tokens.
-  int64_t token_start(int64_t position) const {
-    if (position == static_cast<int64_t>(whole_.text.size())) return position;
-    const auto after = std::upper_bound(token_begins_.begin(), token_begins_.end(), position);
-    return after == token_begins_.begin() ? position : *(after - 1);
-  }
-
-  int64_t written_from(size_t i, int64_t end) const {
-    const auto prompt = prefix(i, true);
-    if (prompt && whole_.text.starts_with(prompt->text)) return static_cast<int64_t>(prompt->text.size());
-    return spans_[i].first >= 0 ? spans_[i].first : end;
-  }
-
-  const ChatTemplate& chat_;
-  std::span<const Message> messages_;
-  const RenderOptions& options_;
-  const Rendered& whole_;
-  const std::vector<int64_t>& token_begins_;
-  std::vector<std::pair<int64_t, int64_t>> spans_;
-};
-
 Tokenizer::Encoding encode_rendered(const Tokenizer& tokenizer, const Rendered& rendered,
                                     bool parse_special_in_content, bool begins) {
-  std::vector<Tokenizer::Piece> pieces;
-  for (const auto& run : rendered.runs) {
-    const std::string_view text =
-        std::string_view(rendered.text)
-            .substr(static_cast<size_t>(run.begin), static_cast<size_t>(run.end - run.begin));
-    pieces.push_back({text, run.message == -1 || parse_special_in_content});
+  const auto size = static_cast<int64_t>(rendered.text.size());
+  return tokenizer.encode_pieces(pieces_of(rendered, 0, size, parse_special_in_content), {.begins = begins});
+}
+
+/// A conversation with its turns.
+struct Marked {
+  Rendered rendered;
+  Tokenizer::Encoding encoding;
+  std::vector<Turn> turns;
+};
+
+Marked mark(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Message> messages,
+            RenderOptions options, bool parse_special_in_content) {
+  const PreparedMessages prepared(chat, messages);
+  options.parts = true;
+  Marked out;
+  out.rendered = chat.render_as_given(prepared.span(), options);
+  out.encoding = encode_rendered(tokenizer, out.rendered, parse_special_in_content, true);
+  out.turns = TurnFinder(tokenizer, chat, prepared.span(), options, out.rendered, out.encoding, parse_special_in_content)
+                  .find();
+  return out;
+}
+
+/// Behind a prompt that does not stand in the conversation: the tokens of the answer in it. One that reaches into the
+/// template's text before the answer is cut there.
+TokenizedAnswer cut_out(const Tokenizer& tokenizer, const Marked& marked, std::span<const Message> messages,
+                        size_t before, bool parse_special_in_content) {
+  const Turn& first = marked.turns[before];
+  if (messages[before].role != "assistant" || first.written == first.end) {
+    fail(fmt::format("messages[{}]", before),
+         "the chat template writes the conversation before the answer otherwise once the answer stands behind it, and "
+         "where the answer begins cannot be told");
   }
-  return tokenizer.encode_pieces(pieces, {.begins = begins});
+  const auto& begins = marked.encoding.begins;
+  auto token = static_cast<size_t>(std::lower_bound(begins.begin(), begins.end(), first.written) - begins.begin());
+  TokenizedAnswer answer;
+  answer.rendered = false;
+  const int64_t whole_from = token < begins.size() ? begins[token] : static_cast<int64_t>(marked.rendered.text.size());
+  if (whole_from > first.written) {
+    answer.ids = tokenizer.encode_pieces(pieces_of(marked.rendered, first.written, whole_from, parse_special_in_content), {.begins = false}).ids;
+    std::string spelled;
+    for (const int32_t id : answer.ids) spelled += tokenizer.bytes(id);
+    if (spelled != std::string_view(marked.rendered.text).substr(static_cast<size_t>(first.written), static_cast<size_t>(whole_from - first.written)))
+      fail(fmt::format("messages[{}]", before), "the answer's first token and the prompt's last are one, and this tokenizer cannot part them");
+  }
+  answer.assistant.assign(answer.ids.size(), 1);
+  for (size_t turn = before; token < begins.size(); ++token) {
+    while (turn + 1 < marked.turns.size() && begins[token] >= marked.turns[turn].end) ++turn;
+    answer.ids.push_back(marked.encoding.ids[token]);
+    answer.assistant.push_back(begins[token] >= marked.turns[turn].written && begins[token] < marked.turns[turn].end);
+  }
+  return answer;
 }
 
 }  // namespace
@@ -143,19 +75,18 @@ std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatTemplate&
 TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat,
                             std::span<const Message> messages, const RenderOptions& options,
                             bool parse_special_in_content) {
-  Rendered rendered = chat.render(messages, options);
-  Tokenizer::Encoding encoding = encode_rendered(tokenizer, rendered, parse_special_in_content, true);
-  const std::vector<Turn> turns = TurnFinder(chat, messages, options, rendered, encoding.begins).find();
-
+  Marked marked = mark(tokenizer, chat, messages, options, parse_special_in_content);
+  const auto& turns = marked.turns;
+  const auto& begins = marked.encoding.begins;
   TokenizedChat out;
-  out.ids = std::move(encoding.ids);
+  out.ids = std::move(marked.encoding.ids);
   const size_t count = out.ids.size();
   out.turn.assign(count, -1);
   out.assistant.assign(count, 0);
   out.weight.assign(count, 0.0F);
   size_t turn = 0;
   for (size_t i = 0; i < count; ++i) {
-    const int64_t begin = encoding.begins[i];
+    const int64_t begin = begins[i];
     while (turn + 1 < turns.size() && begin >= turns[turn].end) ++turn;
     if (turns.empty() || begin < turns[turn].begin) continue;
     out.turn[i] = static_cast<int32_t>(turn);
@@ -163,7 +94,32 @@ TokenizedChat tokenize_chat(const Tokenizer& tokenizer, const ChatTemplate& chat
     out.assistant[i] = 1;
     out.weight[i] = static_cast<float>(messages[turn].weight);
   }
-  out.text = std::move(rendered.text);
+  for (size_t i = 0; i < turns.size(); ++i) {
+    if (messages[i].role != "assistant" || messages[i].weight == 0) continue;
+    ++out.answers;
+    out.unserved += !turns[i].served;
+  }
+  out.text = std::move(marked.rendered.text);
+  return out;
+}
+
+TokenizedAnswer tokenize_answer(const Tokenizer& tokenizer, const ChatTemplate& chat, std::span<const Message> messages,
+                                size_t before, std::span<const int32_t> prompt_ids, const RenderOptions& options,
+                                bool parse_special_in_content) {
+  const auto answer = messages.subspan(before);
+  const bool mixed = std::any_of(answer.begin(), answer.end(), [](const Message& m) { return m.role == "tool"; });
+  if (!mixed) {
+    TokenizedAnswer out;
+    out.ids = encode_chat(tokenizer, chat, messages, options, parse_special_in_content);
+    if (out.ids.size() >= prompt_ids.size() && std::equal(prompt_ids.begin(), prompt_ids.end(), out.ids.begin())) {
+      out.ids.erase(out.ids.begin(), out.ids.begin() + static_cast<std::ptrdiff_t>(prompt_ids.size()));
+      return out;
+    }
+  }
+  const Marked marked = mark(tokenizer, chat, messages, options, parse_special_in_content);
+  TokenizedAnswer out = cut_out(tokenizer, marked, messages, before, parse_special_in_content);
+  const auto& ids = marked.encoding.ids;
+  out.rendered = ids.size() == prompt_ids.size() + out.ids.size() && std::equal(prompt_ids.begin(), prompt_ids.end(), ids.begin());
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The input is a chat template, a zero byte, and the contents of messages with zero bytes between them: whatever renders has a turn
 // and a mask for every token, and nothing that a message says becomes a special token.
 #include "text/byte_level.h"
+#include "text/chat/turns.h"
 #include "text/chat_template.h"
 
 namespace {
@@ -33,6 +34,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fettle::Messages messages;
   while (!rest.empty() && messages.size() < 6) {
     messages.push_back({messages.size() % 2 == 0 ? "user" : "assistant", part(), messages.size() % 3 == 0 ? 1.0 : 0.5});
+    // Further fields as a row has them: thoughts, calls, content in parts.
+    if (messages.back().content.starts_with('{')) {
+      const auto extra = fettle::OrderedJson::parse(messages.back().content, nullptr, false);
+      if (extra.is_object()) messages.back().extra = extra;
+    }
   }
   try {
     const fettle::ChatTemplate chat(source, {{"bos_token", "<|im_start|>"}, {"eos_token", "<|im_end|>"}});
@@ -43,6 +49,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       FETTLE_CHECK(out.weight[i] == 0 || out.turn[i] >= 0);
     }
     FETTLE_CHECK(bytes_tokenizer().decode(out.ids, false).size() >= out.text.size());
+    if (messages.size() < 2) return 0;
+    const auto history = std::span(messages).first(1);
+    const auto prompt = fettle::encode_chat(bytes_tokenizer(), chat, history, fettle::prompt_options(chat, messages[1], {}));
+    const auto answer = fettle::tokenize_answer(bytes_tokenizer(), chat, std::span(messages).first(2), 1, prompt, {});
+    FETTLE_CHECK(answer.assistant.empty() || answer.assistant.size() == answer.ids.size());
   } catch (const fettle::Error&) {
   }
   return 0;

@@ -10,19 +10,31 @@
 namespace fettle {
 namespace {
 
-/// The chat template of a folder: chat_template.jinja, else the config's, which may be a list of named
-/// templates.
-std::string find_template(const fs::path& folder, const Json& config) {
-  const fs::path file = folder / "chat_template.jinja";
-  if (fs::exists(file)) return read_file(file);
-  const auto found = config.find("chat_template");
-  if (found == config.end()) return "";
-  if (found->is_string()) return found->get<std::string>();
-  if (!found->is_array()) return "";
-  for (const Json& entry : *found) {
-    if (entry.is_object() && entry.value("name", "") == "default") return entry.value("template", "");
+/// The chat templates of a folder: those in files of their own, else the config's, which may be a list of named ones.
+/// Where there are several, `config` keeps all of them as such a list.
+void find_templates(const fs::path& folder, TokenizerConfig& result) {
+  const fs::path file = folder / "chat_template.jinja", more = folder / "additional_chat_templates";
+  const auto named = [](const std::string& name, const std::string& source) {
+    return Json{{"name", name}, {"template", source}};
+  };
+  Json list = Json::array();
+  if (fs::exists(file)) list.push_back(named("default", read_file(file)));
+  if (fs::is_directory(more)) {
+    for (const auto& entry : fs::directory_iterator(more)) {
+      if (entry.path().extension() == ".jinja")
+        list.push_back(named(entry.path().stem().string(), read_file(entry.path())));
+    }
   }
-  return "";
+  if (const auto found = result.config.find("chat_template"); found != result.config.end() && list.empty()) {
+    if (found->is_string()) list.push_back(named("default", found->get<std::string>()));
+    if (found->is_array()) list = *found;
+  }
+  const std::string where = (folder / "tokenizer_config.json").string();
+  for (const Json& entry : list) {
+    const auto source = json_get<std::string>(entry, "template", where);
+    if (json_get<std::string>(entry, "name", where) == "default") result.chat_template = source;
+  }
+  if (list.size() > 1 || (list.size() == 1 && result.chat_template.empty())) result.config["chat_template"] = list;
 }
 
 TokenizerConfig read_config(const fs::path& folder) {
@@ -37,7 +49,7 @@ TokenizerConfig read_config(const fs::path& folder) {
       if (!result.config.contains(key)) result.config[key] = value;
     }
   }
-  result.chat_template = find_template(folder, result.config);
+  find_templates(folder, result);
   return result;
 }
 
@@ -112,7 +124,8 @@ Json Tokenizer::config_json() const {
   name("pad_token", pad_);
   name("unk_token", unk_);
   if (!config.contains("tokenizer_class")) config["tokenizer_class"] = "PreTrainedTokenizerFast";
-  if (!chat_template_.empty()) config["chat_template"] = chat_template_;
+  const bool several = config.contains("chat_template") && config["chat_template"].is_array();
+  if (!chat_template_.empty() && !several) config["chat_template"] = chat_template_;
   return config;
 }
 

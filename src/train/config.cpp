@@ -75,7 +75,19 @@ std::vector<Key> method_keys() {
       MEMBER("adapter.dropout", c.adapter->config.dropout),
       MEMBER("adapter.rslora", c.adapter->config.rslora),
       MEMBER("adapter.targets", c.adapter->config.targets),
+      MEMBER("adapter.target_pattern", c.adapter->config.target_pattern),
+      MEMBER("adapter.exclude", c.adapter->config.exclude),
+      MEMBER("adapter.layers", c.adapter->config.layers),
+      MEMBER("adapter.rank_pattern", c.adapter->config.rank_pattern),
+      MEMBER("adapter.alpha_pattern", c.adapter->config.alpha_pattern),
+      MEMBER("adapter.dora", c.adapter->config.dora),
+      MEMBER("adapter.bias", c.adapter->config.bias),
+      MEMBER("adapter.lora_bias", c.adapter->config.lora_bias),
+      MEMBER("adapter.modules_to_save", c.adapter->config.modules_to_save),
       MEMBER("adapter.init", c.adapter->init),
+      MEMBER("tokens.add", c.tokens.texts),
+      MEMBER("tokens.init", c.tokens.init),
+      MEMBER("tokens.special", c.tokens.special),
       MEMBER("beta", c.beta),
       MEMBER("gamma", c.gamma),
       MEMBER("label_smoothing", c.label_smoothing),
@@ -88,6 +100,7 @@ std::vector<Key> method_keys() {
       MEMBER("truncate", c.truncate),
       MEMBER("train_on", c.train_on),
       MEMBER("raw", c.raw),
+      MEMBER("split_turns", c.split_turns),
       MEMBER("template_variables", c.template_variables),
   };
 }
@@ -172,7 +185,7 @@ std::string suggestion(std::string_view path) {
     for (size_t i = 0; i < last.size() && near.empty(); ++i)
       if (!part.empty() && last[i] == part) near = whole[i];
   }
-  for (const char* section : {"adapter", "schedule", "optimizer"})
+  for (const char* section : {"adapter", "tokens", "schedule", "optimizer"})
     if (nearest_name(path, {section}) == section && near.empty()) near = section;
   return near;
 }
@@ -253,7 +266,11 @@ void validate_adapter(const TrainConfig& config) {
   require(adapter.rank >= 1, "adapter.rank", "at least 1");
   require(adapter.alpha > 0.0F, "adapter.alpha", "a number above 0");
   require(adapter.dropout >= 0.0F && adapter.dropout < 1.0F, "adapter.dropout", "a probability below 1");
-  require(!adapter.targets.empty(), "adapter.targets", "at least one module name, or all-linear");
+  require(!adapter.targets.empty() || !adapter.target_pattern.empty(), "adapter.targets",
+          "at least one module name, or all-linear");
+  require(!adapter.dora || !adapter.lora_bias, "adapter.lora_bias", "false beside dora");
+  require(config.tokens.texts.empty() || config.adapter->init.empty(), "tokens.add",
+          "no adapter.init, whose vocabulary is given");
   require(config.init == "weights", "init", "weights, since an adapter needs a trained model under it");
 }
 

@@ -50,7 +50,8 @@ struct TrainConfig {
   std::vector<data::DataSource> data, eval;
   fs::path out;
   std::optional<AdapterSettings> adapter;
-  std::string chat_template;  ///< a Jinja file, or "" for the tokenizer's own
+  TokensToAdd tokens;  ///< before anything is trained; beside an adapter their rows are trained with it
+  std::string chat_template;  ///< a Jinja file, the name of one of the model's, or "" for its own
 
   std::optional<double> beta;  ///< the method's own default where not given
   double gamma = 0.5;
@@ -64,6 +65,7 @@ struct TrainConfig {
   data::Truncate truncate = data::Truncate::keep_start;
   data::TrainOn train_on = data::TrainOn::completions;
   bool raw = false;
+  bool split_turns = false;
   Json template_variables = Json::object();
   double epochs = 1.0;
   int64_t steps = 0;  ///< 0: epochs decide

@@ -42,6 +42,27 @@ constexpr EnumName<Precision> kPrecision[] = {
 constexpr EnumName<RecomputeChoice> kRecompute[] = {
     {"auto", RecomputeChoice::automatic}, {"none", RecomputeChoice::none}, {"block", RecomputeChoice::block}};
 
+constexpr EnumName<AdapterBias> kAdapterBias[] = {
+    {"none", AdapterBias::none}, {"lora_only", AdapterBias::lora_only}, {"all", AdapterBias::all}};
+constexpr EnumName<RowInit> kRowInit[] = {{"mean", RowInit::mean}, {"random", RowInit::random}};
+
+template <typename Number>
+void read_pairs(const ConfigValue& value, std::vector<std::pair<std::string, Number>>& to) {
+  if (!value.value.is_object()) value.wrong("a mapping of patterns to numbers");
+  to.clear();
+  for (const auto& [name, number] : value.value.items()) {
+    to.emplace_back(name, Number{});
+    read(ConfigValue{number, value.key + "." + name, value.place + "." + name}, to.back().second);
+  }
+}
+
+template <typename Number>
+OrderedJson write_pairs(const std::vector<std::pair<std::string, Number>>& pairs) {
+  OrderedJson result = OrderedJson::object();
+  for (const auto& [name, number] : pairs) result[name] = write(number);
+  return result;
+}
+
 template <typename E, size_t N>
 void read_enum(const ConfigValue& value, const EnumName<E> (&names)[N], E& to) {
   std::vector<std::string> known;
@@ -111,6 +132,26 @@ void read(const ConfigValue& value, std::vector<std::string>& to) {
     if (!item.is_string()) value.wrong("a list of texts");
     to.push_back(item.get<std::string>());
   }
+}
+void read(const ConfigValue& value, std::vector<int32_t>& to) {
+  to.clear();
+  if (!value.value.is_array()) {
+    read(value, to.emplace_back());
+    return;
+  }
+  for (const auto& item : value.value) read(ConfigValue{item, value.key, value.place}, to.emplace_back());
+}
+void read(const ConfigValue& value, std::vector<std::pair<std::string, int32_t>>& to) {
+  read_pairs(value, to);
+}
+void read(const ConfigValue& value, std::vector<std::pair<std::string, float>>& to) {
+  read_pairs(value, to);
+}
+void read(const ConfigValue& value, AdapterBias& to) {
+  read_enum(value, kAdapterBias, to);
+}
+void read(const ConfigValue& value, RowInit& to) {
+  read_enum(value, kRowInit, to);
 }
 void read(const ConfigValue& value, std::map<std::string, double>& to) {
   if (!value.value.is_object()) value.wrong("a mapping of names to numbers");
@@ -192,6 +233,21 @@ OrderedJson write(const fs::path& value) {
 }
 OrderedJson write(const std::vector<std::string>& value) {
   return value;
+}
+OrderedJson write(const std::vector<int32_t>& value) {
+  return value;
+}
+OrderedJson write(const std::vector<std::pair<std::string, int32_t>>& value) {
+  return write_pairs(value);
+}
+OrderedJson write(const std::vector<std::pair<std::string, float>>& value) {
+  return write_pairs(value);
+}
+OrderedJson write(const AdapterBias& value) {
+  return write_enum(value, kAdapterBias);
+}
+OrderedJson write(const RowInit& value) {
+  return write_enum(value, kRowInit);
 }
 OrderedJson write(const std::map<std::string, double>& value) {
   return value;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -31,7 +32,12 @@ void read(const ConfigValue& value, uint64_t& to);
 void read(const ConfigValue& value, std::string& to);
 void read(const ConfigValue& value, fs::path& to);
 void read(const ConfigValue& value, std::vector<std::string>& to);  ///< a list, or one text
+void read(const ConfigValue& value, std::vector<int32_t>& to);      ///< a list, or one number
 void read(const ConfigValue& value, std::map<std::string, double>& to);
+void read(const ConfigValue& value, std::vector<std::pair<std::string, int32_t>>& to);  ///< a mapping, in its order
+void read(const ConfigValue& value, std::vector<std::pair<std::string, float>>& to);
+void read(const ConfigValue& value, AdapterBias& to);
+void read(const ConfigValue& value, RowInit& to);
 void read(const ConfigValue& value, std::optional<double>& to);
 void read(const ConfigValue& value, Json& to);  ///< an object
 void read(const ConfigValue& value, std::vector<data::DataSource>& to);
@@ -51,7 +57,12 @@ OrderedJson write(const uint64_t& value);
 OrderedJson write(const std::string& value);
 OrderedJson write(const fs::path& value);
 OrderedJson write(const std::vector<std::string>& value);
+OrderedJson write(const std::vector<int32_t>& value);
 OrderedJson write(const std::map<std::string, double>& value);
+OrderedJson write(const std::vector<std::pair<std::string, int32_t>>& value);
+OrderedJson write(const std::vector<std::pair<std::string, float>>& value);
+OrderedJson write(const AdapterBias& value);
+OrderedJson write(const RowInit& value);
 OrderedJson write(const std::optional<double>& value);
 OrderedJson write(const Json& value);
 OrderedJson write(const std::vector<data::DataSource>& value);

@@ -55,7 +55,7 @@ struct Engine::Tally {
 
   void finish(RowKind kind) {
     const auto mean = [](double sum, int64_t count) {
-      return count > 0 ? sum / static_cast<double>(count) : 0.0;
+      return count > 0 ? sum / static_cast<double>(count) : std::nan("");
     };
     const bool judged = kind == RowKind::judged;
     if (!judged && kind != RowKind::pairs) return;

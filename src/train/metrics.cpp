@@ -3,24 +3,29 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace fettle::train {
 namespace {
 
 void put(OrderedJson& row, const StepMetrics::Preference& preference) {
-  row["reward_chosen"] = preference.reward_chosen;
-  row["reward_rejected"] = preference.reward_rejected;
-  row["reward_margin"] = preference.reward_margin;
-  row["reward_accuracy"] = preference.reward_accuracy;
-  row["logp_chosen"] = preference.logp_chosen;
-  row["logp_rejected"] = preference.logp_rejected;
+  const auto put_known = [&](const char* key, double value) {
+    if (!std::isnan(value)) row[key] = value;
+  };
+  put_known("reward_chosen", preference.reward_chosen);
+  put_known("reward_rejected", preference.reward_rejected);
+  put_known("reward_margin", preference.reward_margin);
+  put_known("reward_accuracy", preference.reward_accuracy);
+  put_known("logp_chosen", preference.logp_chosen);
+  put_known("logp_rejected", preference.logp_rejected);
   if (preference.kl) row["kl"] = *preference.kl;
 }
 
 std::optional<StepMetrics::Preference> preference_from_json(const Json& row, std::string_view where) {
-  if (!row.contains("reward_chosen")) return std::nullopt;
-  const auto number = [&](const char* key) { return json_get<double>(row, key, where); };
+  if (!row.contains("reward_accuracy")) return std::nullopt;
+  const auto number = [&](const char* key) { return json_get_or<double>(row, key, std::nan(""), where); };
   StepMetrics::Preference result{number("reward_chosen"),
                                  number("reward_rejected"),
                                  number("reward_margin"),

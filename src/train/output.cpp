@@ -1,5 +1,7 @@
 #include "train/output.h"
 
+#include <cmath>
+
 #include "base/hash.h"
 #include "base/progress.h"
 #include "checkpoint/peft.h"
@@ -34,9 +36,8 @@ std::string figures(const TrainResult& result) {
   const auto row = [&](const char* what, int64_t step, double loss,
                        const std::optional<StepMetrics::Preference>& preference) {
     text += fmt::format("| {} | {} | {:.4f} |", what, step, loss);
-    text += preference
-                ? fmt::format(" {:.3f} | {:.3f} |\n", preference->reward_accuracy, preference->reward_margin)
-                : " | |\n";
+    text += preference ? fmt::format(" {:.3f} |", preference->reward_accuracy) : " |";
+    text += preference && !std::isnan(preference->reward_margin) ? fmt::format(" {:.3f} |\n", preference->reward_margin) : " |\n";
   };
   if (!result.steps.empty()) {
     row("first training step", result.steps.front().step, result.steps.front().loss,

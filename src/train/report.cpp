@@ -1,5 +1,7 @@
 #include "train/report.h"
 
+#include <cmath>
+
 #include "base/html.h"
 #include "base/progress.h"
 #include "base/svg_plot.h"
@@ -11,8 +13,10 @@ template <typename Rows, typename Value>
 PlotSeries series(std::string name, const Rows& rows, Value value, bool dots = false) {
   PlotSeries result{.name = std::move(name), .dots = dots};
   for (const auto& row : rows) {
+    const double y = value(row);
+    if (std::isnan(y)) continue;  // no row of the step was of this class
     result.x.push_back(static_cast<double>(row.step));
-    result.y.push_back(value(row));
+    result.y.push_back(y);
   }
   return result;
 }

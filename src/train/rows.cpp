@@ -1,10 +1,13 @@
 #include "train/rows.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/progress.h"
+#include "data/show.h"
 
 namespace fettle::train {
 namespace {
@@ -76,6 +79,34 @@ std::string counts_text(const std::map<std::string, int64_t>& counts) {
   return text;
 }
 
+/// What is learnt otherwise than a user may expect.
+std::vector<std::string> answer_warnings(const data::TokenizeReport& report) {
+  std::vector<std::string> notes;
+  if (report.unserved > 0)
+    notes.push_back(fmt::format(
+        "{} of {} answers are learnt in a form that serving never asks for: the template writes their conversation "
+        "otherwise once further turns follow (such as without their thoughts); split_turns: true makes a row of each answer, "
+        "behind the history as serving renders it", report.unserved, report.answers));
+  if (report.thoughtless > 0)
+    notes.push_back(fmt::format(
+        "{} answers have no thought, and the template opens one that cannot be switched off: they teach the model to close it "
+        "at once", report.thoughtless));
+  return notes;
+}
+
+/// A model that never learns to end a turn talks until its context is full.
+void check_ends(const data::TokenizeReport& report, const TrainConfig& config, const Tokenizer& tokenizer) {
+  if (report.ended > 0) return;
+  if (config.raw && tokenizer.eos() < 0) {
+    log_warning("the tokenizer has no end-of-sequence token: no row ends with one, and the model will not learn to stop");
+    return;
+  }
+  fail("data", "not one of {} rows holds the end of a turn among what is learnt, so the model would never stop: {}", report.kept,
+       report.truncated > 0 ? "rows are cut at max_length before they end; give a larger one, or truncate: keep_end"
+       : config.raw         ? "no completion reaches its end-of-sequence token"
+                            : "the chat template writes no special token behind an answer, or the answers' weights are 0");
+}
+
 template <typename T>
 void describe(const data::Tokenized<T>& from, TrainRows& to) {
   const data::TokenizeReport& report = from.report;
@@ -87,10 +118,28 @@ void describe(const data::Tokenized<T>& from, TrainRows& to) {
   if (!report.formats.empty()) to.summary += fmt::format("\nformat: {}", counts_text(report.formats));
   if (!report.dropped.empty()) to.summary += fmt::format("\ndropped: {}", counts_text(report.dropped));
   if (from.read.rejected > 0) to.summary += fmt::format("\nbroken rows: {}", from.read.rejected);
+  if (const std::string columns = from.columns.to_text(); !columns.empty()) to.summary += "\n" + columns;
+  auto warnings = from.columns.warnings();
+  if (from.equal_answers > 0)
+    warnings.push_back(fmt::format("{} pairs have the same chosen and rejected answer (in tokens): nothing is learnt from them", from.equal_answers));
+  for (const auto& warning : warnings) {
+    log_warning("{}", warning);
+    to.summary += "\nwarning: " + warning;
+  }
+  for (const std::string& warning : answer_warnings(report)) {
+    to.summary += "\n" + warning;
+    log_warning("{}", warning);
+  }
+  if (report.thinking_off > 0)
+    to.summary += fmt::format(
+        "\n{} answers have no thought and the template opens one: they are learnt behind a prompt with thinking switched off",
+        report.thinking_off);
   to.report["files"] = from.read.files;
   to.report["broken_rows"] = from.read.rejected;
   to.report["tokenized"] = OrderedJson::parse(data::to_json(report).dump());
   to.report["hash"] = from.hash;
+  to.report["columns"] = from.columns.to_json();
+  if (from.equal_answers > 0) to.report["equal_answers"] = from.equal_answers;
 }
 
 template <typename T>
@@ -148,6 +197,7 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
                                 .truncate = config.truncate,
                                 .max_length = config.max_length,
                                 .raw = config.raw,
+                                .split_turns = config.split_turns,
                                 .variables = config.template_variables,
                                 .class_weights = config.class_weights};
   switch (method.rows) {
@@ -158,17 +208,73 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
     }
     case RowKind::sequences: {
       auto tokenized = data::load_sequences(sources, tokenizer, chat, options, config.seed, rejected);
+      check_ends(tokenized.report, config, tokenizer);
       if (config.balance_classes) balance_classes(tokenized);
       if (config.per_sequence_loss) weight_per_sequence(tokenized);
       return convert(std::move(tokenized), method.rows);
     }
-    case RowKind::pairs:
-      return convert(data::load_pairs(sources, tokenizer, chat, options, config.seed, rejected), method.rows);
-    case RowKind::judged:
-      return convert(data::load_judged(sources, tokenizer, chat, options, config.seed, rejected),
-                     method.rows);
+    case RowKind::pairs: {
+      auto tokenized = data::load_pairs(sources, tokenizer, chat, options, config.seed, rejected);
+      check_ends(tokenized.report, config, tokenizer);
+      return convert(std::move(tokenized), method.rows);
+    }
+    case RowKind::judged: {
+      auto tokenized = data::load_judged(sources, tokenizer, chat, options, config.seed, rejected);
+      check_ends(tokenized.report, config, tokenizer);
+      return convert(std::move(tokenized), method.rows);
+    }
   }
   check_failed("a kind of rows", __FILE__, __LINE__);
+}
+
+void check_labels(const TrainRows& rows) {
+  if (rows.kind != RowKind::judged) return;
+  const auto wanted = std::count_if(rows.rows.begin(), rows.rows.end(), [](const TrainRow& row) { return row.desirable; });
+  if (wanted != 0 && wanted != rows.size()) return;
+  fail("data", "all {} judged rows are {}; training on one label alone teaches the label, not the answers: add rows of the other",
+       rows.size(), wanted == 0 ? "unwanted" : "wanted");
+}
+
+void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out) {
+  if (held_out.size() == 0) return;
+  const auto key = [](const TrainRow& row) {
+    Hasher hasher;
+    for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+      const uint64_t size = ids->size();
+      hasher.add_raw(&size, sizeof size).add_raw(ids->data(), size * sizeof(int32_t));
+    }
+    return hasher.hex();
+  };
+  std::unordered_set<std::string> seen;
+  for (const TrainRow& row : training.rows) seen.insert(key(row));
+  const auto again = std::count_if(held_out.rows.begin(), held_out.rows.end(), [&](const TrainRow& row) { return seen.contains(key(row)); });
+  held_out.report["seen_in_training"] = again;
+  if (again == 0) return;
+  const std::string warning = fmt::format("{} of {} held-out rows stand in the training data too: they do not tell how well the model does on new ones",
+                                          again, held_out.size());
+  log_warning("{}", warning);
+  held_out.summary += "\nwarning: " + warning;
+}
+
+std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& tokenizer, bool colour) {
+  const TrainRow& row = rows.rows[static_cast<size_t>(index)];
+  if (rows.kind == RowKind::pairs) {
+    data::Pair pair;
+    pair.prompt_ids = row.prompt;
+    pair.chosen_ids = row.chosen;
+    pair.rejected_ids = row.rejected;
+    return data::show_tokens(pair, tokenizer, colour);
+  }
+  data::Sequence sequence;
+  sequence.ids = row.prompt;
+  sequence.weights.assign(row.prompt.size(), 0.0F);
+  sequence.ids.insert(sequence.ids.end(), row.chosen.begin(), row.chosen.end());
+  if (row.weights.empty()) {
+    sequence.weights.resize(sequence.ids.size(), 1.0F);
+  } else {
+    sequence.weights.insert(sequence.weights.end(), row.weights.begin(), row.weights.end());
+  }
+  return data::show_tokens(sequence, tokenizer, colour);
 }
 
 StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices) {

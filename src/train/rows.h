@@ -45,6 +45,13 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                     const ChatTemplate* chat, data::RejectedRows& rejected);
 
+/// Error when judged rows are all wanted or all unwanted: such a run learns nothing but its label.
+void check_labels(const TrainRows& rows);
+/// Counts the held-out rows that stand in the training rows too, warns of them, and puts the number into the report.
+void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out);
+/// A row as it is learnt, for a person's eyes (data/show.h).
+std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& tokenizer, bool colour);
+
 /// Normalisers of a step over these rows; kl is left 0.
 StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices);
 

@@ -18,8 +18,10 @@ constexpr int kFormat = 1;
 
 std::vector<NamedTensor> tensors_of(TrainModel& model, const Optimizer& optimizer) {
   std::vector<NamedTensor> tensors;
-  for (const auto& parameter : model.trained().all())
+  for (const auto& parameter : model.trained().all()) {
+    if (!parameter->trainable) continue;  // an adapter carries along what its file holds
     tensors.push_back({"parameter." + parameter->name, parameter->value});
+  }
   for (const Optimizer::State& state : optimizer.states())
     tensors.push_back({"optimizer." + state.name, state.value});
   return tensors;

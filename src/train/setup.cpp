@@ -3,7 +3,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "checkpoint/peft.h"
+#include "kernels/quant.h"
+#include "model/families/families.h"
 #include "train/losses/loss.h"
 
 namespace fettle::train {
@@ -18,23 +19,11 @@ LoadedModel load_untrained(const TrainConfig& config) {
   return model;
 }
 
-Json special_tokens(const Tokenizer& tokenizer) {
-  Json tokens = Json::object();
-  const auto add = [&](const char* name, int32_t id) {
-    if (id >= 0) tokens[name] = tokenizer.token(id);
-  };
-  add("bos_token", tokenizer.bos());
-  add("eos_token", tokenizer.eos());
-  add("pad_token", tokenizer.pad());
-  add("unk_token", tokenizer.unk());
-  return tokens;
-}
-
 void choose_template(const TrainConfig& config, TrainModel& model) {
   if (config.raw) return;
   if (!config.chat_template.empty()) {
-    model.chat_source = read_file(config.chat_template);
-    model.chat.emplace(model.chat_source, special_tokens(*model.loaded.tokenizer), config.chat_template);
+    model.chat.emplace(ChatTemplate::of(*model.loaded.tokenizer, config.chat_template));
+    model.chat_source = model.chat->source();
     return;
   }
   try {
@@ -46,29 +35,80 @@ void choose_template(const TrainConfig& config, TrainModel& model) {
 }
 
 void train_everything(TrainModel& model) {
-  if (model.loaded.adapter) {
-    Parameters weights = to_f32(model.loaded.parameters);
-    merge_adapter(weights, *model.loaded.adapter);
-    model.loaded.parameters = std::move(weights);
-    model.loaded.adapter.reset();
-  } else {
-    model.loaded.parameters = to_f32(model.loaded.parameters);
+  LoadedModel& loaded = model.loaded;
+  loaded.parameters = loaded.adapter ? merge_adapter(loaded.config, loaded.parameters, *loaded.adapter)
+                                     : to_f32(loaded.parameters);
+  loaded.adapter.reset();
+}
+
+/// What is trained becomes f32; what is carried along stays as it is stored.
+void unpack_trained(Adapter& adapter) {
+  for (const auto& parameter : adapter.parameters.all()) {
+    if (!parameter->trainable) continue;
+    const Tensor from = parameter->value;
+    auto buffer = std::make_shared<Buffer>(row_bytes(DType::f32, from.size()));
+    parameter->value = Tensor(buffer->data(), DType::f32, from.rows, from.cols);
+    for (int64_t row = 0; row < from.rows; ++row)
+      dequantize_row(from.dtype, from.row_slice(row, row + 1).data, parameter->value.row<float>(row), from.cols);
+    adapter.parameters.keep_alive(std::move(buffer));
   }
+}
+
+/// Rows of the new tokens are trained beside the adapter, unless their whole table is; a vocabulary that grew goes with it,
+/// as peft saves it.
+Adapter new_adapter(const TrainConfig& config, TrainModel& model) {
+  LoadedModel& loaded = model.loaded;
+  AdapterConfig settings = config.adapter->config;
+  for (const AdapterEntry& entry : adaptable_modules(loaded.config)) {
+    const bool tied_head = !entry.embedding && loaded.config.tied_embeddings;
+    if (entry.layer >= 0 || tied_head || model.new_tokens.empty()) continue;
+    if (!is_saved_module(settings, entry.published))
+      settings.token_indices.emplace_back(entry.published.substr(entry.published.rfind('.') + 1), model.new_tokens);
+    for (const AdapterEntry& lora : adapter_entries(loaded.config, settings)) {
+      if (lora.published == entry.published)
+        fail_usage("tokens.add: adapter.targets chooses '{}', whose new rows are trained alone; take it out, or name it in "
+                   "adapter.modules_to_save", entry.published);
+    }
+  }
+  Adapter adapter = make_adapter(loaded.config, settings, config.seed, &loaded.parameters);
+  if (loaded.config.vocab_size == model.base_vocabulary) return adapter;
+  for (const char* name : {"embed.weight", "head.weight"}) {
+    const Parameter* table = loaded.parameters.find(name);
+    if (table != nullptr && adapter.parameters.find(name) == nullptr) adapter.parameters.add(name, table->value);
+  }
+  const bool trained = adapter.parameters.find("embed.weight")->trainable;
+  if (loaded.config.tied_embeddings && trained && adapter.parameters.find("head.weight") == nullptr)
+    adapter.parameters.add("head.weight", loaded.parameters.find("embed.weight")->value);  // which stays as it was
+  adapter.ties_head = loaded.config.tied_embeddings && !trained;
+  return adapter;
 }
 
 Adapter choose_adapter(const TrainConfig& config, TrainModel& model) {
   const AdapterSettings& settings = *config.adapter;
-  if (model.loaded.adapter) {
-    if (!settings.init.empty())
-      fail_usage(
-          "adapter.init: the model {} is an adapter already; name its base as the model, or leave init out",
-          config.path_of_model().string());
-    Adapter adapter = std::move(*model.loaded.adapter);
-    model.loaded.adapter.reset();
-    return adapter;
-  }
-  if (!settings.init.empty()) return read_adapter(settings.init, model.loaded.config);
-  return make_adapter(model.loaded.config, settings.config, config.seed);
+  LoadedModel& loaded = model.loaded;
+  if (loaded.adapter && !settings.init.empty())
+    fail_usage(
+        "adapter.init: the model {} is an adapter already; name its base as the model, or leave init out",
+        config.path_of_model().string());
+  if (!settings.init.empty()) attach_adapter(loaded, settings.init);
+  if (!loaded.adapter) return new_adapter(config, model);
+  Adapter adapter = std::move(*loaded.adapter);
+  loaded.adapter.reset();
+  unpack_trained(adapter);
+  return adapter;
+}
+
+/// An adapter that is not trained on is merged before its model's vocabulary grows.
+void grow(const TrainConfig& config, TrainModel& model) {
+  LoadedModel& loaded = model.loaded;
+  if (loaded.adapter && config.adapter)
+    fail_usage("tokens.add: {} is an adapter, whose vocabulary is given; export it first, then add tokens to the merged model",
+               config.path_of_model().string());
+  if (loaded.adapter) train_everything(model);
+  model.base_vocabulary = loaded.config.vocab_size;
+  model.new_tokens = add_tokens(loaded, config.tokens, config.seed);
+  log_info("{} new tokens, {} to {}; the model has rows for {} tokens, and had {}", model.new_tokens.size(),
+           model.new_tokens.front(), model.new_tokens.back(), loaded.config.vocab_size, model.base_vocabulary);
 }
 
 std::string hash_of_files(const TrainConfig& config, const TrainModel& model) {
@@ -92,6 +132,7 @@ std::unique_ptr<TrainModel> open_train_model(const TrainConfig& config) {
     fail(config.path_of_model().string(),
          "there is no tokenizer beside the model; put tokenizer.json or tokenizer.model into its folder");
   model->hash = hash_of_files(config, *model);
+  if (!config.tokens.texts.empty()) grow(config, *model);
   choose_template(config, *model);
   model->backend = make_cpu_backend();
   if (config.adapter) {
@@ -101,8 +142,6 @@ std::unique_ptr<TrainModel> open_train_model(const TrainConfig& config) {
     train_everything(*model);
   }
   for (auto& parameter : model->loaded.parameters.all()) parameter->trainable = !model->adapter;
-  if (model->adapter)
-    for (auto& parameter : model->adapter->parameters.all()) parameter->trainable = true;
 
   const bool bf16 = model->backend->has_bf16();
   if (config.dtype == Precision::bf16 && !bf16)

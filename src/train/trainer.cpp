@@ -35,6 +35,7 @@ OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, c
     json.erase(key);
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
+  if (!config.split_turns) json.erase("split_turns");
   json["model_hash"] = model.hash;
   json["data_hash"] = rows.hash;
   if (eval.size() > 0) json["eval_hash"] = eval.hash;
@@ -116,7 +117,9 @@ class Run {
     const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
     rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
     eval_.kind = method_.rows;
+    check_labels(rows_);
     if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
+    warn_of_seen_rows(rows_, eval_);
     if (write) rejected->commit();
   }
 
@@ -180,7 +183,10 @@ class Run {
                             std::ceil(config_.epochs * static_cast<double>(plan_.steps_per_epoch) - 1e-9));
     plan_.tokens_per_epoch = rows_.tokens();
     plan_.first_step = position_.step;
+    plan_.sample = show_row(rows_, 0, *model_->loaded.tokenizer, false);
+    plan_.coloured_sample = show_row(rows_, 0, *model_->loaded.tokenizer, true);
     plan_.data_report = rows_.summary;
+    plan_.data_counts = rows_.report;
     if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
     plan_memory(config_, *model_, longest, config_.batch_size * longest, program, plan_);
@@ -338,7 +344,7 @@ class Run {
     double value = -metrics.loss;
     if (config_.keep_best == "reward_accuracy") value = metrics.preference->reward_accuracy;
     if (config_.keep_best == "reward_margin") value = metrics.preference->reward_margin;
-    if (position_.best && value <= *position_.best) return;
+    if (std::isnan(value) || (position_.best && value <= *position_.best)) return;
     position_.best = value;
     position_.best_step = metrics.step;
     replace_model_folder(config_.out / "best", config_, *model_);

@@ -24,6 +24,8 @@ struct StepMetrics {
   /// Preference methods: means over the step's rows; rewards are the method's own (beta * log-ratio for DPO's
   /// relatives).
   struct Preference {
+    /// Of a class that no row of the step belongs to (judged rows), its figures and the margin are NaN here and absent in
+    /// metrics.jsonl.
     double reward_chosen = 0.0, reward_rejected = 0.0, reward_margin = 0.0, reward_accuracy = 0.0;
     double logp_chosen = 0.0, logp_rejected = 0.0;  ///< sums over a row's tokens
     std::optional<double> kl;                       ///< kto
@@ -58,6 +60,8 @@ struct TrainPlan {
   double reference_flops = 0.0;           ///< of the reference log-probabilities of all rows, once
   double product_flops_per_second = 0.0;  ///< measured just now
   double seconds_per_step = 0.0;          ///< estimate: half of the measured product speed
+  std::string sample, coloured_sample;    ///< the first row as it is learnt: with marks, and in a terminal's colours
+  OrderedJson data_counts;                ///< rows read, kept, dropped by reason, answers and what is odd about them
   std::string data_report;                ///< what was read, kept, truncated and dropped, for people
   std::string describe() const;           ///< all of it as a page for people
 };

@@ -2,7 +2,7 @@
 
     python3 tests/golden/make_fuzz_seeds.py OUT
 """
-import base64, bz2, gzip, itertools, json, lzma, pathlib, struct, sys, zlib
+import base64, bz2, gzip, itertools, json, lzma, pathlib, re, struct, sys, zlib
 
 GOLDEN = pathlib.Path(__file__).parent
 ROOT = GOLDEN.parent.parent
@@ -85,6 +85,9 @@ def seeds():
     for path in templates:
         yield "jinja_fuzz", path.name, path.read_bytes()
         yield "tokenize_chat_fuzz", path.name, path.read_bytes() + b"\0Hi <|im_end|>\0 Hello \0And?\0x<think>y</think>z"
+        yield "tokenize_chat_fuzz", path.name + ".fields", path.read_bytes() + (
+            b'\0{"content": [{"type": "text", "text": "Hi"}]}\0{"reasoning": "r", "tool_calls": [{"id": "a1b2c3d4e", '
+            b'"type": "function", "function": {"name": "f", "arguments": "{}"}}]}\0And?\0{"thinking": "t"}')
     for path in sorted((GOLDEN / "model").glob("*.json")):
         config = json.loads(path.read_text()).get("config")
         if config:
@@ -95,6 +98,12 @@ def seeds():
     adapter = GOLDEN / "checkpoint/adapter"
     yield "peft_fuzz", "adapter", b"\0".join(
         (adapter / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
+    kinds = GOLDEN / "checkpoint/adapters"
+    for kind in ("saved", "rows", "dora_head", "grown", "lora_bias_none", "patterns"):
+        yield "peft_fuzz", kind, b"\0".join(
+            (kinds / kind / name).read_bytes() for name in ("adapter_config.json", "adapter_model.safetensors"))
+    for kind in ("zip", "legacy"):
+        yield "torch_file_fuzz", kind, (kinds / kind / "adapter_model.bin").read_bytes()
     yield "llama2c_fuzz", "small", struct.pack("<7i", 4, 8, 1, 2, 1, 12, 8) + bytes(4 * 700)
     state = {"format": 1, "step": 3, "best": None, "best_step": -1, "fingerprint": {"a": 1}, "arithmetic": {}}
     yield "run_state_fuzz", "good", b"\0" + json.dumps(state).encode() + b"\0" + tensors
@@ -104,6 +113,11 @@ def seeds():
         {"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b", "label": True},
         {"instruction": "a", "input": "", "output": "b"}, {"conversations": [{"from": "human", "value": "x"}]}, {"text": "é"},
     ]  # fmt: skip
+    # The rows of the table in docs/data.md, one of each published shape.
+    table = re.findall(r"^\| .* \| `(\{.*\})` \| `", (ROOT / "docs/data.md").read_text(), re.M)
+    yield "json_rows_fuzz", "shapes", b"\1" + "\n".join(table).encode()
+    yield "json_rows_fuzz", "turns", b"\1" + b'''{"messages":[{"role":"user","parts":["a"]},{"role":"assistant","tool_calls":"[{\\"name\\":\\"f\\",\\"arguments\\":{\\"a\\":null}}]","train":"no"}],"tools":"[]"}
+{"conversations":[{"from":"function_call","value":"{\\"name\\":\\"f\\"}"},["a","b"],{"user":"x","bot":"y"}],"label":"up","system":"s","history":[["q","a"]]}'''
     lines = "\n".join(json.dumps(row) for row in rows).encode()
     yield "json_rows_fuzz", "lines", b"\3" + lines + b'\n{"broken": \n{"text": "ok"}'
     yield "json_rows_fuzz", "array", b"\2" + json.dumps(rows, indent=1).encode()
@@ -116,6 +130,48 @@ def seeds():
     config += "schedule: {name: cosine, warmup: 0.1}\noptimizer: {name: adamw, betas: [0.9, 0.95]}\nlearning_rate: 5.0e-7\nbeta: 0.1\n"
     yield "config_fuzz", "dpo", config.encode()
     yield "yaml_fuzz", "config", config.encode() + b"a: &x [1, *x]\nb: |\n  text\n"
+    tool = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}
+    yield "serve_request_fuzz", "chat", json.dumps({
+        "messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": tool}], "logprobs": True, "top_logprobs": 2,
+        "response_format": {"type": "json_object"}, "stop": ["x"], "return_token_ids": True, "prompt_logprobs": 1}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "completion", json.dumps({"prompt": [[3, 4], [5]], "echo": True, "logprobs": 1, "logit_bias": {"5": 1}}).encode()
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+        {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "b"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": '{"x": 1}'},
+        {"type": "function_call_output", "call_id": "c", "output": "d"}]  # fmt: skip
+    allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "f"}]}
+    schema = {"format": {"type": "json_schema", "name": "n", "schema": tool["parameters"], "strict": True}, "verbosity": "low"}
+    yield "serve_request_fuzz", "responses", json.dumps({
+        "input": items, "instructions": "i", "tools": [{"type": "function", **tool}], "tool_choice": allowed, "reasoning": {"effort": "low"},
+        "include": ["message.output_text.logprobs"], "metadata": {"a": "b"}, "max_output_tokens": 5}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "responses-schema", json.dumps({"input": "a", "text": schema, "store": False}).encode()
+    blocks = [
+        {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "b", "signature": ""}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "is_error": True, "content": [{"type": "text", "text": "d"}]}]}]  # fmt: skip
+    yield "serve_request_fuzz", "messages", json.dumps({
+        "max_tokens": 5, "system": [{"type": "text", "text": "s"}], "messages": blocks, "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
+        "tools": [{"name": "f", "input_schema": tool["parameters"]}], "thinking": {"type": "enabled", "budget_tokens": 9}}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "answer", b'<think>\na\n</think>\n\nb <tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
+    yield "serve_request_fuzz", "fields", json.dumps({
+        "messages": [{"role": "assistant", "content": None, "refusal": "r", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]},
+                     {"role": "tool", "tool_call_id": "1", "content": "d"}],
+        "tools": [{"type": "function", "function": {**tool, "strict": True}}], "parallel_tool_calls": False, "min_tokens": 2, "stop_token_ids": [5],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}},
+        "reasoning_effort": "none", "metadata": {"a": "b"}, "modalities": ["text"], "stream_options": None}).encode()  # fmt: skip
+    yield "serve_request_fuzz", "guided", json.dumps({"prompt": "a", "structured_outputs": {"regex": "a{2}|[^b]"}, "guided_choice": None}).encode()
+    person = {
+        "$defs": {"t": {"type": "object", "properties": {"v": {"type": "number", "minimum": -1.5, "exclusiveMaximum": 2}, "n": {"$ref": "#/$defs/t"}}}},
+        "type": "object", "required": ["d", "q"], "additionalProperties": {"type": ["boolean", "null"]}, "maxProperties": 5,
+        "properties": {
+            "d": {"type": "string", "format": "date-time"}, "z": {"type": "string", "pattern": "^(?!00)\\d{2}[^a-c]$", "maxLength": 3},
+            "l": {"type": "array", "prefixItems": [{"enum": [1, "a", None]}], "items": {"$ref": "#/$defs/t"}, "maxItems": 3},
+            "i": {"allOf": [{"type": "integer", "multipleOf": 7}, {"maximum": 99}]}, "o": {"oneOf": [{"const": {"a": 1}}, {"type": "null"}]}}}  # fmt: skip
+    yield "json_schema_fuzz", "schema", json.dumps(person).encode() + b"\0" + bytes(range(90))
+    yield "json_schema_fuzz", "names", json.dumps({
+        "patternProperties": {"^x": {"type": "integer"}}, "propertyNames": {"minLength": 2}, "minProperties": 1}).encode() + b"\0" + bytes(range(60))  # fmt: skip
+    yield "json_schema_fuzz", "pattern", rb"/^(?=.*\d)([a-z]{2,5}|\u00e9?|[^\s\w]+?)*$" + b"\0" + bytes(range(40))
     yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
 
 

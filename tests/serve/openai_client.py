@@ -7,13 +7,19 @@ Usage: openai_client.py URL [--model NAME]
 (needs: pip install openai; the rows about tools need a template that renders them, such as chatml_tools.jinja beside this file:
 fettle serve --model M --chat-template tests/serve/chatml_tools.jinja)
 
-Ends with 1 when the first server lacks a row.
+Ends with 1 when the first server lacks a row, with 77 ("skipped") where a package is missing.
 """
 import argparse
 import json
 import sys
+import typing
 
-import openai
+try:
+    import openai
+    import pydantic
+except ImportError as missing:
+    print(f"skipped: no {missing.name}; pip install openai")
+    sys.exit(77)
 
 HELLO = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 ROWS = []
@@ -152,6 +158,80 @@ def _():
     assert chat(messages=turn, tools=TOOLS).usage.prompt_tokens > chat(messages=turn[:1], tools=TOOLS).usage.prompt_tokens
 
 
+CAT = [{"role": "user", "content": "Describe a cat as JSON."}]
+
+
+@row("parse() of a pydantic model: dates, bounds, patterns, lists, unions")
+def _():
+    import datetime
+
+    class Toy(pydantic.BaseModel):
+        kind: typing.Literal["ball", "mouse"]
+        price: float = pydantic.Field(ge=0, lt=100)
+
+    class Cat(pydantic.BaseModel):
+        name: str = pydantic.Field(pattern="^[A-Z][a-z]{1,12}$")
+        born: datetime.date
+        lives: int = pydantic.Field(ge=1, le=9)
+        toys: list[Toy] = pydantic.Field(max_length=2)
+        owner: typing.Union[int, None]
+
+    for seed in range(4):
+        answer = client.chat.completions.parse(model=MODEL, messages=CAT, response_format=Cat, max_tokens=300, temperature=1.2, seed=seed)
+        assert isinstance(answer.choices[0].message.parsed, Cat)
+
+
+@row("parse() of tools made from pydantic models (strict)")
+def _():
+    class GetWeather(pydantic.BaseModel):
+        city: str = pydantic.Field(max_length=20)
+        days: int = pydantic.Field(ge=1, le=7)
+
+    answer = client.chat.completions.parse(model=MODEL, messages=HELLO, tools=[openai.pydantic_function_tool(GetWeather)], tool_choice="required",
+                                           parallel_tool_calls=False, max_tokens=80)
+    calls = answer.choices[0].message.tool_calls
+    assert len(calls) == 1 and isinstance(calls[0].function.parsed_arguments, GetWeather)
+
+
+@row("response_format json_object with a schema")
+def _():
+    text = chat(messages=CAT, extra_body={"response_format": {"type": "json_object", "schema": {"type": "object", "properties": {"ok": {"type": "boolean"}},
+                "required": ["ok"], "additionalProperties": False}}}, max_tokens=60).choices[0].message.content
+    assert isinstance(json.loads(text)["ok"], bool), text
+
+
+def call_of(name, **fields):
+    tools = [{"type": "function", "function": {"name": "now"}}, *TOOLS]
+    return chat(tools=tools, tool_choice={"type": "function", "function": {"name": name}}, max_tokens=100, **fields).choices[0].message
+
+
+@row("tools, a function without parameters gets {}")
+def _():
+    assert json.loads(call_of("now").tool_calls[0].function.arguments) == {}
+
+
+@row("tools, parallel_tool_calls false: one call")
+def _():
+    message = chat(tools=TOOLS, tool_choice="required", parallel_tool_calls=False, max_tokens=200, temperature=1.2, seed=3).choices[0].message
+    assert len(message.tool_calls) == 1
+
+
+@row("tools, allowed_tools")
+def _():
+    tools = [{"type": "function", "function": {"name": "now"}}, *TOOLS]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[0]]}}
+    calls = chat(tools=tools, tool_choice=choice, parallel_tool_calls=False, max_tokens=80).choices[0].message.tool_calls
+    assert {call.function.name for call in calls} == {"now"}
+
+
+@row("an answer sent back as it came")
+def _():
+    message = call_of("get_weather")
+    turns = [*HELLO, message.model_dump(), {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "7 degrees"}]
+    assert chat(messages=turns, tools=TOOLS).choices[0].message is not None
+    assert chat(messages=[*HELLO, chat().choices[0].message.model_dump(), *HELLO]).choices[0].message.content
+
+
 @row("completions with echo and logprobs")
 def _():
     answer = client.completions.create(model=MODEL, prompt="Gravity is a force", max_tokens=1, echo=True, logprobs=1, temperature=0)
@@ -206,6 +286,7 @@ def _():
 @row("404 for a model that is not there")
 def _():
     refused(openai.NotFoundError, model="nothing-of-that-name")
+    refused(openai.NotFoundError, model="llama3.2:latest")
 
 
 def why(error):

@@ -11,7 +11,7 @@ ALLOWED = {
     "base": [],
     "tensor": ["base"],
     "kernels": ["base", "tensor"],
-    "model": ["base", "tensor", "kernels"],
+    "model": ["base", "tensor", "kernels", "text"],
     "checkpoint": ["base", "tensor", "kernels", "text", "model"],
     "text": ["base"],
     "data": ["base", "text"],

@@ -127,6 +127,7 @@ export async function streamChat(request, { signal, onText }) {
   const meter = new Meter();
   let text = "";
   let finish = null;
+  let thinking = false;
   try {
     const response = await call("/v1/chat/completions", {
       method: "POST", signal,
@@ -139,8 +140,12 @@ export async function streamChat(request, { signal, onText }) {
       if (chunk.usage) meter.usage = chunk.usage;
       if (chunk.timings) meter.timings = chunk.timings;
       const choice = chunk.choices?.[0];
-      if (choice?.delta?.content) {
-        text += choice.delta.content;
+      const { reasoning_content: thought, content } = choice?.delta ?? {};
+      if (thought || content) {
+        // Thoughts stand in front of the answer, between the marks that models write.
+        if (thought) text += (thinking ? "" : "<think>\n") + thought;
+        if (content) text += (thinking && !thought ? "\n</think>\n\n" : "") + content;
+        thinking = Boolean(thought);
         meter.piece();
         onText(text, meter.read());
       }

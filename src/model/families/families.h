@@ -104,25 +104,44 @@ WeightMap llama2c_weights(const ModelConfig& config);
 
 // ---- adapters
 
-/// A published LoRA module: PEFT writes base_model.model.{published}.lora_A.weight [rank, in] and
+/// A published module that LoRA can stand beside: PEFT writes base_model.model.{published}.lora_A.weight [rank, in] and
 /// .lora_B.weight [out, rank]. lora_A is `{modules[0]}.lora_a`: the parts of a fused module share one, named
 /// after the first. lora_B's rows are split by the parts' runs; the parts are named `{modules[i]}.lora_b`,
-/// cols = rank.
+/// cols = rank. An embedding has lora_embedding_A [rank, vocabulary] and lora_embedding_B [hidden, rank] instead: in is
+/// the vocabulary, and `embed.lora_a` is [vocabulary, rank], so that its rows can be gathered.
 struct AdapterEntry {
   std::string published;  ///< "model.layers.3.self_attn.q_proj"
+  int32_t layer = -1;     ///< none for embeddings and head
+  bool embedding = false;
   int64_t in = 0, out = 0;
   bool conv1d =
       false;  ///< GPT-2: PEFT's config needs fan_in_fan_out (lora_A and lora_B are laid out as ever)
-  std::vector<std::string> modules;  ///< ours: "layers.3.q", …
+  std::vector<std::string> modules;  ///< ours: "layers.3.q", …, "embed", "head"
   std::vector<WeightPart> parts;     ///< one per module
+  int32_t rank = 0;                  ///< of the adapter that chose it
+  float alpha = 0.0F;
 };
 
-/// Every linear module that the targets match. A target is "all-linear" (every linear but the head), a
-/// published module's last name ("q_proj", "c_attn") or one of ours ("q", "gate"). Throws Error(usage) when
-/// one matches nothing, with the names there are.
+/// Every module that an adapter could choose: the embedding, the linear ones of each layer, the head (also a tied one,
+/// which is then the head alone). rank is 0.
+std::vector<AdapterEntry> adaptable_modules(const ModelConfig& config);
+
+/// Those that the adapter's targets, exclusions, layers and patterns choose, as PEFT matches them, with rank and alpha.
+/// A target is "all-linear" (every linear but the head), a published module's whole name or its end ("q_proj",
+/// "self_attn.v_proj", "lm_head", "embed_tokens"), or one of ours ("q", "gate", "embed", "head").
 std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const AdapterConfig& adapter);
 
-/// The published names of our modules for PEFT's target_modules ("q_proj", …).
-std::vector<std::string> linear_module_names(const ModelConfig& config);
+/// Throws Error(usage) when one of the targets matches nothing, with the names there are.
+void check_targets(const ModelConfig& config, const AdapterConfig& adapter);
+
+/// Whether PEFT's modules_to_save takes in the published module or parameter `published`: an end of its name or of a
+/// module around it.
+bool is_saved_module(const AdapterConfig& adapter, std::string_view published);
+
+/// hf_weights() with an entry for the head even where it is tied.
+WeightMap hf_weights_with_head(ModelConfig config);
+
+/// The published names of our modules for PEFT's target_modules ("q_proj", …, "embed_tokens", "lm_head").
+std::vector<std::string> adaptable_module_names(const ModelConfig& config);
 
 }  // namespace fettle

@@ -200,7 +200,8 @@ TEST(Families, AdapterTargets) {
   adapter.targets = {"q_proj", "self_attn.v_proj"};
   EXPECT_EQ(adapter_entries(llama, adapter).size(), 4U);
   adapter.targets = {"c_attn"};
-  EXPECT_NE(error_of([&] { adapter_entries(llama, adapter); }).find("q_proj"), std::string::npos);
+  EXPECT_TRUE(adapter_entries(llama, adapter).empty());
+  EXPECT_NE(error_of([&] { check_targets(llama, adapter); }).find("q_proj"), std::string::npos);
   const ModelConfig gpt2 = config_from_hf(all_configs()["gpt2"], "gpt2");
   const std::vector<AdapterEntry> entries = adapter_entries(gpt2, adapter);
   ASSERT_EQ(entries.size(), 2U);

@@ -146,28 +146,10 @@ std::vector<ModuleName> gguf_modules(const Family& family) {
   return modules;
 }
 
-bool is_linear(const ModuleName& module) {
-  static constexpr std::string_view linear[] = {"q", "k", "v", "o", "gate", "up", "down"};
-  return std::find(std::begin(linear), std::end(linear), module.ours[0]) != std::end(linear);
-}
-
-std::string_view last_name(std::string_view published) {
-  return published.substr(published.rfind('.') + 1);
-}
-
-bool matches(const ModuleName& module, std::string_view target) {
-  if (target == "all-linear") return true;
-  if (module.published.ends_with(fmt::format(".{}", target))) return true;
-  return std::find(module.ours.begin(), module.ours.end(), target) != module.ours.end();
-}
-
-/// The family's linear modules that this config has (no gate in a plain MLP).
-std::vector<ModuleName> linear_modules(const ModelConfig& config) {
-  std::vector<ModuleName> modules;
-  for (const ModuleName& module : family_named(config.family).modules(config)) {
-    if (is_linear(module) && (config.gated_mlp || module.ours[0] != "gate")) modules.push_back(module);
-  }
-  return modules;
+bool is_adaptable(const ModuleName& module, const ModelConfig& config) {
+  static constexpr std::string_view names[] = {"embed", "q", "k", "v", "o", "gate", "up", "down", "head"};
+  if (module.ours[0] == "gate" && !config.gated_mlp) return false;
+  return std::find(std::begin(names), std::end(names), module.ours[0]) != std::end(names);
 }
 
 }  // namespace
@@ -224,46 +206,44 @@ WeightMap llama2c_weights(const ModelConfig& config) {
   return map;
 }
 
-std::vector<std::string> linear_module_names(const ModelConfig& config) {
-  std::vector<std::string> names;
-  for (const ModuleName& module : linear_modules(config)) {
-    const std::string name(last_name(module.published));
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return names;
+WeightMap hf_weights_with_head(ModelConfig config) {
+  config.tied_embeddings = false;
+  return hf_weights(config);
 }
 
-std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const AdapterConfig& adapter) {
-  const std::vector<ModuleName> modules = linear_modules(config);
-  for (const std::string& target : adapter.targets) {
-    if (std::any_of(modules.begin(), modules.end(),
-                    [&](const ModuleName& module) { return matches(module, target); }))
-      continue;
-    fail_usage(
-        "adapter targets: '{}' matches no linear layer of this {} model; it has {} (or say all-linear)",
-        target, config.family, fmt::join(linear_module_names(config), ", "));
-  }
+std::vector<AdapterEntry> adaptable_modules(const ModelConfig& model) {
+  ModelConfig config = model;
+  config.tied_embeddings = false;  // a tied head can be adapted apart
   std::unordered_map<std::string, ParameterShape> shapes;
   for (ParameterShape& shape : parameter_shapes(config)) shapes.emplace(shape.name, shape);
   std::vector<AdapterEntry> entries;
-  for (int32_t layer = 0; layer < config.layers; ++layer) {
-    for (const ModuleName& module : modules) {
-      const auto wanted = [&](const std::string& target) { return matches(module, target); };
-      if (std::none_of(adapter.targets.begin(), adapter.targets.end(), wanted)) continue;
-      AdapterEntry entry;
-      entry.published = with_layer(module.published, layer);
-      entry.conv1d = module.layout == Layout::conv1d;
-      for (size_t part = 0; part < module.ours.size(); ++part) {
-        entry.modules.push_back(our_module(module, part, layer));
-        const ParameterShape& weight = shapes.at(entry.modules.back() + ".weight");
-        entry.parts.push_back({entry.modules.back() + ".lora_b", weight.rows, adapter.rank,
-                               part_runs(module, part, entry.out, weight.rows, config, false)});
-        entry.in = weight.cols;
-        entry.out += weight.rows;
-      }
-      entries.push_back(std::move(entry));
+  const auto add = [&](const ModuleName& module, int32_t layer) {
+    AdapterEntry entry;
+    entry.published = with_layer(module.published, layer);
+    entry.layer = is_per_layer(module) ? layer : -1;
+    entry.embedding = module.ours[0] == "embed";
+    entry.conv1d = module.layout == Layout::conv1d;
+    for (size_t part = 0; part < module.ours.size(); ++part) {
+      entry.modules.push_back(our_module(module, part, layer));
+      const ParameterShape& weight = shapes.at(entry.modules.back() + ".weight");
+      const int64_t rows = entry.embedding ? weight.cols : weight.rows;
+      entry.parts.push_back(
+          {entry.modules.back() + ".lora_b", rows, 0, part_runs(module, part, entry.out, rows, config, false)});
+      entry.in = entry.embedding ? weight.rows : weight.cols;
+      entry.out += rows;
     }
-  }
+    entries.push_back(std::move(entry));
+  };
+  const std::vector<ModuleName> modules = family_named(config.family).modules(config);
+  const auto first = std::find_if(modules.begin(), modules.end(), is_per_layer);
+  const auto last = std::find_if_not(first, modules.end(), is_per_layer);
+  for (auto module = modules.begin(); module != first; ++module)
+    if (is_adaptable(*module, config)) add(*module, 0);
+  for (int32_t layer = 0; layer < config.layers; ++layer)
+    for (auto module = first; module != last; ++module)
+      if (is_adaptable(*module, config)) add(*module, layer);
+  for (auto module = last; module != modules.end(); ++module)
+    if (is_adaptable(*module, config)) add(*module, 0);
   return entries;
 }
 

@@ -4,6 +4,8 @@
 // Layers are plain functions. A forward writes what its backward needs into a …Kept struct whose tensors the
 // caller took from the arena; scratch is taken and given back inside. Nothing looks at a tensor's data, so
 // the same code runs on an arena that only measures, with a backend that does nothing (measuring.h).
+#include <vector>
+
 #include "kernels/kernels.h"
 #include "model/config.h"
 #include "model/parameters.h"
@@ -19,6 +21,7 @@ struct Context {
   bool batch_invariant = false;  ///< see MatMul
   Tensor tokens;     ///< i32 [1, T]
   Tensor positions;  ///< i32 [1, T]
+  std::vector<Tensor> token_rows;  ///< i32 [1, T] of each of the embedding's TokenRows
   SpanTable table;
   Tensor inverse_frequencies;  ///< f32 [1, rotary_dim/2]
   float rope_magnitude = 1.0F;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "model/layers/linear.h"
-
 namespace fettle {
 namespace {
 
@@ -19,21 +17,60 @@ void for_each_chunk(const Context& context, int64_t count, Body body) {
   }
 }
 
-/// dlogits → gradients of weight and bias, and dnormed.
+/// What the projection multiplies: the logit scale is applied to the smaller side.
+Tensor projection_input(const Context& context, const Tensor& normed) {
+  if (context.config.logit_scale == 1.0F) return normed;
+  const Tensor scaled = context.arena.take(normed.rows, normed.cols);
+  context.backend.copy(scaled, normed);
+  context.backend.scale(scaled, context.config.logit_scale);
+  return scaled;
+}
+
+/// Calls body(first row, end row, first token) for runs of consecutive tokens.
+template <typename Body>
+void for_each_run(const TokenRows& rows, Body body) {
+  const std::vector<int32_t>& ids = *rows.ids;
+  for (size_t begin = 0, end = 0; begin < ids.size(); begin = end) {
+    for (end = begin + 1; end < ids.size() && ids[end] == ids[end - 1] + 1; ++end) continue;
+    body(static_cast<int64_t>(begin), static_cast<int64_t>(end), int64_t{ids[begin]});
+  }
+}
+
+void project(const Context& context, const Head& head, const Tensor& logits, const Tensor& input,
+             const LinearKept& kept) {
+  linear_forward(context, head.projection, logits, input, kept);
+  for (const TokenRows& rows : head.rows) {
+    for_each_run(rows, [&](int64_t begin, int64_t end, int64_t token) {
+      context.backend.matmul(cols_of(logits, token, token + end - begin), input, rows_of(rows.delta, begin, end),
+                             {.transpose_b = true,
+                              .alpha = rows.factor,
+                              .beta = 1.0F,
+                              .product = context.product,
+                              .batch_invariant = context.batch_invariant});
+    });
+  }
+}
+
+/// dlogits → gradients of the projection, and dnormed.
 void projection_backward(const Context& context, const Head& head, const Tensor* dnormed,
-                         const Tensor& dlogits, const Tensor& normed) {
+                         const Tensor& dlogits, const Tensor& input, const LinearKept& kept) {
   Backend& backend = context.backend;
-  // bias comes after the scale in the forward, so its gradient is taken before.
-  if (head.bias != nullptr && head.bias->trainable) backend.bias_backward(head.bias->grad, dlogits);
-  const float scale = context.config.logit_scale;
-  if (head.weight->trainable) {
-    backend.matmul(head.weight->grad, dlogits, normed,
-                   {.transpose_a = true, .alpha = scale, .beta = 1.0F, .product = context.product});
+  linear_backward(context, head.projection, dnormed, dlogits, input, kept);
+  for (const TokenRows& rows : head.rows) {
+    for_each_run(rows, [&](int64_t begin, int64_t end, int64_t token) {
+      const Tensor columns = cols_of(dlogits, token, token + end - begin);
+      if (rows.rows->trainable) {
+        backend.matmul(rows_of(rows.rows->grad, begin, end), columns, input,
+                       {.transpose_a = true, .alpha = rows.factor, .beta = 1.0F, .product = context.product});
+      }
+      if (dnormed != nullptr) {
+        backend.matmul(*dnormed, columns, rows_of(rows.delta, begin, end),
+                       {.alpha = rows.factor, .beta = 1.0F, .product = context.product});
+      }
+    });
   }
-  if (dnormed != nullptr) {
-    backend.matmul(*dnormed, dlogits, product_weight(*head.weight),
-                   {.alpha = scale, .product = context.product});
-  }
+  if (dnormed != nullptr && context.config.logit_scale != 1.0F)
+    backend.scale(*dnormed, context.config.logit_scale);
 }
 
 void chunk_backward(const Context& context, const Head& head, const Tensor* dx, const Tensor& logp,
@@ -50,9 +87,11 @@ void chunk_backward(const Context& context, const Head& head, const Tensor* dx, 
   {
     const ArenaScope scope(arena);
     const Tensor logits = arena.take(count, context.config.vocab_size);
-    head_logits(context, head, logits, normed);
+    const Tensor input = projection_input(context, normed);
+    const LinearKept kept = take_linear_kept(context, head.projection, count);
+    project(context, head, logits, input, kept);
     backend.log_probabilities(logits, labels, logp, Tensor(), dlogp);
-    projection_backward(context, head, through ? &dnormed : nullptr, logits, normed);
+    projection_backward(context, head, through ? &dnormed : nullptr, logits, input, kept);
   }
   if (!through) return;
   const Tensor& dgathered = normed;
@@ -77,13 +116,9 @@ void head_hidden(const Context& context, const Head& head, const Tensor& normed,
 }
 
 void head_logits(const Context& context, const Head& head, const Tensor& logits, const Tensor& normed) {
-  context.backend.matmul(
-      logits, normed, product_weight(*head.weight),
-      {.transpose_b = true,
-       .alpha = context.config.logit_scale,
-       .product = context.product,
-       .batch_invariant = context.batch_invariant});
-  if (head.bias != nullptr) context.backend.add_bias(logits, head.bias_value);
+  const ArenaScope scope(context.arena);
+  const Tensor input = projection_input(context, normed);
+  project(context, head, logits, input, take_linear_kept(context, head.projection, normed.rows));
 }
 
 void head_forward(const Context& context, const Head& head, const Tensor& logp, const Tensor& best,

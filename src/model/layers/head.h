@@ -1,18 +1,15 @@
 #pragma once
 // Final norm and vocabulary projection, a chunk of label rows at a time: log-probabilities without [T, vocab]
 // logits.
+#include "model/layers/linear.h"
 #include "model/layers/norm.h"
 
 namespace fettle {
 
 struct Head {
   Norm norm;
-  Parameter* weight = nullptr;  ///< [vocab, hidden]; the embedding when tied
-  Parameter* bias = nullptr;    ///< [1, vocab] or null
-  Tensor bias_value;
-  bool trainable() const {
-    return norm.trainable() || weight->trainable || (bias != nullptr && bias->trainable);
-  }
+  Linear projection;            ///< [vocab, hidden]; the embedding when tied
+  std::vector<TokenRows> rows;  ///< of the projection
 };
 
 /// Labels whose logits are in memory at once: few enough that they fit about 64 MiB, enough for a good matrix

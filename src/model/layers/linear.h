@@ -1,18 +1,10 @@
 #pragma once
-// y = x Wᵀ + b, and LoRA beside it: y += scale * (dropout(x) Aᵀ) Bᵀ. W may be frozen and quantised.
+// y = x Wᵀ + b, and LoRA beside it (lora.h). W may be frozen and quantised; beside DoRA it is frozen.
 #include <vector>
 
-#include "model/layers/context.h"
+#include "model/layers/lora.h"
 
 namespace fettle {
-
-struct LoraLink {
-  Parameter* a = nullptr;  ///< [rank, in]; the parts of a fused module share it
-  Parameter* b = nullptr;  ///< [out, rank]
-  float scale = 1.0F;
-  float dropout = 0.0F;
-  uint64_t stream = 0;  ///< of the dropout; equal for modules that share `a`
-};
 
 struct Linear {
   Parameter* weight = nullptr;  ///< [out, in]

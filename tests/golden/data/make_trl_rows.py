@@ -49,6 +49,7 @@ def main(folder, shared):
                   per_device_train_batch_size=2, max_steps=1)
     load = lambda name: [json.loads(line) for line in open(f"{shared}/{name}")]
     pairs = load("conversations/ultrafeedback_pairs_train.jsonl") + load("conversations/ultrafeedback_pairs_eval.jsonl")
+    pairs = [row for row in pairs if row["chosen"].strip() and row["rejected"].strip()]  # fettle rejects rows with empty answers
     user = lambda text: [{"role": "user", "content": text}]
     said = lambda text: [{"role": "assistant", "content": text}]
 

@@ -82,6 +82,10 @@ CONVERSATIONS = {
              {"role": "tool", "name": "get_weather", "tool_call_id": "a1b2c3d4e", "content": '{"t": 3}'},
              assistant("It is 3."), user("Thanks")],
     "call_null": [user("Weather?"), {"role": "assistant", "content": None, "tool_calls": [CALL]}],
+    "parallel": [user("Both?"), assistant("", tool_calls=[CALL, {**CALL, "id": "a1b2c3d4f"}]),
+                 {"role": "tool", "name": "get_weather", "tool_call_id": "a1b2c3d4e", "content": "3"},
+                 {"role": "tool", "name": "get_weather", "tool_call_id": "a1b2c3d4f", "content": "4"}, assistant("3 and 4.")],
+    "parts": [user([{"type": "text", "text": " Hi "}, {"type": "text", "text": "you"}]), assistant("Hello")],
     "reasoning": [user("2+2?"), assistant("4", reasoning_content="two and two"), user("3+3?"), assistant("<think>\nhm\n</think>\n\n6")],
 }
 WITH_TOOLS = ("system", "call", "call_null")

@@ -1,0 +1,246 @@
+// What adapters put into a network: other parameters in the base's places, LoRA beside linear layers, embedding and
+// head, rows of the vocabulary.
+#include <algorithm>
+
+#include "kernels/quant.h"
+#include "model/network.h"
+
+namespace fettle {
+namespace {
+
+constexpr std::string_view linear_modules[] = {"q", "k", "v", "o", "gate", "up", "down", "head"};
+
+std::string module_of(std::string_view parameter) {
+  return std::string(parameter.substr(0, parameter.rfind('.')));
+}
+
+void read_row(const Tensor& tensor, int64_t row, float* out) {
+  dequantize_row(tensor.dtype, tensor.row_slice(row, row + 1).data, out, tensor.cols);
+}
+
+/// to += factor * (from - base)
+void blend_in(const Tensor& to, const Tensor& base, const Tensor& from, float factor) {
+  std::vector<float> before(static_cast<size_t>(to.cols)), after(before.size());
+  for (int64_t row = 0; row < to.rows; ++row) {
+    read_row(base, row, before.data());
+    read_row(from, row, after.data());
+    float* out = to.row<float>(row);
+    for (size_t i = 0; i < before.size(); ++i) out[i] += factor * (after[i] - before[i]);
+  }
+}
+
+}  // namespace
+
+void Network::collect_slots() {
+  const auto add = [&](std::string name, Parameter*& parameter, Tensor* value) {
+    if (parameter != nullptr)
+      slots_.push_back({std::move(name), &parameter, value, parameter, value == nullptr ? Tensor() : *value});
+  };
+  const auto add_norm = [&](const std::string& name, Norm& norm) {
+    add(name + ".weight", norm.weight, &norm.weight_value);
+    add(name + ".bias", norm.bias, &norm.bias_value);
+  };
+  add("embed.weight", embedding.token, nullptr);
+  add("position.weight", embedding.position, nullptr);
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    add_norm(prefix + "norm1", blocks[layer].norm1);
+    add_norm(prefix + "norm2", blocks[layer].norm2);
+  }
+  add_norm("norm", head.norm);
+  for_each_linear([&](size_t, const std::string& name, Linear& linear) {
+    add(name + ".weight", linear.weight, nullptr);
+    add(name + ".bias", linear.bias, &linear.bias_value);
+  });
+}
+
+void Network::unlink() {
+  for (Parameter* parameter : linked_shadows_) parameter->bf16 = Tensor();
+  linked_shadows_.clear();
+  for (const Slot& slot : slots_) {
+    *slot.parameter = slot.base;
+    if (slot.value != nullptr) *slot.value = slot.base_value;
+  }
+  for_each_linear([](size_t, const std::string&, Linear& linear) { linear.loras.clear(); });
+  embedding.loras.clear();
+  embedding.rows.clear();
+  head.rows.clear();
+  adapters_.clear();
+  blends_.clear();
+  linked_owned_.clear();
+}
+
+void Network::replace(const std::vector<Decoder::ActiveAdapter>& adapters) {
+  for (const Slot& slot : slots_) {
+    std::vector<std::pair<Parameter*, float>> found;
+    for (const Decoder::ActiveAdapter& active : adapters) {
+      const Parameter* parameter = find_replacement(*active.adapter, slot.name, config.tied_embeddings);
+      if (parameter == nullptr) continue;
+      const Tensor &value = parameter->value, &base = slot.base->value;
+      if (value.rows != base.rows || value.cols != base.cols) {
+        fail("adapter", "'{}' is [{}, {}], the model's is [{}, {}]", slot.name, value.rows, value.cols, base.rows,
+             base.cols);
+      }
+      found.emplace_back(active.adapter->parameters.find(parameter->name), active.factor);
+    }
+    if (found.empty()) continue;
+    Parameter* instead = found[0].first;
+    if (found.size() > 1 || found[0].second != 1.0F) {
+      blends_.push_back(std::make_unique<Parameter>());
+      instead = blends_.back().get();
+      const Tensor& base = slot.base->value;
+      instead->value = take(linked_owned_, base.rows, base.cols);
+      for (int64_t row = 0; row < base.rows; ++row) read_row(base, row, instead->value.row<float>(row));
+      for (const auto& [parameter, factor] : found) blend_in(instead->value, base, parameter->value, factor);
+    }
+    *slot.parameter = instead;
+    if (slot.value != nullptr) *slot.value = in_f32(*instead, linked_owned_);
+    const bool multiplied = slot.value == nullptr && slot.name != "embed.weight" && slot.name != "position.weight";
+    if (product == Product::bf16 && multiplied && instead->value.dtype == DType::f32 && instead->bf16.empty())
+      linked_shadows_.push_back(instead);
+  }
+  shadow(linked_shadows_, linked_owned_);
+}
+
+LoraLink Network::make_link(Adapter& adapter, const LoraPair& pair, float factor, const Parameter& weight,
+                            bool embedded) {
+  const auto own = [&](const Parameter* parameter) {
+    return parameter == nullptr ? nullptr : adapter.parameters.find(parameter->name);
+  };
+  LoraLink link;
+  link.a = own(pair.a);
+  link.b = own(pair.b);
+  link.scale = pair.scale;
+  link.factor = factor;
+  link.dropout = embedded ? 0.0F : adapter.config.dropout;  // PEFT's embeddings have none
+  link.magnitude = own(pair.magnitude);
+  link.bias = own(pair.bias);
+  const int64_t out = link.b->value.rows;
+  if (link.magnitude != nullptr) {
+    link.ratio = take(linked_owned_, 1, out);
+    link.inverse_norm = take(linked_owned_, 1, out);
+  }
+  if (link.bias != nullptr) link.bias_value = take(linked_owned_, 1, out);
+  derive(adapter, link, module_of(pair.b->name), weight.value, embedded);
+  return link;
+}
+
+void Network::link_loras(Adapter& adapter, size_t index, float factor) {
+  size_t found = 0;
+  for_each_linear([&](size_t layer, const std::string& name, Linear& linear) {
+    const LoraPair pair = find_lora(adapter, name);
+    if (pair.b == nullptr) return;
+    if (pair.a->value.cols != linear.in() || pair.b->value.rows != linear.out()) {
+      fail("adapter", "'{}' is for a layer [{}, {}], the model's is [{}, {}]", name, pair.b->value.rows,
+           pair.a->value.cols, linear.out(), linear.in());
+    }
+    LoraLink link = make_link(adapter, pair, factor, *linear.weight, false);
+    // One stream per lora_a: the parts of a fused module see the same dropped input.
+    const std::string_view owner = std::string_view(pair.owner).substr(pair.owner.rfind('.') + 1);
+    const auto module =
+        std::find(std::begin(linear_modules), std::end(linear_modules), owner) - linear_modules;
+    link.stream = (index << 20) + layer * 8 + static_cast<uint64_t>(module);
+    linear.loras.push_back(link);
+    ++found;
+  });
+  if (const LoraPair pair = find_lora(adapter, "embed"); pair.b != nullptr) {
+    const Tensor& table = embedding.token->value;
+    if (pair.a->value.rows != table.rows || pair.b->value.rows != table.cols) {
+      fail("adapter", "'embed' is for an embedding [{}, {}], the model's is [{}, {}]", pair.a->value.rows,
+           pair.b->value.rows, table.rows, table.cols);
+    }
+    embedding.loras.push_back(make_link(adapter, pair, factor, *embedding.token, true));
+    ++found;
+  }
+  for (const auto& parameter : adapter.parameters.all()) {
+    if (parameter->name.ends_with(".lora_b") && found-- == 0)
+      fail("adapter", "'{}' matches no linear layer of this model", parameter->name);
+  }
+}
+
+void Network::link_rows(Adapter& adapter, float factor) {
+  const auto link = [&](std::string_view module, const Tensor& table, std::vector<TokenRows>& to) {
+    const Parameter* found = find_rows(adapter, module, config.tied_embeddings);
+    if (found == nullptr) return;
+    TokenRows rows;
+    rows.rows = adapter.parameters.find(found->name);
+    rows.ids = &adapter.token_ids.at(module_of(found->name));
+    rows.factor = factor;
+    const int64_t count = rows.rows->value.rows;
+    for (const int32_t id : *rows.ids)
+      if (id < 0 || id >= table.rows) fail("adapter", "it has a row for token {}, the model {} tokens", id, table.rows);
+    if (count != static_cast<int64_t>(rows.ids->size()) || rows.rows->value.cols != table.cols)
+      fail("adapter", "'{}' should be [{}, {}]", found->name, rows.ids->size(), table.cols);
+    rows.delta = take(linked_owned_, count + 1, table.cols);
+    derive(rows, table);
+    to.push_back(rows);
+  };
+  link("embed", embedding.token->value, embedding.rows);
+  link("head", head.projection.weight->value, head.rows);
+}
+
+void Network::derive(Adapter& adapter, LoraLink& link, const std::string& module, const Tensor& weight,
+                     bool embedded) {
+  if (link.bias != nullptr) {
+    backend_.copy(link.bias_value, link.bias->value);
+    backend_.scale(link.bias_value, link.factor * link.scale);
+  }
+  if (link.magnitude == nullptr) return;
+  const bool keep = adapters_.size() == 1;  // another adapter may replace the weight
+  std::vector<float> norms;
+  if (const auto kept = adapter.norms.find(module); keep && kept != adapter.norms.end()) {
+    norms = kept->second;
+  } else {
+    norms = dora_norms(weight, find_lora(adapter, module), embedded);
+    if (keep) adapter.norms[module] = norms;
+  }
+  const float* magnitude = link.magnitude->value.as<float>();
+  for (size_t i = 0; i < norms.size(); ++i) {
+    link.inverse_norm.as<float>()[i] = 1.0F / norms[i];
+    link.ratio.as<float>()[i] = magnitude[i] / norms[i];
+  }
+}
+
+void Network::derive(TokenRows& rows, const Tensor& table) {
+  const Tensor& values = rows.rows->value;
+  std::vector<float> base(static_cast<size_t>(table.cols));
+  for (int64_t i = 0; i < values.rows; ++i) {
+    read_row(table, (*rows.ids)[static_cast<size_t>(i)], base.data());
+    for (size_t col = 0; col < base.size(); ++col)
+      rows.delta.row<float>(i)[col] = values.row<float>(i)[col] - base[col];
+  }
+  std::fill_n(rows.delta.row<float>(values.rows), table.cols, 0.0F);
+}
+
+void Network::link_adapters(const std::vector<Decoder::ActiveAdapter>& adapters) {
+  unlink();
+  adapters_ = adapters;
+  for (const Decoder::ActiveAdapter& active : adapters) {
+    if (active.adapter->norms_of == &parameters_) continue;
+    active.adapter->norms.clear();
+    active.adapter->norms_of = &parameters_;
+  }
+  replace(adapters);
+  for (size_t index = 0; index < adapters.size(); ++index) {
+    link_loras(*adapters[index].adapter, index, adapters[index].factor);
+    link_rows(*adapters[index].adapter, adapters[index].factor);
+  }
+}
+
+void Network::refresh() {
+  for (const std::vector<Parameter*>* shadows : {&shadowed_, &linked_shadows_}) {
+    for (const Parameter* parameter : *shadows)
+      if (parameter->trainable) backend_.copy(parameter->bf16, parameter->value);
+  }
+  if (adapters_.size() != 1) return;  // only one is ever trained
+  Adapter& adapter = *adapters_[0].adapter;
+  adapter.norms.clear();
+  for_each_linear([&](size_t, const std::string& name, Linear& linear) {
+    for (LoraLink& link : linear.loras) derive(adapter, link, name, linear.weight->value, false);
+  });
+  for (LoraLink& link : embedding.loras) derive(adapter, link, "embed", embedding.token->value, true);
+  for (TokenRows& rows : embedding.rows) derive(rows, embedding.token->value);
+  for (TokenRows& rows : head.rows) derive(rows, head.projection.weight->value);
+}
+
+}  // namespace fettle
