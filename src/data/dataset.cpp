@@ -9,6 +9,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/share.h"
+#include "data/unread_input.h"
 
 namespace fettle::data {
 namespace {
@@ -110,6 +111,7 @@ class Loader {
 
   void add(const DataSource& source, const Expand& expand, const Make<T>& make) {
     RowReader reader(source.paths, rejected_);
+    InputTally tally;
     std::vector<Row> batch;
     std::vector<OrderedJson> values;
     const size_t first = result_.rows.size();
@@ -124,12 +126,14 @@ class Loader {
       });
       for (size_t i = 0; i < batch.size(); ++i) {
         if (!outcomes[i].id.empty()) result_.columns.add(values[i], outcomes[i].use);
+        outcomes[i].id.empty() ? tally.broken(*batch[i].file, outcomes[i].detail) : tally.read(*batch[i].file);
         take(std::move(outcomes[i]), batch[i], source.weight, again);
       }
       progress_.advance(batch.size());
     }
     for (int64_t round = 1; repeat(first, again, round); ++round) continue;
     merge(reader.report());
+    check_all_read(reader.report().files, tally);
   }
 
   Tokenized<T> finish(const std::vector<DataSource>& sources) {
@@ -174,6 +178,16 @@ class Loader {
       result_.rows.push_back(std::move(item.value));
       again.push_back(count - 1);
     }
+  }
+
+  /// Part of what the user meant to train on is not there: better known now than after the run.
+  void check_all_read(const std::vector<std::string>& files, InputTally& tally) const {
+    for (const auto& lost : rejected_.first()) {
+      if (std::find(files.begin(), files.end(), lost.file) != files.end())
+        tally.broken(lost.file, lost.detail.empty() ? lost.reason : lost.reason + ": " + lost.detail);
+    }
+    if (const auto unread = tally.unread(); !unread.empty() && !result_.rows.empty())
+      fail(unread.front().file, "not one row of it could be read: {}; take it out of the data, or mend it", unread.front().reason);
   }
 
   /// Rows that come more than once follow the whole source, round by round, so that copies are far apart.

@@ -78,6 +78,19 @@ std::string turns_key(const std::vector<TextPart>& texts) {
   return in_list == texts.end() ? "" : std::string(in_list->field);
 }
 
+/// Which turns go with the exchanges that hold a phrase: a question, and what answers it up to the next one, calls and results too.
+std::vector<bool> exchanges_of(const std::vector<bool>& hit, const std::vector<bool>& user) {
+  std::vector<bool> goes(hit.size(), false);
+  for (size_t begin = 0, end = 0; begin < hit.size(); begin = end) {
+    end = begin + 1;
+    while (user[begin] && end < hit.size() && !user[end]) ++end;
+    bool any = false;
+    for (size_t i = begin; i < end; ++i) any = any || hit[i];
+    for (size_t i = begin; i < end; ++i) goes[i] = any;
+  }
+  return goes;
+}
+
 void change_turns(const RowView& view, const Findings& findings, FilterOptions::OnPhrase how,
                   Verdict& verdict) {
   const auto& texts = view.texts();
@@ -97,6 +110,7 @@ void change_turns(const RowView& view, const Findings& findings, FilterOptions::
     if (findings.texts.contains(part.index)) hit[turn] = true;
     if (part.role == "user") user[turn] = true;
   }
+  const std::vector<bool> goes = exchanges_of(hit, user);
   OrderedJson left = OrderedJson::array();
   bool any_user = false;
   for (size_t i = 0; i < turns.size(); ++i) {
@@ -104,9 +118,7 @@ void change_turns(const RowView& view, const Findings& findings, FilterOptions::
       if (hit[i]) turns[i]["weight"] = 0;
       continue;
     }
-    const bool question_of_hit = user[i] && i + 1 < hit.size() && hit[i + 1];
-    const bool answer_to_hit = !user[i] && i > 0 && hit[i - 1] && user[i - 1];
-    if (hit[i] || question_of_hit || answer_to_hit) continue;
+    if (goes[i]) continue;
     any_user = any_user || user[i];
     left.push_back(turns[i]);
   }

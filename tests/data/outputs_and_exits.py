@@ -116,7 +116,7 @@ def unread_inputs(folder):
             status, _, error = run(*command, "--model", MODEL, "--input", str(bad), "--output", str(out))
             check(f"{command[0]} of {bad.name}", status == 1 and str(bad) in error, status, error)
     config = folder / "train.yaml"
-    for bad in (gone,):
+    for bad in (junk, gone):
         config.write_text(f"method: sft\nmodel: {MODEL}\ndata: [{good}, {bad}]\nout: {folder}/run\nsteps: 1\n")
         status, _, error = run("train", str(config))
         check(f"train with {bad.name}", status == 1 and str(bad) in error and not (folder / "run" / "model.safetensors").exists(), status, error)
