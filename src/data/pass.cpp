@@ -128,7 +128,8 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       auto& verdict = verdicts[i];
       if (settle && !verdict.drop) settle(batch[i], verdict);
       report.repaired += repaired[i];
-      if (read[i] == 0) {
+      // A second look may find out that the row is of another format.
+      if (read[i] == 0 || (verdict.drop && verdict.reason == "does not fit its format")) {
         tally.broken(*batch[i].file, verdict.detail);
       } else {
         tally.read(*batch[i].file);
