@@ -14,16 +14,15 @@
 namespace fettle::data {
 namespace {
 
-constexpr const char *not_json = "not valid JSON", *misfit = "does not fit its format";
-
-void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
+/// False when the row could not be read: it is no JSON, or the verb cannot tell what it means.
+bool judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
   try {
     view.open(row);
   } catch (const Error& error) {
     verdict.drop = true;
-    verdict.reason = not_json;
+    verdict.reason = "not valid JSON";
     verdict.detail = error.what();
-    return;
+    return false;
   }
   try {
     verdict.id = view.id();
@@ -41,7 +40,9 @@ void judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdi
     verdict.reason = reason_of(error);
     verdict.detail = error.what();
     if (verdict.id.empty()) verdict.id = row_id(row, view);
+    return false;
   }
+  return true;
 }
 
 }  // namespace
@@ -106,11 +107,11 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
   while (reader && reader->next(batch, unreadable)) {
     throw_if_interrupted();
     std::vector<Verdict> verdicts(batch.size());
-    std::vector<uint8_t> repaired(batch.size(), 0);
+    std::vector<uint8_t> repaired(batch.size(), 0), read(batch.size(), 0);
     parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-        judge_row(batch[i], view, judge, naming, verdicts[i]);
+        read[i] = judge_row(batch[i], view, judge, naming, verdicts[i]);
         repaired[i] = view.repaired();
       }
     });
@@ -127,7 +128,8 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
       auto& verdict = verdicts[i];
       if (settle && !verdict.drop) settle(batch[i], verdict);
       report.repaired += repaired[i];
-      if (verdict.drop && (verdict.reason == not_json || verdict.reason == misfit)) {
+      // A second look may find out that the row is of another format.
+      if (read[i] == 0 || (verdict.drop && verdict.reason == "does not fit its format")) {
         tally.broken(*batch[i].file, verdict.detail);
       } else {
         tally.read(*batch[i].file);

@@ -22,7 +22,7 @@ failures = []
 
 WEATHER = {"type": "function", "function": {"name": "weather", "description": "Weather of a place",
                                             "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
-CLOCK = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
+CLOCK = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}}}}
 
 
 def call(city, name="weather"):
