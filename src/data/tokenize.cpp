@@ -67,10 +67,21 @@ class Tokens {
     if (answer.role != "assistant" || !traits.opens_thought || has_thought(*chat_, answer)) return;
     ++(traits.thinking_switch.empty() ? notes.thoughtless : notes.thinking_off);
   }
-  /// Whether `ids` hold a token that ends a turn.
+  /// Whether `ids`, which stand together, hold a token that ends a turn, or end with the text with which the template
+  /// ends one.
   bool ends(std::span<const int32_t> ids) const {
-    const auto is_end = [&](int32_t id) { return id == tokenizer_.eos() || (chat_ != nullptr && chat_->ends_turn(tokenizer_, id)); };
-    return std::any_of(ids.rbegin(), ids.rend(), is_end);
+    const auto is_end = [&](int32_t id) {
+      return id == tokenizer_.eos() || (chat_ != nullptr && chat_->ends_turn(tokenizer_, id));
+    };
+    if (std::any_of(ids.rbegin(), ids.rend(), is_end)) return true;
+    if (chat_ == nullptr) return false;
+    constexpr const char* blank = " \t\r\n";
+    std::string mark = chat_->traits().behind_answer, text;
+    mark.erase(mark.find_last_not_of(blank) + 1);
+    mark.erase(0, mark.find_first_not_of(blank));
+    for (const int32_t id : ids.last(std::min(ids.size(), mark.size() + 8))) text += tokenizer_.bytes(id);
+    text.erase(text.find_last_not_of(blank) + 1);
+    return !mark.empty() && text.ends_with(mark);
   }
 
   std::vector<int32_t> raw_prompt() const { return text(plain(example_.prompt, example_.id), false); }
@@ -166,6 +177,16 @@ bool fit(std::vector<int32_t>& prompt, std::vector<int32_t>& first, std::vector<
   }
   if (!prompt.empty() && !first.empty() && (second == nullptr || !second->empty())) return true;
   reason = prompt.empty() ? "empty prompt" : nothing_supervised;
+  return false;
+}
+
+bool learns_an_end(const Sequence& sequence, const Tokens& tokens) {
+  for (size_t end = sequence.ids.size(); end > 0;) {
+    size_t begin = end;
+    while (begin > 0 && sequence.weights[begin - 1] != 0) --begin;
+    if (begin < end && tokens.ends(std::span(sequence.ids).subspan(begin, end - begin))) return true;
+    end = std::max<size_t>(begin, 1) - 1;
+  }
   return false;
 }
 
@@ -366,8 +387,7 @@ std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenize
     return std::nullopt;
   }
   if (!finish(sequence, options, reason, truncated)) return std::nullopt;
-  for (size_t t = sequence.ids.size(); t > 0 && sequence.notes.ended == 0; --t)
-    sequence.notes.ended = sequence.weights[t - 1] != 0 && tokens.ends(std::span(sequence.ids).subspan(t - 1, 1));
+  sequence.notes.ended = learns_an_end(sequence, tokens);
   return sequence;
 }
 

@@ -104,7 +104,7 @@ void check_ends(const data::TokenizeReport& report, const TrainConfig& config, c
   fail("data", "not one of {} rows holds the end of a turn among what is learnt, so the model would never stop: {}", report.kept,
        report.truncated > 0 ? "rows are cut at max_length before they end; give a larger one, or truncate: keep_end"
        : config.raw         ? "no completion reaches its end-of-sequence token"
-                            : "the chat template writes no special token behind an answer, or the answers' weights are 0");
+                            : "the chat template writes nothing behind an answer, or the answers' weights are 0");
 }
 
 template <typename T>

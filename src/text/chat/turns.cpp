@@ -7,6 +7,7 @@
 namespace fettle {
 namespace {
 
+constexpr int32_t kOfVariable = -2;       // Rendered::Run::message of tools and the like
 constexpr const char* kProbe = "Quozix";  // stands for an answer whose text is not known
 
 using Part = Rendered::Run;
@@ -32,8 +33,12 @@ std::vector<std::pair<int64_t, int64_t>> contents_of(const Rendered& rendered, s
   return spans;
 }
 
-/// How many bytes behind `at` in one and `other_at` in the other come from the same places: whole literals
-/// and whole texts, so that what two of them begin with is never taken for shared.
+bool of_template(const Part& part) {
+  return part.message < 0 && part.message != kOfVariable;
+}
+
+/// How many bytes behind `at` in one and `other_at` in the other are the same: whole literals and whole
+/// texts, so that what two of them begin with is never taken for shared.
 int64_t shared_parts(const Rendered& one, int64_t at, const Rendered& other, int64_t other_at) {
   const auto from = [](const Rendered& rendered, int64_t position) {
     return std::lower_bound(rendered.parts.begin(), rendered.parts.end(), position,
@@ -42,7 +47,8 @@ int64_t shared_parts(const Rendered& one, int64_t at, const Rendered& other, int
   int64_t shared = 0;
   auto a = from(one, at), b = from(other, other_at);
   for (; a != one.parts.end() && b != other.parts.end(); ++a, ++b) {
-    if (a->begin != at + shared || b->begin != other_at + shared || a->message != b->message ||
+    const bool alike = a->message == b->message || (of_template(*a) && of_template(*b));
+    if (a->begin != at + shared || b->begin != other_at + shared || !alike ||
         text_of(one, *a) != text_of(other, *b))
       break;
     shared = a->end - at;
@@ -162,19 +168,25 @@ int64_t TurnFinder::turn_end(size_t i, int64_t begin, const Shorter& through) co
   const auto own = contents_of(*through, i + 1)[i];
   if ((contents_[i].first < 0) != (own.first < 0)) return least;
   int64_t at = std::max<int64_t>(contents_[i].first, 0), other = std::max<int64_t>(own.first, 0);
-  const int64_t shared = shared_parts(whole_, at, *through, other);
-  if (other + shared >= own.second) {
+  const int64_t own_size = std::max<int64_t>(own.second - other, 0);
+  if (shared_parts(whole_, at, *through, other) >= own_size) {
     // All of the message stands here; what comes of it later is a repetition, such as a call's name before
     // its result.
-    least = std::max(begin, at + std::max<int64_t>(own.second - other, 0));
-    at += shared;
-    other += shared;
+    at += own_size;
+    other += own_size;
+    least = std::max(begin, at);
   } else {
-    const int64_t tail = shared_parts(whole_, contents_[i].second, *through, own.second);
-    at = contents_[i].second + tail;
-    other = own.second + tail;
+    at = std::max<int64_t>(contents_[i].second, 0);
+    other = std::max<int64_t>(own.second, 0);
   }
-  return std::clamp(behind_shared_tokens(at, *through, other), least, std::max(least, next));
+  const int64_t most = std::max(least, next);
+  const std::string_view tail = std::string_view(through->text).substr(static_cast<size_t>(other));
+  const auto tail_size = static_cast<int64_t>(tail.size());
+  if (std::string_view(whole_.text).substr(static_cast<size_t>(at)).starts_with(tail) &&
+      at + tail_size <= most)
+    return std::max(least, at + tail_size);
+  const int64_t shared = shared_parts(whole_, at, *through, other);
+  return std::clamp(behind_shared_tokens(at + shared, *through, other + shared), least, most);
 }
 
 /// Two literals may write the same end of turn; as one token it is the same.
