@@ -206,6 +206,8 @@ std::vector<std::string> Server::notes() const {
   if (impl_->state.context.openchat)
     notes.push_back(
         fmt::format("prompts as OpenChat's type {} has them", impl_->state.context.openchat->name));
+  for (const std::string& key : impl_->state.model.sampling_defaults().ignored)
+    notes.push_back(fmt::format("warning: generation_config.json: {} has no effect here", key));
   if (o.api_keys.empty() && !is_loopback(o.http.host))
     notes.push_back(
         "warning: without API keys everybody who reaches this address can use the model (--api-keys-file)");
