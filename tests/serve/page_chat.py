@@ -146,6 +146,9 @@ def settings(page):
     browser = page.browser
     browser.press("s", alt=True)
     browser.wait("!document.getElementById('tune').hidden")
+    # What is in force where a field is empty stands in it in grey.
+    browser.wait("document.getElementById('setting-temperature').placeholder === '0.6'")
+    assert browser.run("document.getElementById('setting-top_k').placeholder") == "20"
     for field, value in (("system", "Be brief."), ("temperature", "0.25"), ("max_tokens", "64"), ("seed", "7"), ("extra", '{"condition": "Math"}')):
         browser.run(f"document.getElementById('setting-{field}').focus()")
         browser.type(value)

@@ -120,7 +120,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return None
         if self.path == "/v1/models":
             return self.reply(200, {"object": "list", "data": [
-                {"id": name, "object": "model", "created": 1, "owned_by": "fettle", "parent": parent, "max_model_len": 8192}
+                {"id": name, "object": "model", "created": 1, "owned_by": "fettle", "parent": parent, "max_model_len": 8192,
+                 "default_sampling": {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0, "repetition_penalty": 1}}
                 for name, parent in self.state.models]})
         if self.path == "/v1/arena/votes/export":
             lines = [json.dumps(self.preference(vote)) + "\n" for vote in self.state.votes if vote["vote"] in "ab"]

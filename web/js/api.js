@@ -57,7 +57,8 @@ async function json(path, options) {
 export async function listModels() {
   const { data } = await json("/v1/models");
   return (data ?? []).map((model) => ({ id: String(model.id), parent: model.parent ?? null,
-                                        context: model.max_model_len ?? null }));
+                                        context: model.max_model_len ?? null,
+                                        sampling: model.default_sampling ?? {} }));
 }
 
 /** The data fields of a server-sent event stream, one string an event. */

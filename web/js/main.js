@@ -97,7 +97,7 @@ class Page {
   showModels() {
     this.picker.update(this.models, this.chat.model);
     const shown = this.models.find(({ id }) => id === this.chat.model) ?? this.models[0];
-    this.settings.setDefaults(shown?.default_sampling ?? {});
+    this.settings.setDefaults(shown?.sampling ?? {});
     if (!this.chat.conversation.first.length) this.chat.renderEmpty();
     this.chat.renderFoot();
     this.arena.modelsChanged();

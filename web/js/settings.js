@@ -117,7 +117,8 @@ export class SettingsPanel {
   }
 
   placeholder(key) {
-    return String(this.defaults[key] ?? (key.endsWith("_penalty") ? 0 : key === "seed" ? "random" : "rest of context"));
+    const others = { max_tokens: "context", presence_penalty: 0, frequency_penalty: 0, seed: "random" };
+    return String(this.defaults[key] ?? others[key] ?? "");
   }
 
   number({ key, label, min, max, step, help }) {
