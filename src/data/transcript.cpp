@@ -62,13 +62,13 @@ const Style* style_of(std::string_view text) {
   return found == styles.end() ? nullptr : &*found;
 }
 
-struct Found {
+struct FoundMark {
   const Mark* mark;
   size_t at;
 };
 
-std::vector<Found> marks_in(const Style& style, std::string_view text) {
-  std::vector<Found> found;
+std::vector<FoundMark> marks_in(const Style& style, std::string_view text) {
+  std::vector<FoundMark> found;
   // Where turns are parted by blank lines, a mark behind a single line end belongs to what is said.
   const std::string second = "\n\n" + std::string(style.marks[1].text);
   const bool blank_lines = !style.anywhere && text.find(second) != std::string_view::npos;
@@ -90,7 +90,7 @@ bool is_transcript(std::string_view text) {
   const Style* style = style_of(text);
   if (style == nullptr) return false;
   const auto marks = marks_in(*style, text);
-  return std::any_of(marks.begin(), marks.end(), [](const Found& one) { return one.mark->role == "assistant"; });
+  return std::any_of(marks.begin(), marks.end(), [](const FoundMark& one) { return one.mark->role == "assistant"; });
 }
 
 Messages turns_of_transcript(std::string_view text) {
