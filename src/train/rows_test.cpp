@@ -23,7 +23,7 @@ class TrainingRows : public TrainTest {
 };
 
 TEST_F(TrainingRows, JudgedRowsOfOneLabelAreRefused) {
-  for (const Json label : {Json(1), Json("down")}) {
+  for (const Json& label : {Json(1), Json("down")}) {
     const auto path = write("one.jsonl", {judged(0, label), judged(1, label), judged(2, label), judged(3, label)});
     try {
       run(config("kto", "one", {{"data", path}}));
