@@ -101,6 +101,65 @@ TEST(Adapters, EveryKindGivesPeftsLogProbabilitiesBesideItsBaseAndMerged) {
   }
 }
 
+/// What llama.cpp makes of a weight: base + alpha / rank * B A; of the embedding A stands transposed.
+void expect_llama_cpp_adds_it_up(const LoadedModel& model, const Gguf& lora) {
+  const float alpha = lora.scalars()["adapter.lora.alpha"].get<float>();
+  const WeightMap map = gguf_weights(model.config);
+  size_t used = 0;
+  for (const WeightEntry& entry : map.entries) {
+    const StoredTensor* a = lora.tensors.find(entry.published + ".lora_a");
+    const StoredTensor* b = lora.tensors.find(entry.published + ".lora_b");
+    const TensorToWrite base = weight_to_write(entry, {&model.parameters}, DType::f32),
+                        merged = weight_to_write(entry, {&model.parameters, &*model.adapter}, DType::f32);
+    std::vector<float> sum(static_cast<size_t>(base.bytes()) / sizeof(float)), wanted(sum.size());
+    base.fill(std::as_writable_bytes(std::span(sum)));
+    merged.fill(std::as_writable_bytes(std::span(wanted)));
+    if (a != nullptr) {
+      ASSERT_NE(b, nullptr) << entry.published;
+      used += 2;
+      const Tensor x = a->view(""), y = b->view("");
+      const bool embedding = entry.published == "token_embd.weight";
+      const int64_t rank = y.cols, cols = base.shape.back();
+      ASSERT_EQ(embedding ? x.cols : x.rows, rank);
+      for (size_t i = 0; i < sum.size(); ++i) {
+        const auto row = static_cast<int64_t>(i) / cols, col = static_cast<int64_t>(i) % cols;
+        for (int64_t r = 0; r < rank; ++r)
+          sum[i] += alpha / static_cast<float>(rank) *
+                    (embedding ? x.row<float>(row)[r] * y.row<float>(col)[r]
+                               : y.row<float>(row)[r] * x.row<float>(r)[col]);
+      }
+    }
+    for (size_t i = 0; i < sum.size(); ++i)
+      ASSERT_NEAR(sum[i], wanted[i], 1e-5F) << entry.published << " " << i;
+  }
+  EXPECT_EQ(used, lora.tensors.all().size());
+}
+
+TEST(Adapters, AloneInAGgufOrRefusedByName) {
+  const std::map<std::string, const char*> refused{
+      {"head_tied", "tied"},   {"embed_tied", "tied"}, {"grown", "whole"},   {"saved", "whole"},
+      {"rows_tied", "rows"},   {"dora", "DoRA"},       {"bias_all", "bias"}, {"lora_bias", "bias of B"},
+      {"saved_tied", "whole"}, {"embed_gpt2", "tied"}};
+  int written = 0;
+  for (const auto& [name, kind] : expected()["kinds"].items()) {
+    if (!kind.contains("logps")) continue;
+    SCOPED_TRACE(name);
+    const TemporaryFolder folder;
+    const fs::path file = folder.path() / "lora.gguf";
+    const LoadedModel model = load_model(golden / name);
+    const std::string error =
+        error_text([&] { save_gguf_lora(file, model.config, model.parameters, *model.adapter, DType::f32); });
+    if (const auto found = refused.find(name); found != refused.end()) {
+      EXPECT_NE(error.find(found->second), std::string::npos) << error;
+    }
+    EXPECT_TRUE(error.empty() || error.find("--to gguf") != std::string::npos) << error;
+    if (!error.empty()) continue;
+    ++written;
+    expect_llama_cpp_adds_it_up(model, open_gguf(file));
+  }
+  EXPECT_GE(written, 8);
+}
+
 TEST(Adapters, AStepOfEveryKindIsPeftsStep) {
   int steps = 0;
   for (const auto& [name, kind] : expected()["kinds"].items()) {

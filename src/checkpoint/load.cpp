@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <fstream>
 
 #include "base/log.h"
@@ -11,7 +10,6 @@
 #include "checkpoint/peft.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/weights.h"
-#include "kernels/quant.h"
 #include "model/families/families.h"
 
 namespace fettle {
@@ -76,19 +74,6 @@ std::string weights_hint(const fs::path& folder) {
   return "is the download complete?";
 }
 
-bool same_values(const StoredTensor& a, const StoredTensor& b, std::string_view where) {
-  if (a.shape != b.shape) return false;
-  const Tensor x = a.view(where), y = b.view(where);
-  if (x.dtype == y.dtype) return std::memcmp(x.data, y.data, static_cast<size_t>(x.bytes())) == 0;
-  std::vector<float> left(static_cast<size_t>(x.cols)), right(left.size());
-  for (int64_t row = 0; row < x.rows; ++row) {
-    dequantize_row(x.dtype, x.row_slice(row, row + 1).data, left.data(), x.cols);
-    dequantize_row(y.dtype, y.row_slice(row, row + 1).data, right.data(), y.cols);
-    if (left != right) return false;
-  }
-  return true;
-}
-
 Safetensors open_folder_weights(const fs::path& folder) {
   if (fs::exists(folder / index_name)) return open_sharded_safetensors(folder / index_name);
   if (fs::exists(folder / weights_name)) return open_safetensors(folder / weights_name);
@@ -113,7 +98,9 @@ void untie_other_head(ModelConfig& config, const Safetensors& weights) {
     if (entry.parts[0].name == "embed.weight") embed = found;
     if (entry.parts[0].name == "head.weight") head = found;
   }
-  if (embed == nullptr || head == nullptr || same_values(*embed, *head, weights.where)) return;
+  if (embed == nullptr || head == nullptr ||
+      same_values(embed->view(weights.where), head->view(weights.where)))
+    return;
   config.tied_embeddings = false;
   log_warning(
       "{}: tie_word_embeddings is true, but '{}' is not '{}': the model is taken as untied, each matrix as it stands",
@@ -228,17 +215,19 @@ LoadedModel load_weights(const fs::path& path, const LoadOptions& options) {
 
 fs::path base_of_adapter(const fs::path& folder, const LoadOptions& options) {
   const std::string name = adapter_base_model(folder);
-  if (name.empty())
-    fail((folder / "adapter_config.json").string(),
-         "names no base model; give the base as the model and this as the adapter");
-  if (options.resolve) return options.resolve(name);
+  const std::string where = (folder / "adapter_config.json").string();
+  if (name.empty()) fail(where, "names no base model; give the base as the model and this as the adapter");
   for (const fs::path& candidate : {fs::path(name), folder / name}) {
     if (fs::exists(candidate)) return candidate;
   }
-  fail((folder / "adapter_config.json").string(),
-       "names the base model '{}', which is not there; give the base as the model and this folder as the "
-       "adapter",
-       name);
+  std::string reason = "which is not there";
+  try {
+    if (options.resolve) return options.resolve(name);
+  } catch (const Error& error) {
+    reason = fmt::format("which is not to be had ({})", error.what());
+  }
+  fail(where, "names the base model '{}', {}; give the base as the model and this folder as the adapter",
+       name, reason);
 }
 
 }  // namespace
@@ -303,16 +292,28 @@ void take_vocabulary(LoadedModel& model, const Adapter& adapter, const fs::path&
   model.config.vocab_size = static_cast<int32_t>(wanted);
 }
 
+/// Tokens that were added before the adapter was trained stand in its own tokenizer, whether or not the model
+/// had rows to spare for them. The ids that end an answer are that tokenizer's too.
+void take_grown_tokenizer(LoadedModel& model, const fs::path& folder) {
+  auto tokenizer = Tokenizer::from_folder(folder);
+  if (model.tokenizer != nullptr && tokenizer->size() == model.tokenizer->size()) return;
+  if (model.tokenizer != nullptr)
+    log_info("{}: its tokenizer has {} tokens, the base's {}; the adapter's is used", folder.string(),
+             tokenizer->size(), model.tokenizer->size());
+  model.tokenizer = std::move(tokenizer);
+  model.tokenizer_folder = folder;
+  check_tokenizer(model, folder);
+  collect_eos(model);
+}
+
 }  // namespace
 
 void attach_adapter(LoadedModel& model, const fs::path& folder, bool keep_tokenizer) {
   FETTLE_CHECK(!model.adapter);
   Adapter adapter = read_adapter(folder, model.config);
-  if (adapter.vocab_size() != 0 && adapter.vocab_size() != model.config.vocab_size) {
+  if (adapter.vocab_size() != 0 && adapter.vocab_size() != model.config.vocab_size)
     take_vocabulary(model, adapter, folder);
-    if (!keep_tokenizer && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
-  }
-  if (!keep_tokenizer && model.tokenizer == nullptr && has_tokenizer_files(folder)) take_tokenizer_folder(model, folder);
+  if (!keep_tokenizer && has_tokenizer_files(folder)) take_grown_tokenizer(model, folder);
   model.adapter = std::move(adapter);
   model.adapter_path = folder;
 }

@@ -41,9 +41,10 @@ void save_hf(const fs::path& folder, const ModelToSave& model, DType dtype,
 /// type is copied bit for bit. Throws Error when llama.cpp knows no such architecture.
 void save_gguf(const fs::path& file, const ModelToSave& model, DType dtype);
 
-/// The adapter alone as a GGUF of llama.cpp's LoRA (f32, f16 or bf16). Throws Error naming what such a file cannot hold:
-/// magnitudes, whole modules, rows, biases.
-void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Adapter& adapter, DType dtype);
+/// The adapter alone as a GGUF of llama.cpp's LoRA (f32, f16 or bf16), to stand beside the model that is
+/// `base`. Throws Error naming what such a file cannot hold: magnitudes, whole modules, rows, biases.
+void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Parameters& base,
+                    const Adapter& adapter, DType dtype);
 
 /// A llama2.c version 0 checkpoint (f32), and `file`'s folder/tokenizer.bin when the tokenizer is
 /// SentencePiece's.

@@ -5,6 +5,7 @@
 
 #include "checkpoint/gguf.h"
 #include "checkpoint/save.h"
+#include "checkpoint/weights.h"
 #include "kernels/quant.h"
 #include "model/families/families.h"
 
@@ -13,10 +14,20 @@ namespace {
 
 constexpr std::string_view weight_suffix = ".weight";
 
-void check_plain(const Adapter& adapter, const fs::path& file) {
+/// peft saves the embedding or head that LoRA stands beside with it, as they were.
+bool is_as_in(const Parameters& base, const Parameter& parameter) {
+  const Parameter* own = base.find(parameter.name);
+  if (own == nullptr && parameter.name == "head.weight") own = base.find("embed.weight");
+  // A table that grew stands in the place of the base's own.
+  return own != nullptr && own->value.data != parameter.value.data &&
+         same_values(own->value, parameter.value);
+}
+
+void check_plain(const ModelConfig& config, const Parameters& base, const Adapter& adapter,
+                 const fs::path& file) {
   for (const auto& parameter : adapter.parameters.all()) {
     const std::string& name = parameter->name;
-    if (name.ends_with(".lora_a") || name.ends_with(".lora_b")) continue;
+    if (name.ends_with(".lora_a") || name.ends_with(".lora_b") || is_as_in(base, *parameter)) continue;
     fail(file.string(),
          "a LoRA of GGUF holds the matrices of LoRA alone, not '{}' ({}); export the merged model with --to "
          "gguf",
@@ -26,6 +37,10 @@ void check_plain(const Adapter& adapter, const fs::path& file) {
          : name.ends_with(".rows")      ? "trained rows of the vocabulary"
                                         : "a module that was trained or resized whole");
   }
+  if (config.tied_embeddings && adapter.separates_head())
+    fail(file.string(),
+         "it adapts the embedding or the head of a tied model apart, for which a GGUF has one tensor; export "
+         "the merged model with --to gguf");
 }
 
 /// B with llama.cpp's one scale for all modules, alpha / rank, in it.
@@ -53,8 +68,9 @@ std::vector<float> scaled_b(const Adapter& adapter, const WeightEntry& entry, co
 
 }  // namespace
 
-void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Adapter& adapter, DType dtype) {
-  check_plain(adapter, file);
+void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Parameters& base,
+                    const Adapter& adapter, DType dtype) {
+  check_plain(config, base, adapter, file);
   const Json keys = config_to_gguf(config);
   const GgufMetadata metadata{{"general.architecture", GgufValue::text(keys["general.architecture"])},
                               {"general.type", GgufValue::text("adapter")},
@@ -71,10 +87,6 @@ void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Adapt
     if (!ours.ends_with(weight_suffix)) continue;
     const LoraPair lora = find_lora(adapter, ours.substr(0, ours.size() - weight_suffix.size()));
     if (lora.b == nullptr) continue;
-    if (ours == "head.weight" && config.tied_embeddings)
-      fail(file.string(),
-           "it adapts the head of a tied model apart, which a GGUF has no tensor for; export the merged "
-           "model");
     const int64_t rank = lora.b->value.cols,
                   rows = ours == "embed.weight" ? lora.b->value.rows : entry.shape[0];
     tensors.push_back(tensor_to_write(entry.published + ".lora_a", lora.a->value, dtype));

@@ -284,4 +284,16 @@ TensorToWrite weight_to_write(const WeightEntry& entry, const WeightSource& sour
           }};
 }
 
+bool same_values(const Tensor& a, const Tensor& b) {
+  if (a.rows != b.rows || a.cols != b.cols) return false;
+  if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, static_cast<size_t>(a.bytes())) == 0;
+  std::vector<float> left(static_cast<size_t>(a.cols)), right(left.size());
+  for (int64_t row = 0; row < a.rows; ++row) {
+    dequantize_row(a.dtype, a.row_slice(row, row + 1).data, left.data(), a.cols);
+    dequantize_row(b.dtype, b.row_slice(row, row + 1).data, right.data(), b.cols);
+    if (left != right) return false;
+  }
+  return true;
+}
+
 }  // namespace fettle

@@ -21,6 +21,9 @@ const StoredTensor* find_published(const TensorSet& tensors, const WeightMap& ma
 /// One entry's parameters from one tensor, whatever its name; its owners must be kept by the caller.
 void read_entry(Parameters& parameters, const WeightEntry& entry, const StoredTensor& stored, std::string_view where);
 
+/// Whether both hold the same values, in whatever types.
+bool same_values(const Tensor& a, const Tensor& b);
+
 /// Parameters and what is added to them while they are written.
 struct WeightSource {
   const Parameters* parameters = nullptr;

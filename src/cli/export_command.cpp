@@ -29,7 +29,7 @@ void export_lora(const ExportState& state, const LoadedModel& model) {
   const auto dtype = state.dtype.empty() ? std::optional(DType::f32) : dtype_from_name(state.dtype);
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16)
     fail_usage("export: --dtype {}: a LoRA is f32, f16 or bf16", state.dtype);
-  save_gguf_lora(state.output, model.config, *model.adapter, *dtype);
+  save_gguf_lora(state.output, model.config, model.parameters, *model.adapter, *dtype);
   print_report({{"output", state.output}, {"format", state.to}, {"dtype", dtype_name(*dtype)}}, state.output);
 }
 

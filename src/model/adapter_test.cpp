@@ -95,7 +95,6 @@ TEST(Adapter, GradientsOfEmbeddingHeadRowsAndWholeModules) {
   kinds[2].modules_to_save = {"norm", "o_proj", "embed_tokens"};
   kinds[3].targets = {"up_proj"};
   kinds[3].token_indices = {{"embed_tokens", {0, 1, 2, 3, 4, 5}}};
-  kinds[3].lora_bias = true;
   for (const AdapterConfig& kind : kinds) {
     for (const bool tied : {false, true}) {
       ModelConfig config = test::tiny_config();
@@ -112,7 +111,7 @@ TEST(Adapter, GradientsOfEmbeddingHeadRowsAndWholeModules) {
       Model::attach(adapter.parameters, gradients);
       Decoder decoder(config, model.parameters, *backend);
       decoder.set_adapters({{&adapter}});
-      if (kind.token_indices.empty() && !kind.lora_bias)
+      if (kind.token_indices.empty())
         test::expect_gradients(decoder, {&adapter.parameters}, test::mixed_batch(config.vocab_size));
       const Batch batch = test::mixed_batch(config.vocab_size);
       std::vector<float> beside(batch.labels.size()), merged(beside.size());
@@ -123,6 +122,20 @@ TEST(Adapter, GradientsOfEmbeddingHeadRowsAndWholeModules) {
       Decoder(untied, weights, *backend).score(batch, merged);
       for (size_t i = 0; i < merged.size(); ++i) EXPECT_NEAR(merged[i], beside[i], 3e-5F);
     }
+  }
+}
+
+TEST(Adapter, ABiasThatTheModelHasNoPlaceForIsNotMerged) {
+  ModelConfig config = test::tiny_config();
+  const Model model(config);
+  AdapterConfig settings{.rank = 2, .targets = {"up_proj"}};
+  settings.lora_bias = true;
+  const Adapter adapter = make_adapter(config, settings, 5, &model.parameters);
+  try {
+    merge_adapter(config, model.parameters, adapter);
+    FAIL() << "was merged";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("layers.0.up.bias"), std::string::npos);
   }
 }
 

@@ -36,9 +36,14 @@ std::optional<AdapterUse> read_part(std::string_view part) {
 
 }  // namespace
 
-ServedModels::ServedModels(Engine& engine, const ModelConfig& config, std::vector<std::string> names,
-                           std::string owner)
-    : engine_(engine), config_(config), names_(std::move(names)), owner_(std::move(owner)), created_(now()) {
+ServedModels::ServedModels(Engine& engine, const ModelConfig& config, int32_t tokens,
+                           std::vector<std::string> names, std::string owner)
+    : engine_(engine),
+      config_(config),
+      tokens_(tokens),
+      names_(std::move(names)),
+      owner_(std::move(owner)),
+      created_(now()) {
   FETTLE_CHECK(!names_.empty());
 }
 
@@ -62,15 +67,25 @@ void ServedModels::load(const std::string& name, const fs::path& path, bool repl
       throw ApiError(400, "invalid_value", "path", error.what());
     }
   }());
-  if (const int64_t vocabulary = adapter->vocab_size(); vocabulary != 0 && vocabulary != config_.vocab_size) {
-    throw ApiError(400, "invalid_value", "path",
-                   fmt::format("{} brings a vocabulary of {} tokens, the served model has {}: serve the adapter's folder "
-                               "itself as the model",
-                               path.string(), vocabulary, config_.vocab_size));
-  }
+  check_vocabulary(*adapter, path);
   std::lock_guard lock(mutex_);
   engine_.add_adapter(name, std::move(adapter));
   loaded_[name] = {path, now()};
+}
+
+/// One tokenizer serves all; an adapter with tokens of its own would never meet them.
+void ServedModels::check_vocabulary(const Adapter& adapter, const fs::path& path) const {
+  constexpr const char* advice = "serve the adapter's folder itself as the model";
+  if (const int64_t vocabulary = adapter.vocab_size(); vocabulary != 0 && vocabulary != config_.vocab_size)
+    throw ApiError(400, "invalid_value", "path",
+                   fmt::format("{} brings a vocabulary of {} tokens, the served model has {}: {}",
+                               path.string(), vocabulary, config_.vocab_size, advice));
+  for (const auto& [module, ids] : adapter.token_ids)
+    for (const int32_t id : ids)
+      if (id >= tokens_)
+        throw ApiError(400, "invalid_value", "path",
+                       fmt::format("{} trains the row of token {}, the served tokenizer has {} tokens: {}",
+                                   path.string(), id, tokens_, advice));
 }
 
 bool ServedModels::unload(const std::string& name) {

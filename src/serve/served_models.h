@@ -17,8 +17,10 @@ namespace fettle::serve {
 /// Thread-safe.
 class ServedModels {
  public:
-  /// names: of the base, the first is the one shown; at least one. The engine must outlive this.
-  ServedModels(Engine& engine, const ModelConfig& config, std::vector<std::string> names, std::string owner);
+  /// tokens: of the served tokenizer. names: of the base, the first is the one shown; at least one. The
+  /// engine must outlive this.
+  ServedModels(Engine& engine, const ModelConfig& config, int32_t tokens, std::vector<std::string> names,
+               std::string owner);
 
   /// Opens a PEFT adapter. Throws ApiError: a bad or taken name (unless it is to be replaced), a folder that is
   /// no adapter of this model.
@@ -41,10 +43,12 @@ class ServedModels {
 
  private:
   bool is_base(const std::string& name) const;
+  void check_vocabulary(const Adapter& adapter, const fs::path& path) const;
   Json entry_of(const std::string& id, int64_t created, bool adapter) const;
 
   Engine& engine_;
   const ModelConfig& config_;
+  int32_t tokens_;
   std::vector<std::string> names_;
   std::string owner_;
   OrderedJson sampling_;

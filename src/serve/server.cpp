@@ -95,7 +95,8 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
     : options(std::move(o)),
       model(m),
       engine(model, options.engine),
-      models(engine, model.decoder().config(), names_of(options, model, type_of(options, model)),
+      models(engine, model.decoder().config(), model.tokenizer()->size(),
+             names_of(options, model, type_of(options, model)),
              type_of(options, model) ? "openchat" : "fettle"),
       grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model), tool_marks()),
       thread(engine) {

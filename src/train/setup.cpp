@@ -83,14 +83,18 @@ Adapter new_adapter(const TrainConfig& config, TrainModel& model) {
   return adapter;
 }
 
-Adapter choose_adapter(const TrainConfig& config, TrainModel& model) {
-  const AdapterSettings& settings = *config.adapter;
-  LoadedModel& loaded = model.loaded;
-  if (loaded.adapter && !settings.init.empty())
+/// Before anything is asked of the tokenizer, which the adapter may have grown.
+void attach_init(const TrainConfig& config, TrainModel& model) {
+  if (!config.adapter || config.adapter->init.empty()) return;
+  if (model.loaded.adapter)
     fail_usage(
         "adapter.init: the model {} is an adapter already; name its base as the model, or leave init out",
         config.path_of_model().string());
-  if (!settings.init.empty()) attach_adapter(loaded, settings.init);
+  attach_adapter(model.loaded, config.adapter->init);
+}
+
+Adapter choose_adapter(const TrainConfig& config, TrainModel& model) {
+  LoadedModel& loaded = model.loaded;
   if (!loaded.adapter) return new_adapter(config, model);
   Adapter adapter = std::move(*loaded.adapter);
   loaded.adapter.reset();
@@ -105,7 +109,6 @@ void grow(const TrainConfig& config, TrainModel& model) {
     fail_usage("tokens.add: {} is an adapter, whose vocabulary is given; export it first, then add tokens to the merged model",
                config.path_of_model().string());
   if (loaded.adapter) train_everything(model);
-  model.base_vocabulary = loaded.config.vocab_size;
   model.new_tokens = add_tokens(loaded, config.tokens, config.seed);
   log_info("{} new tokens, {} to {}; the model has rows for {} tokens, and had {}", model.new_tokens.size(),
            model.new_tokens.front(), model.new_tokens.back(), loaded.config.vocab_size, model.base_vocabulary);
@@ -119,7 +122,6 @@ std::string hash_of_files(const TrainConfig& config, const TrainModel& model) {
   }
   hasher.add(hash_path(model.loaded.path));
   if (!model.loaded.adapter_path.empty()) hasher.add(hash_path(model.loaded.adapter_path));
-  if (config.adapter && !config.adapter->init.empty()) hasher.add(hash_path(config.adapter->init));
   return hasher.hex();
 }
 
@@ -131,6 +133,8 @@ std::unique_ptr<TrainModel> open_train_model(const TrainConfig& config) {
   if (!model->loaded.tokenizer)
     fail(config.path_of_model().string(),
          "there is no tokenizer beside the model; put tokenizer.json or tokenizer.model into its folder");
+  attach_init(config, *model);
+  model->base_vocabulary = model->loaded.config.vocab_size;
   model->hash = hash_of_files(config, *model);
   if (!config.tokens.texts.empty()) grow(config, *model);
   choose_template(config, *model);

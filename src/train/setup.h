@@ -17,7 +17,7 @@ struct TrainModel {
   LoadedModel loaded;              ///< parameters: the trained f32 weights, or the frozen base of `adapter`
   std::optional<Adapter> adapter;  ///< the one that is trained
   std::vector<int32_t> new_tokens;  ///< that `tokens` of the config added
-  int32_t base_vocabulary = 0;      ///< before they were
+  int32_t base_vocabulary = 0;      ///< rows that the model had before
   std::optional<ChatTemplate> chat;
   std::string chat_source;  ///< of a template that the config brings along, else empty
   std::unique_ptr<Backend> backend;

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "checkpoint/export.h"
 #include "checkpoint/safetensors.h"
-#include "generate/open_model.h"
+#include "model/decoder.h"
 #include "train/test_model.h"
 
 namespace fettle::train {
@@ -28,11 +28,14 @@ class Tokens : public TrainTest {
     return json;
   }
   std::vector<float> logps(const fs::path& path, const std::string& text) const {
-    OpenModel model(path);
+    LoadedModel model = load_model(path);
+    const auto backend = make_cpu_backend();
+    Decoder decoder(model.config, model.parameters, *backend);
+    if (model.adapter) decoder.set_adapters({{&*model.adapter, 1.0F}});
     Batch batch;
-    append_sequence(batch, model.tokenizer()->encode(text, {false, true}));
+    append_sequence(batch, model.tokenizer->encode(text, {false, true}));
     std::vector<float> result(batch.labels.size());
-    model.decoder().score(batch, result);
+    decoder.score(batch, result);
     return result;
   }
 };
@@ -120,6 +123,10 @@ TEST_F(Tokens, EveryKindOfAdapterIsTrainedWrittenAndGoneOnWith) {
     adapter["rank"] = 2;
     const TrainResult result = run(config("sft", out, {{"adapter", adapter}}));
     EXPECT_LT(result.steps.back().loss, result.steps.front().loss);
+    const Safetensors written = open_safetensors(root() / out / "adapter_model.safetensors");
+    for (const StoredTensor& tensor : written.tensors.all())
+      EXPECT_TRUE(tensor.name.find(".lora_") != std::string::npos || adapter.contains("modules_to_save"))
+          << tensor.name;
     const TrainResult more = run(
         config("sft", out + "-more", {{"model", (root() / out).string()}, {"adapter", {{"dropout", 0}}}}));
     EXPECT_LT(more.steps.front().loss, result.steps.front().loss);

@@ -200,16 +200,22 @@ std::vector<float> gguf_rope_factors(const ModelConfig& config) {
 void apply_gguf_rope_factors(ModelConfig& config, std::span<const float> factors, std::string_view where) {
   const auto close = [](float a, float b) { return std::abs(a - b) <= 1e-3F * std::abs(b); };
   if (std::all_of(factors.begin(), factors.end(), [&](float factor) { return close(factor, 1.0F); })) return;
-  // Llama 3.1, 3.2 and 3.3 differ in the factor alone.
+  // A GGUF holds the factors alone. Llama 3.1, 3.2 and 3.3 differ in the largest; models made after them in
+  // the length they were first trained on, a power of two.
   ModelConfig candidate = config;
   candidate.rope.scaling = RopeScaling::llama3;
   candidate.rope.factor = std::round(static_cast<double>(*std::max_element(factors.begin(), factors.end())));
   candidate.rope.low_freq_factor = 1.0;
   candidate.rope.high_freq_factor = 4.0;
-  candidate.rope.original_context = 8192;
-  const std::vector<float> expected = gguf_rope_factors(candidate);
-  if (expected.size() != factors.size() ||
-      !std::equal(factors.begin(), factors.end(), expected.begin(), close)) {
+  const auto fits = [&](int32_t original_context) {
+    candidate.rope.original_context = original_context;
+    const std::vector<float> expected = gguf_rope_factors(candidate);
+    return expected.size() == factors.size() &&
+           std::equal(factors.begin(), factors.end(), expected.begin(), close);
+  };
+  bool found = fits(8192);
+  for (int32_t length = 32; !found && length <= 1 << 20; length *= 2) found = fits(length);
+  if (!found) {
     fail(where,
          "the factors in 'rope_freqs.weight' are not those of Llama 3; other RoPE factors are not supported");
   }
