@@ -57,6 +57,13 @@ data::Columns columns_of(const std::vector<std::string>& pairs) {
   return columns;
 }
 
+std::string first_given(const std::vector<const CLI::Option*>& options) {
+  for (const auto* option : options) {
+    if (option->count() > 0) return "--" + option->get_lnames().front();
+  }
+  return {};
+}
+
 void Text::load(const std::string& model, bool with_template, const std::string& chosen) {
   if (model.empty()) return;
   LoadOptions options;

@@ -60,6 +60,7 @@ struct ShowState {
   TokenFlags tokens;
   int64_t rows = 3;
   std::string id, colour = "auto";
+  std::vector<const CLI::Option*> of_tokens;  ///< that rows without tokens have no use for
 };
 /// Token by token under the model's tokenizer, as training takes the row.
 std::string tokens_of(const data::Example& example, const Text& text, const ShowState& state, bool colour) {
@@ -100,6 +101,8 @@ bool show_row(const data::Row& row, const Text& text, const ShowState& state, bo
 
 void run_show(ShowState& state) {
   const bool colour = state.colour == "always" || (state.colour == "auto" && ::isatty(STDOUT_FILENO) != 0);
+  const std::string unused = state.tokens.model.empty() ? first_given(state.of_tokens) : std::string();
+  if (!unused.empty()) fail_usage("show: {} is about tokens; name their tokenizer with --model", unused);
   Text text;
   text.load(state.tokens.model, !state.tokens.raw, state.tokens.chat_template);
   data::RejectedRows rejected;
@@ -139,8 +142,8 @@ void add_show(CLI::App& data) {
   command.add_option("--colour", state->colour, "auto, always or never")
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
-  add_token_flags(command, state->tokens,
-                  "Show the tokens and the mask under this model's tokenizer and template");
+  state->of_tokens = add_token_flags(command, state->tokens,
+                                     "Show the tokens and the mask under this model's tokenizer and template");
   on_run(command, state, run_show);
 }
 

@@ -17,12 +17,6 @@ struct ConvertState {
   std::vector<const CLI::Option*> of_rows, of_tokens;  ///< that OpenChat's files, or rows, have no use for
 };
 
-std::string first_given(const std::vector<const CLI::Option*>& options) {
-  for (const auto* option : options) {
-    if (option->count() > 0) return "--" + option->get_lnames().front();
-  }
-  return {};
-}
 void run_openchat(ConvertState& state) {
   for (const auto& options : {state.of_rows, state.of_tokens, {state.to_option}}) {
     const std::string unused = first_given(options);

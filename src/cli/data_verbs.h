@@ -35,6 +35,9 @@ void finish(const Files& files, const data::PassReport& report);
 /// KEY=COLUMN pairs.
 data::Columns columns_of(const std::vector<std::string>& pairs);
 
+/// The name of the first of these that the user gave, with its dashes; "" for none.
+std::string first_given(const std::vector<const CLI::Option*>& options);
+
 /// A model's tokenizer, and its template where the work needs one.
 struct Text {
   std::shared_ptr<const Tokenizer> tokenizer;

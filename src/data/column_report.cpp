@@ -23,11 +23,13 @@ bool among(const std::string& name, const std::vector<std::string>& names) {
 
 std::string listed(const std::map<std::string, int64_t>& counts) {
   std::string text;
-  for (const auto& [name, rows] : counts) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, rows);
+  for (const auto& [name, rows] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, rows);
   return text;
 }
 
-std::map<std::string, int64_t> ignored(const std::map<std::string, int64_t>& found, const std::map<std::string, int64_t>& used) {
+std::map<std::string, int64_t> ignored(const std::map<std::string, int64_t>& found,
+                                       const std::map<std::string, int64_t>& used) {
   std::map<std::string, int64_t> rest;
   for (const auto& [name, rows] : found) {
     const auto read = used.find(name);
@@ -57,9 +59,10 @@ void ColumnReport::add(const OrderedJson& row, const RowUse& use) {
 }
 
 void ColumnReport::merge(const ColumnReport& other) {
-  for (const auto& [to, from] : {std::pair(&found_, &other.found_), std::pair(&used_, &other.used_), std::pair(&mappings_, &other.mappings_),
-                                 std::pair(&message_keys_, &other.message_keys_), std::pair(&remarks_, &other.remarks_),
-                                 std::pair(&beside_guess_, &other.beside_guess_)}) {
+  for (const auto& [to, from] :
+       {std::pair(&found_, &other.found_), std::pair(&used_, &other.used_),
+        std::pair(&mappings_, &other.mappings_), std::pair(&message_keys_, &other.message_keys_),
+        std::pair(&remarks_, &other.remarks_), std::pair(&beside_guess_, &other.beside_guess_)}) {
     for (const auto& [name, rows] : *from) count(*to, name, rows);
   }
 }
@@ -89,13 +92,16 @@ std::string ColumnReport::to_text() const {
 std::vector<std::string> ColumnReport::warnings() const {
   std::vector<std::string> all;
   if (!beside_guess_.empty()) {
-    all.push_back(fmt::format(
-        "rows without a prompt (the shared beginning of both answers is taken for it) have columns that are not read: {}; if one of them is "
-        "the prompt, say so with `columns: {{prompt: NAME}}`",
-        listed(beside_guess_)));
+    all.push_back(
+        fmt::format("rows without a prompt (the shared beginning of both answers is taken for it) have "
+                    "columns that are not read: {}; if one of them is "
+                    "the prompt, say so with `columns: {{prompt: NAME}}`",
+                    listed(beside_guess_)));
   }
   if (!message_keys_.empty()) {
-    all.push_back(fmt::format("keys of turns that fettle does not know (only a chat template that names them reads them): {}", listed(message_keys_)));
+    all.push_back(fmt::format(
+        "keys of turns that fettle does not know (only a chat template that names them reads them): {}",
+        listed(message_keys_)));
   }
   return all;
 }

@@ -30,24 +30,29 @@ Better by_sign(double difference) {
 }
 
 /// "model_a", "b", "1", "tie (bothbad)"; `keys` tell from where the answers are counted.
-Better by_name(const OrderedJson& value, const std::string& key, const AnswerKeys& keys, std::string_view where) {
+Better by_name(const OrderedJson& value, const std::string& key, const AnswerKeys& keys,
+               std::string_view where) {
   const int base = std::string_view(keys.first).back() == '0' ? 0 : 1;
   if (const auto number = number_of(value); number && !value.is_boolean()) {
     if (*number == base) return Better::first;
     if (*number == base + 1) return Better::second;
     if (*number == -1 || (base == 1 && *number == 0)) return Better::neither;
-    fail(where, "key '{}' is {}, but the answers are '{}' and '{}'", key, describe(value), keys.first, keys.second);
+    fail(where, "key '{}' is {}, but the answers are '{}' and '{}'", key, describe(value), keys.first,
+         keys.second);
   }
   std::string word = value.is_string() ? value.get<std::string>() : "";
-  std::transform(word.begin(), word.end(), word.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  if (word.starts_with("tie") || word == "both" || word == "neither" || word == "equal" || word == "draw") return Better::neither;
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  if (word.starts_with("tie") || word == "both" || word == "neither" || word == "equal" || word == "draw")
+    return Better::neither;
   if (word == keys.first || word == "first") return Better::first;
   if (word == keys.second || word == "second") return Better::second;
   const auto last = word.find_last_of("_ ");
   const std::string end = last == std::string::npos ? word : word.substr(last + 1);
   if (end == "a" || end == std::to_string(base)) return Better::first;
   if (end == "b" || end == std::to_string(base + 1)) return Better::second;
-  fail(where, "key '{}' should name the better of '{}' and '{}' or a tie, found {}", key, keys.first, keys.second, describe(value));
+  fail(where, "key '{}' should name the better of '{}' and '{}' or a tie, found {}", key, keys.first,
+       keys.second, describe(value));
 }
 
 double need_number(const OrderedJson& value, const std::string& key, std::string_view where) {
@@ -58,8 +63,11 @@ double need_number(const OrderedJson& value, const std::string& key, std::string
 /// Reads the verdict in the form that the key's data set gives it.
 Better verdict_of(const Fields& fields, const AnswerKeys& keys) {
   const auto where = fields.where();
-  const auto number = [&](const char* role) { return need_number(*fields.find(role), fields.name(role), where); };
-  if (fields.has("winner_model_a") && fields.has("winner_model_b")) return by_sign(number("winner_model_a") - number("winner_model_b"));
+  const auto number = [&](const char* role) {
+    return need_number(*fields.find(role), fields.name(role), where);
+  };
+  if (fields.has("winner_model_a") && fields.has("winner_model_b"))
+    return by_sign(number("winner_model_a") - number("winner_model_b"));
   for (const char* role : {"better_response_id", "winner", "preference", "choice"}) {
     if (const auto* value = fields.find(role)) return by_name(*value, fields.name(role), keys, where);
   }
@@ -67,7 +75,8 @@ Better verdict_of(const Fields& fields, const AnswerKeys& keys) {
   for (const char* role : {"overall_preference", "preference_strength"}) {
     if (fields.has(role)) return by_sign(-number(role));
   }
-  if (fields.has("labels")) return number("labels") == 1 ? Better::first : Better::second;  // SHP: 1 where A is preferred
+  if (fields.has("labels"))
+    return number("labels") == 1 ? Better::first : Better::second;  // SHP: 1 where A is preferred
   for (const auto& [first, second] : {std::pair{"score_0", "score_1"}, std::pair{"score_a", "score_b"}}) {
     if (fields.has(first) && fields.has(second)) return by_sign(number(first) - number(second));
   }
@@ -77,14 +86,17 @@ Better verdict_of(const Fields& fields, const AnswerKeys& keys) {
 /// A list of texts, also as the JSON text of one; null where the value is none.
 OrderedJson texts_of(const OrderedJson& value) {
   OrderedJson list = value;
-  if (value.is_string() && value.get_ref<const std::string&>().starts_with('[')) list = OrderedJson::parse(value.get_ref<const std::string&>(), nullptr, false);
+  if (value.is_string() && value.get_ref<const std::string&>().starts_with('['))
+    list = OrderedJson::parse(value.get_ref<const std::string&>(), nullptr, false);
   const bool texts = list.is_array() && !list.empty() &&
-                     std::all_of(list.begin(), list.end(), [](const OrderedJson& item) { return item.is_string() || item.is_null(); });
+                     std::all_of(list.begin(), list.end(),
+                                 [](const OrderedJson& item) { return item.is_string() || item.is_null(); });
   return texts ? list : OrderedJson();
 }
 
 /// Questions and answers in two lists of the same length become one conversation.
-Content zipped(const OrderedJson& questions, const OrderedJson& answers, const std::string& key, const Fields& fields, const TurnRules& rules) {
+Content zipped(const OrderedJson& questions, const OrderedJson& answers, const std::string& key,
+               const Fields& fields, const TurnRules& rules) {
   if (questions.size() != answers.size())
     fail(fields.where(), "key '{}' holds {} answers to {} questions", key, answers.size(), questions.size());
   OrderedJson turns = OrderedJson::array();
@@ -108,11 +120,13 @@ Content compared_prompt(const Fields& fields, const TurnRules& rules) {
   std::string key;
   if (const auto* question = fields.find("question"); question != nullptr && question->is_object()) {
     const auto text = question->find("full_text");
-    if (text == question->end() || !text->is_string()) fail(fields.where(), "key '{}' has no text under 'full_text'", fields.name("question"));
+    if (text == question->end() || !text->is_string())
+      fail(fields.where(), "key '{}' has no text under 'full_text'", fields.name("question"));
     return content_from(*text, "question.full_text", fields.where(), rules);
   }
   if (fields.first_of(prompt_keys()) != nullptr) return prompt_of(fields, rules);
-  if (const auto* before = fields.first_of({"history", "context"}, &key)) return content_from(*before, key, fields.where(), rules);
+  if (const auto* before = fields.first_of({"history", "context"}, &key))
+    return content_from(*before, key, fields.where(), rules);
   if (const auto* turns = find_turns(fields, &key)) return content_from(*turns, key, fields.where(), rules);
   return {};
 }
@@ -123,7 +137,8 @@ struct RankedAnswer {
   double value;  ///< the higher, the better
 };
 
-const OrderedJson* member(const OrderedJson& object, std::initializer_list<const char*> keys, std::string* found = nullptr) {
+const OrderedJson* member(const OrderedJson& object, std::initializer_list<const char*> keys,
+                          std::string* found = nullptr) {
   for (const char* key : keys) {
     const auto value = object.find(key);
     if (value == object.end() || value->is_null()) continue;
@@ -137,7 +152,8 @@ std::optional<double> value_in(const OrderedJson& answer) {
   if (const auto* rank = member(answer, {"rank"})) {
     if (const auto number = number_of(*rank)) return -*number;
   }
-  const auto* score = member(answer, {"score", "overall_score", "pm_score", "rating", "reward", "human_score", "preference_score"});
+  const auto* score = member(
+      answer, {"score", "overall_score", "pm_score", "rating", "reward", "human_score", "preference_score"});
   return score == nullptr ? std::nullopt : number_of(*score);
 }
 
@@ -152,18 +168,23 @@ ValueList values_beside(const Fields& fields, size_t count, const std::string& a
   if (list.values == nullptr) list = {fields.first_of({"ranks", "ranking", "rankings", "rank"}, &key), -1};
   if (list.values == nullptr) return list;
   if (!list.values->is_array() || list.values->size() != count)
-    fail(fields.where(), "key '{}' should be a list of {} numbers, one for each of '{}', found {}", key, count, answers, describe(*list.values));
+    fail(fields.where(), "key '{}' should be a list of {} numbers, one for each of '{}', found {}", key,
+         count, answers, describe(*list.values));
   return list;
 }
 
 std::vector<RankedAnswer> ranked_answers(const Fields& fields, const TurnRules& rules, std::string& key) {
   const auto& items = fields.need_one_of(answer_list_keys(), &key);
-  if (!items.is_array()) fail(fields.where(), "key '{}' should be a list of answers, found {}", key, describe(items));
+  if (!items.is_array())
+    fail(fields.where(), "key '{}' should be a list of answers, found {}", key, describe(items));
   const ValueList beside = values_beside(fields, items.size(), key);
   std::vector<RankedAnswer> answers;
   for (size_t i = 0; i < items.size(); ++i) {
-    const auto* text = items[i].is_object() ? member(items[i], {"answer", "response", "text", "content", "completion", "output", "generation"}) : &items[i];
-    if (text == nullptr) fail(fields.where(), "an answer under '{}' has no text, found {}", key, describe(items[i]));
+    const auto* text = items[i].is_object() ? member(items[i], {"answer", "response", "text", "content",
+                                                                "completion", "output", "generation"})
+                                            : &items[i];
+    if (text == nullptr)
+      fail(fields.where(), "an answer under '{}' has no text, found {}", key, describe(items[i]));
     std::optional<double> value = items[i].is_object() ? value_in(items[i]) : std::nullopt;
     if (!value && beside.values != nullptr) {
       value = number_of((*beside.values)[i]);
@@ -180,21 +201,28 @@ std::vector<RankedAnswer> ranked_answers(const Fields& fields, const TurnRules& 
 
 void read_votes(const Fields& fields, const TurnRules& rules, Example& example) {
   const auto& all = compared_keys();
-  const auto keys = std::find_if(all.begin(), all.end(), [&](const AnswerKeys& pair) { return fields.has(pair.first) && fields.has(pair.second); });
-  if (keys == all.end()) fail(fields.where(), "has no two answers side by side (as 'response_a' and 'response_b'), only {}", quoted(fields.keys()));
+  const auto keys = std::find_if(all.begin(), all.end(), [&](const AnswerKeys& pair) {
+    return fields.has(pair.first) && fields.has(pair.second);
+  });
+  if (keys == all.end())
+    fail(fields.where(), "has no two answers side by side (as 'response_a' and 'response_b'), only {}",
+         quoted(fields.keys()));
   const Better better = verdict_of(fields, *keys);
   const auto &first = *fields.find(keys->first), &second = *fields.find(keys->second);
   const OrderedJson questions = fields.has("prompt") ? texts_of(*fields.find("prompt")) : OrderedJson();
   const OrderedJson firsts = texts_of(first), seconds = texts_of(second);
   const bool turns = questions.is_array() && firsts.is_array() && seconds.is_array();
   const auto answer = [&](const OrderedJson& value, const OrderedJson& texts, const char* role) {
-    Content content = turns ? zipped(questions, texts, fields.name(role), fields, rules) : content_from(value, fields.name(role), fields.where(), rules);
+    Content content = turns ? zipped(questions, texts, fields.name(role), fields, rules)
+                            : content_from(value, fields.name(role), fields.where(), rules);
     check_answer(content, fields.name(role), fields.where());
     return content;
   };
-  put_pair(answer(first, firsts, keys->first), answer(second, seconds, keys->second), better, fields, example);
+  put_pair(answer(first, firsts, keys->first), answer(second, seconds, keys->second), better, fields,
+           example);
   if (!turns) example.prompt = compared_prompt(fields, rules);
-  if (turns || (example.completion.is_chat && example.prompt.messages.empty() && example.prompt.text.empty())) extract_prompt(example);
+  if (turns || (example.completion.is_chat && example.prompt.messages.empty() && example.prompt.text.empty()))
+    extract_prompt(example);
   make_alike(example);
 }
 
@@ -203,18 +231,22 @@ void read_ranked(const Fields& fields, const TurnRules& rules, Example& example)
   auto answers = ranked_answers(fields, rules, key);
   if (answers.size() < 2) {
     throw RowError("fewer than two answers with a rank or score", fields.where(),
-                   fmt::format("key '{}' holds {} answers with a 'rank' or 'score'; a pair needs two", key, answers.size()));
+                   fmt::format("key '{}' holds {} answers with a 'rank' or 'score'; a pair needs two", key,
+                               answers.size()));
   }
-  const auto [worst, best] = std::minmax_element(answers.begin(), answers.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
+  const auto [worst, best] = std::minmax_element(
+      answers.begin(), answers.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
   example.prompt = compared_prompt(fields, rules);
   put_pair(best->content, worst->content, by_sign(best->value - worst->value), fields, example);
   make_alike(example);
 }
 
 void read_summaries(const Fields& fields, Example& example) {
-  const auto &info = fields.need("info"), &summaries = fields.need("summaries"), &choice = fields.need("choice");
+  const auto &info = fields.need("info"), &summaries = fields.need("summaries"),
+             &choice = fields.need("choice");
   if (!info.is_object() || !summaries.is_array() || summaries.size() != 2)
-    fail(fields.where(), "two summaries under '{}' of what stands under '{}' were expected", fields.name("summaries"), fields.name("info"));
+    fail(fields.where(), "two summaries under '{}' of what stands under '{}' were expected",
+         fields.name("summaries"), fields.name("info"));
   const auto part = [&](const char* key) {
     const auto* value = member(info, {key});
     return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
@@ -224,15 +256,19 @@ void read_summaries(const Fields& fields, Example& example) {
   if (!part("subreddit").empty()) prompt += "SUBREDDIT: r/" + part("subreddit") + "\n\n";
   if (!part("title").empty()) prompt += "TITLE: " + part("title") + "\n\n";
   prompt += part("post").empty() ? "Article: " + part("article") : "POST: " + part("post");
-  if (part("post").empty() && part("article").empty()) fail(fields.where(), "key '{}' has neither 'post' nor 'article'", fields.name("info"));
+  if (part("post").empty() && part("article").empty())
+    fail(fields.where(), "key '{}' has neither 'post' nor 'article'", fields.name("info"));
   example.prompt.text = prompt + "\n\nTL;DR:";
   const auto summary = [&](size_t i) {
     const auto* text = summaries[i].is_object() ? member(summaries[i], {"text"}) : &summaries[i];
-    Content content = content_from(text != nullptr ? *text : OrderedJson(), "summaries[].text", fields.where());
+    Content content =
+        content_from(text != nullptr ? *text : OrderedJson(), "summaries[].text", fields.where());
     check_answer(content, "summaries[].text", fields.where());
     return content;
   };
-  put_pair(summary(0), summary(1), by_name(choice, fields.name("choice"), {"summary_0", "summary_1"}, fields.where()), fields, example);
+  put_pair(summary(0), summary(1),
+           by_name(choice, fields.name("choice"), {"summary_0", "summary_1"}, fields.where()), fields,
+           example);
 }
 
 }  // namespace fettle::data

@@ -30,7 +30,8 @@ Fields::Fields(const OrderedJson& row, const Columns& columns, std::string_view 
     if (index < 0) continue;
     // Of keys that differ only in the case of their letters, the one spelled as the format spells it counts.
     const Slot& slot = slots_[static_cast<size_t>(index)];
-    if (slot.value == nullptr || key == fettle::data::row_keys()[static_cast<size_t>(index)]) put(index, key, value);
+    if (slot.value == nullptr || key == fettle::data::row_keys()[static_cast<size_t>(index)])
+      put(index, key, value);
   }
   for (const auto& [role, column] : columns) rename(role, column);
 }
@@ -64,14 +65,16 @@ void Fields::rename(const std::string& role, const std::string& column) {
 
 std::string Fields::name(std::string_view role) const {
   const int index = row_key_index(role);
-  if (index >= 0 && slots_[static_cast<size_t>(index)].name != nullptr) return *slots_[static_cast<size_t>(index)].name;
+  if (index >= 0 && slots_[static_cast<size_t>(index)].name != nullptr)
+    return *slots_[static_cast<size_t>(index)].name;
   const auto renamed = columns_.find(std::string(role));
   return renamed == columns_.end() ? std::string(role) : renamed->second;
 }
 
 void Fields::note(std::string_view role, const std::string& column) const {
   if (use_ == nullptr) return;
-  if (std::find(use_->columns.begin(), use_->columns.end(), column) == use_->columns.end()) use_->columns.push_back(column);
+  if (std::find(use_->columns.begin(), use_->columns.end(), column) == use_->columns.end())
+    use_->columns.push_back(column);
   if (role != column) {
     std::string mapping = fmt::format("{} → {}", column, role);
     if (std::find(use_->mappings.begin(), use_->mappings.end(), mapping) == use_->mappings.end())
@@ -117,9 +120,12 @@ const OrderedJson& Fields::need(std::string_view role) const {
   const auto* value = find(role);
   if (value != nullptr) return *value;
   const std::string key = name(role);
-  if (row_.contains(key)) throw RowError(fmt::format("no value ('{}')", key), where_, fmt::format("key '{}' is null, a value was expected", key));
+  if (row_.contains(key))
+    throw RowError(fmt::format("no value ('{}')", key), where_,
+                   fmt::format("key '{}' is null, a value was expected", key));
   const std::string near = nearest_name(key, keys());
-  fail(where_, "key '{}' is missing{}; the row has {}", key, near.empty() ? "" : fmt::format(", did you mean '{}'?", near), quoted(keys()));
+  fail(where_, "key '{}' is missing{}; the row has {}", key,
+       near.empty() ? "" : fmt::format(", did you mean '{}'?", near), quoted(keys()));
 }
 
 const OrderedJson& Fields::need_one_of(KeyNames roles, std::string* found) const {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "data/key_set.h"
 
 namespace fettle::data {
 namespace {
@@ -62,27 +63,23 @@ constexpr std::array<std::pair<std::string_view, Format>, 35> data_sets{
      {"glaive", Format::transcript},
      {"guanaco", Format::transcript}}};
 
-using Keys = std::bitset<most_row_keys>;
-
-Keys keys_of(KeyNames names) {
-  Keys keys;
-  for (const char* name : names) keys.set(static_cast<size_t>(row_key_index(name)));
-  return keys;
+KeyBits keys_of(KeyNames names) {
+  return KeySet(names).bits();
 }
-Keys keys_of(std::initializer_list<const char*> names) {
-  return keys_of(KeyNames(names.begin(), names.size()));
+KeyBits keys_of(std::initializer_list<const char*> names) {
+  return KeySet(names).bits();
 }
 
 /// One key of a list must hold a value of the right type.
 struct Need {
   enum class Type { any, text, list, object };
-  Keys keys;
+  KeyBits keys;
   const char* name;  ///< as errors call it
   Type type = Type::any;
 
   bool met(const RowKeys& row, bool null_counts) const {
-    Keys has;
-    if (type == Type::any) has = row.text | row.list | row.object | row.other;
+    KeyBits has;
+    if (type == Type::any) has = values_of(row);
     if (type == Type::text) has = row.text;
     if (type == Type::list) has = row.list;
     if (type == Type::object) has = row.object;
@@ -95,8 +92,8 @@ struct Signature {
   std::vector<Need> needs;
 };
 
-/// What a format cannot do without, in the order in which formats are tried: rows of preference pairs often carry
-/// "messages" too, and rows of prompt and completion a list of other answers.
+/// What a format cannot do without, in the order in which formats are tried: rows of preference pairs often
+/// carry "messages" too, and rows of prompt and completion a list of other answers.
 const std::vector<Signature>& signatures() {
   using T = Need::Type;
   const auto keys = [](KeyNames names, T type = T::any) { return Need{keys_of(names), names.front(), type}; };
@@ -108,7 +105,8 @@ const std::vector<Signature>& signatures() {
       {Format::judged, {keys(turn_keys(), T::list), keys(label_keys())}},
       {Format::judged, {keys(prompt_keys()), keys(completion_keys()), keys(label_keys())}},
       {Format::messages, {key("messages")}},
-      {Format::sharegpt, {Need{keys_of(turn_keys()) & ~keys_of({"messages", "data"}), "conversations", T::list}}},
+      {Format::sharegpt,
+       {Need{keys_of(turn_keys()) & ~keys_of({"messages", "data"}), "conversations", T::list}}},
       {Format::alpaca, {key("instruction"), key("output")}},
       {Format::completion, {keys(prompt_keys()), keys(completion_keys())}},
       {Format::ranked, {keys(prompt_keys()), keys(answer_list_keys(), T::list)}},
@@ -123,13 +121,14 @@ const std::vector<Signature>& signatures() {
 
 /// Two answers and a verdict. Without the verdict nothing tells which is wanted.
 bool is_votes(const RowKeys& row) {
-  static const Keys verdicts = keys_of(verdict_keys());
+  static const KeyBits verdicts = keys_of(verdict_keys());
   static const auto pairs = [] {
     std::vector<std::pair<int, int>> numbers;
-    for (const auto& [first, second] : compared_keys()) numbers.emplace_back(row_key_index(first), row_key_index(second));
+    for (const auto& [first, second] : compared_keys())
+      numbers.emplace_back(row_key_index(first), row_key_index(second));
     return numbers;
   }();
-  if (((row.text | row.list | row.object | row.other) & verdicts).none()) return false;
+  if ((values_of(row) & verdicts).none()) return false;
   return std::any_of(pairs.begin(), pairs.end(),
                      [&](const auto& pair) { return row.present(pair.first) && row.present(pair.second); });
 }
@@ -157,7 +156,8 @@ std::string join(const std::vector<std::string>& words) {
 }  // namespace
 
 std::string_view format_name(Format format) {
-  return std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == format; })->second;
+  return std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.first == format; })
+      ->second;
 }
 
 Format format_from_name(std::string_view name) {
@@ -177,7 +177,7 @@ Format format_from_name(std::string_view name) {
 }
 
 std::optional<Format> format_of(const RowKeys& row) {
-  static const Keys labels = keys_of(label_keys());
+  static const KeyBits labels = keys_of(label_keys());
   if ((row.null & labels).any()) {
     RowKeys labelled = row;
     labelled.other |= row.null & labels;
@@ -188,15 +188,18 @@ std::optional<Format> format_of(const RowKeys& row) {
 }
 
 std::string_view refusal_of(const RowKeys& row) {
-  static const Keys turns = keys_of(turn_keys()), id = keys_of({"message_id"}), parent = keys_of({"parent_id"}),
-                    tree = keys_of({"message_tree_id"}), scores = keys_of({"helpfulness", "correctness"}),
-                    labels = keys_of(label_keys()), pairs = keys_of(chosen_keys()) | keys_of(rejected_keys());
-  const Keys values = row.text | row.list | row.object | row.other, all = values | row.null;
+  static const KeyBits turns = keys_of(turn_keys()), id = keys_of({"message_id"}),
+                       parent = keys_of({"parent_id"}), tree = keys_of({"message_tree_id"}),
+                       scores = keys_of({"helpfulness", "correctness"}), labels = keys_of(label_keys()),
+                       pairs = keys_of(chosen_keys()) | keys_of(rejected_keys());
+  const KeyBits values = values_of(row), all = values | row.null;
   if ((values & turns).none() && (((all & id).any() && (all & parent).any()) || (all & tree).any())) {
-    return "is one message of a tree of conversations, which alone is nothing to learn from; join the messages from the root to each "
+    return "is one message of a tree of conversations, which alone is nothing to learn from; join the "
+           "messages from the root to each "
            "leaf into rows of `messages` first (or name `format: text` to learn it as plain text)";
   }
-  if ((row.other & scores) == scores && (values & (labels | pairs)).none() && matching(row, false) == Format::completion) {
+  if ((row.other & scores) == scores && (values & (labels | pairs)).none() &&
+      matching(row, false) == Format::completion) {
     return "is an answer with scores, good or bad; say from which score on it is wanted, for example "
            "`columns: {label: helpfulness >= 3}`, or name `format: completion` to learn all answers alike";
   }
@@ -223,10 +226,12 @@ std::string nearest_format(const RowKeys& row, const std::vector<std::string>& p
     share /= static_cast<double>(signature.needs.size());
     if (share <= best) continue;
     best = share;
-    text = fmt::format("the keys {} are nearest to the format '{}', which also needs '{}'{}", join(present), format_name(signature.format),
-                       lacks, wanted);
+    text = fmt::format("the keys {} are nearest to the format '{}', which also needs '{}'{}", join(present),
+                       format_name(signature.format), lacks, wanted);
   }
-  if (text.empty()) text = fmt::format("no known data format has the keys {}; map them with `columns:` (see docs/data.md)", join(present));
+  if (text.empty())
+    text = fmt::format("no known data format has the keys {}; map them with `columns:` (see docs/data.md)",
+                       join(present));
   return text;
 }
 

@@ -17,15 +17,18 @@ bool has_whole_conversation(const Content& answer) {
 }
 
 /// The answer of a list with one, or the answer itself.
-Content one_answer(const OrderedJson& value, const std::string& key, const Fields& fields, const TurnRules& rules) {
+Content one_answer(const OrderedJson& value, const std::string& key, const Fields& fields,
+                   const TurnRules& rules) {
   if (value.is_array() && !value.empty() && value[0].is_string()) {
-    if (value.size() > 1 && rules.use != nullptr) rules.use->remarks.emplace_back("several rejected answers, of which the first is taken");
+    if (value.size() > 1 && rules.use != nullptr)
+      rules.use->remarks.emplace_back("several rejected answers, of which the first is taken");
     return content_from(value[0], key, fields.where(), rules);
   }
   return content_from(value, key, fields.where(), rules);
 }
 
-/// {"messages": [...], "rejected_response": "…"} (ms-swift): the conversation's last answer is the chosen one.
+/// {"messages": [...], "rejected_response": "…"} (ms-swift): the conversation's last answer is the chosen
+/// one.
 bool chosen_from_turns(const Fields& fields, const TurnRules& rules, Example& example) {
   if (fields.first_of(chosen_keys()) != nullptr) return false;
   std::string key;
@@ -33,7 +36,8 @@ bool chosen_from_turns(const Fields& fields, const TurnRules& rules, Example& ex
   if (turns == nullptr) return false;
   Messages messages = turns_from(*turns, key, fields.where(), rules);
   if (messages.empty() || messages.back().role != "assistant")
-    throw RowError(fmt::format("no assistant turn ('{}')", key), fields.where(), fmt::format("the conversation under '{}' does not end with an answer", key));
+    throw RowError(fmt::format("no assistant turn ('{}')", key), fields.where(),
+                   fmt::format("the conversation under '{}' does not end with an answer", key));
   example.completion = {"", {std::move(messages.back())}, true};
   messages.pop_back();
   example.prompt = {"", std::move(messages), true};
@@ -41,10 +45,12 @@ bool chosen_from_turns(const Fields& fields, const TurnRules& rules, Example& ex
 }
 
 /// {"input": {"messages": […], "tools": […]}} (OpenAI's preference rows).
-Content prompt_of_request(const OrderedJson& request, const std::string& key, const Fields& fields, const TurnRules& rules, Example& example) {
+Content prompt_of_request(const OrderedJson& request, const std::string& key, const Fields& fields,
+                          const TurnRules& rules, Example& example) {
   const auto messages = request.find("messages");
   if (messages == request.end()) return content_from(request, key, fields.where(), rules);
-  if (const auto tools = request.find("tools"); tools != request.end() && tools->is_array() && !tools->empty())
+  if (const auto tools = request.find("tools");
+      tools != request.end() && tools->is_array() && !tools->empty())
     example.variables["tools"] = *tools;
   return {"", turns_from(*messages, key + ".messages", fields.where(), rules), true};
 }
@@ -68,7 +74,8 @@ void cut_repeated_prompt(Example& example) {
   const bool whole = has_whole_conversation(example.completion) && has_whole_conversation(example.rejected);
   if (!example.prompt.is_chat && whole) {
     extract_prompt(example);  // the text in "prompt" only repeats the conversation's question
-  } else if (example.prompt.is_chat && starts_with(chosen, example.prompt.messages) && starts_with(rejected, example.prompt.messages)) {
+  } else if (example.prompt.is_chat && starts_with(chosen, example.prompt.messages) &&
+             starts_with(rejected, example.prompt.messages)) {
     const auto count = static_cast<std::ptrdiff_t>(example.prompt.messages.size());
     chosen.erase(chosen.begin(), chosen.begin() + count);
     rejected.erase(rejected.begin(), rejected.begin() + count);
@@ -110,7 +117,8 @@ void extract_prompt(Example& example) {
   }
   auto &a = chosen.text, &b = rejected.text;
   const size_t most = std::min(a.size(), b.size());
-  size_t shared = static_cast<size_t>(std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(most), b.begin()).first - a.begin());
+  size_t shared = static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(most), b.begin()).first - a.begin());
   if (shared == most && most > 0) --shared;
   shared = character_boundary(a, shared);
   if (shared > 0 && a[shared - 1] == ' ') --shared;

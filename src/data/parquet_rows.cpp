@@ -19,7 +19,8 @@ struct Seen {
   std::vector<Seen> children;  ///< one element, or the fields in order of appearance
 };
 
-constexpr const char* kind_names[] = {"null", "true or false", "a whole number", "a number", "text", "a list", "an object"};
+constexpr const char* kind_names[] = {"null", "true or false", "a whole number", "a number",
+                                      "text", "a list",        "an object"};
 
 Seen::Kind kind_of(Element value) {
   switch (value.type()) {
@@ -56,13 +57,15 @@ Seen& field_of(Seen& seen, std::string_view name, size_t expected) {
 void learn(Seen& seen, Element value, const std::string& key) {
   const Seen::Kind kind = kind_of(value);
   if (kind == Seen::nothing) return;
-  const bool numbers = (kind == Seen::integer && seen.kind == Seen::real) || (kind == Seen::real && seen.kind == Seen::integer);
+  const bool numbers = (kind == Seen::integer && seen.kind == Seen::real) ||
+                       (kind == Seen::real && seen.kind == Seen::integer);
   if (numbers) {
     seen.kind = Seen::real;
   } else if (seen.kind == Seen::nothing) {
     seen.kind = kind;
   } else if (seen.kind != kind) {
-    fail(key.empty() ? "row" : key, "holds {} in one row and {} in another, and a Parquet column has one type; write JSON lines",
+    fail(key.empty() ? "row" : key,
+         "holds {} in one row and {} in another, and a Parquet column has one type; write JSON lines",
          kind_names[seen.kind], kind_names[kind]);
   }
   if (kind == Seen::list) {
@@ -71,12 +74,28 @@ void learn(Seen& seen, Element value, const std::string& key) {
   } else if (kind == Seen::object) {
     size_t at = 0;
     for (const auto field : simdjson::dom::object(value)) {
-      learn(field_of(seen, field.key, at++), field.value, key.empty() ? std::string(field.key) : key + "." + std::string(field.key));
+      learn(field_of(seen, field.key, at++), field.value,
+            key.empty() ? std::string(field.key) : key + "." + std::string(field.key));
     }
   }
 }
 
-/// Columns of which nothing is known (only nulls, objects without keys) become text.
+ColumnType type_of(const Seen& seen);
+
+/// Parquet has no structure without fields: an object that has no keys in any row gets one that is always
+/// null, which readers leave out (or show as null).
+ColumnType structure_of(const Seen& seen) {
+  ColumnType type;
+  type.kind = ColumnType::structure;
+  for (const auto& field : seen.children) type.children.push_back(type_of(field));
+  if (type.children.empty()) {
+    type.children.emplace_back();
+    type.children.back().name = "_";
+  }
+  return type;
+}
+
+/// Columns of which nothing but nulls is known become text.
 ColumnType type_of(const Seen& seen) {
   ColumnType type;
   type.name = seen.name;
@@ -95,8 +114,8 @@ ColumnType type_of(const Seen& seen) {
       type.children.push_back(type_of(seen.children.front()));
       break;
     case Seen::object:
-      if (!seen.children.empty()) type.kind = ColumnType::structure;
-      for (const auto& field : seen.children) type.children.push_back(type_of(field));
+      type = structure_of(seen);
+      type.name = seen.name;
       break;
     case Seen::nothing:
     case Seen::text:
@@ -117,8 +136,8 @@ class Shredder {
   }
 
  private:
-  void fields(const std::vector<ColumnType>& columns, simdjson::dom::object object, size_t& leaf, int repetition,
-              int definition, int depth) {
+  void fields(const std::vector<ColumnType>& columns, simdjson::dom::object object, size_t& leaf,
+              int repetition, int definition, int depth) {
     for (const auto& column : columns) {
       Element value;
       const bool missing = object[column.name].get(value) != simdjson::SUCCESS;
@@ -126,10 +145,9 @@ class Shredder {
     }
   }
   /// `definition` is the level of what holds the value, `depth` how many lists stand around it.
-  void put(const ColumnType& column, std::optional<Element> value, size_t& leaf, int repetition, int definition,
-           int depth) {
-    const bool object_as_text = value && value->is_object() && column.kind == ColumnType::text;
-    if (!value || value->is_null() || object_as_text) {
+  void put(const ColumnType& column, std::optional<Element> value, size_t& leaf, int repetition,
+           int definition, int depth) {
+    if (!value || value->is_null()) {
       nulls(column, leaf, repetition, definition);
       return;
     }
@@ -156,8 +174,8 @@ class Shredder {
         break;
     }
   }
-  void put_list(const ColumnType& column, simdjson::dom::array items, size_t& leaf, int repetition, int definition,
-                int depth) {
+  void put_list(const ColumnType& column, simdjson::dom::array items, size_t& leaf, int repetition,
+                int definition, int depth) {
     const size_t first = leaf;
     bool any = false;
     for (const auto item : items) {
@@ -197,7 +215,8 @@ ParquetRows::~ParquetRows() = default;
 
 void ParquetRows::add(std::string_view json_text) {
   Element row;
-  if (impl_->parser.parse(json_text.data(), json_text.size()).get(row) != simdjson::SUCCESS || !row.is_object()) {
+  if (impl_->parser.parse(json_text.data(), json_text.size()).get(row) != simdjson::SUCCESS ||
+      !row.is_object()) {
     fail(impl_->path.string(), "a row that is no JSON object cannot go into a Parquet file");
   }
   learn(impl_->seen, row, "");

@@ -1,19 +1,21 @@
 #include "data/row_keys.h"
 
 #include <algorithm>
-#include <array>
-#include <unordered_map>
+
+#include "data/key_set.h"
+#include "data/name_table.h"
 
 namespace fettle::data {
 namespace {
 
-constexpr const char* prompts[] = {"prompt", "instruction", "question",  "query", "problem",
-                                   "user",   "human",       "inputs", "input", "message_1"};
-constexpr const char* completions[] = {"completion", "output",    "response", "generated_solution", "solution",
-                                       "answer",     "assistant", "targets",  "target",             "message_2"};
-constexpr const char* chosens[] = {"chosen",           "chosen_response", "preferred_output", "preferred_response",
-                                   "preferred",        "win",             "winner_response",  "response_j",
-                                   "accepted_response"};
+constexpr const char* prompts[] = {"prompt", "instruction", "question", "query", "problem",
+                                   "user",   "human",       "inputs",   "input", "message_1"};
+constexpr const char* completions[] = {"completion", "output",   "response",  "generated_solution",
+                                       "solution",   "answer",   "assistant", "targets",
+                                       "target",     "message_2"};
+constexpr const char* chosens[] = {
+    "chosen", "chosen_response", "preferred_output", "preferred_response", "preferred",
+    "win",    "winner_response", "response_j",       "accepted_response"};
 constexpr const char* rejecteds[] = {"rejected",
                                      "rejected_response",
                                      "rejected_responses",
@@ -25,39 +27,60 @@ constexpr const char* rejecteds[] = {"rejected",
                                      "loser_response",
                                      "response_k",
                                      "rejected_messages"};
-constexpr const char* turns[] = {"messages", "conversations", "items", "conversation", "dialog", "dialogue", "contents", "trajectory", "data"};
+constexpr const char* turns[] = {"messages", "conversations", "items",      "conversation", "dialog",
+                                 "dialogue", "contents",      "trajectory", "data"};
 constexpr const char* systems[] = {"system", "system_prompt", "system_message"};
 constexpr const char* labels[] = {"label", "kto_tag"};
-constexpr const char* answer_lists[] = {"answers", "responses", "completions", "generations", "candidates", "outputs"};
-constexpr const char* verdicts[] = {"better_response_id", "winner_model_a", "winner_model_b",      "winner_tie",
-                                    "winner",             "preference",     "overall_preference",  "preference_strength",
-                                    "labels",             "choice",         "score_0",             "score_1",
-                                    "score_a",            "score_b"};
-constexpr AnswerKeys compared[] = {{"response_0", "response_1"},         {"answer_0", "answer_1"},
-                                   {"response_1", "response_2"},         {"response1", "response2"},
-                                   {"answer_1", "answer_2"},             {"output_1", "output_2"},
-                                   {"response_a", "response_b"},         {"answer_a", "answer_b"},
-                                   {"output_a", "output_b"},             {"completion_a", "completion_b"},
-                                   {"conversation_a", "conversation_b"}, {"human_ref_a", "human_ref_b"}};
-constexpr const char* others[] = {
-    "id",         "text",      "chat",   "instances", "context", "history",         "weight",        "class",
-    "condition",  "tools",     "functions", "chat_template_kwargs", "source", "message_id", "parent_id", "message_tree_id",
-    "summaries", "info",   "scores",    "ratings", "rewards",         "ranks",         "ranking",
-    "rankings",   "helpfulness", "correctness", "rank", "score"};
+constexpr const char* answer_lists[] = {"answers",     "responses",  "completions",
+                                        "generations", "candidates", "outputs"};
+constexpr const char* verdicts[] = {"better_response_id",
+                                    "winner_model_a",
+                                    "winner_model_b",
+                                    "winner_tie",
+                                    "winner",
+                                    "preference",
+                                    "overall_preference",
+                                    "preference_strength",
+                                    "labels",
+                                    "choice",
+                                    "score_0",
+                                    "score_1",
+                                    "score_a",
+                                    "score_b"};
+constexpr AnswerKeys compared[] = {{"response_0", "response_1"},
+                                   {"answer_0", "answer_1"},
+                                   {"response_1", "response_2"},
+                                   {"response1", "response2"},
+                                   {"answer_1", "answer_2"},
+                                   {"output_1", "output_2"},
+                                   {"response_a", "response_b"},
+                                   {"answer_a", "answer_b"},
+                                   {"output_a", "output_b"},
+                                   {"completion_a", "completion_b"},
+                                   {"conversation_a", "conversation_b"},
+                                   {"human_ref_a", "human_ref_b"}};
+constexpr const char* others[] = {"id",          "text",        "chat",      "instances",
+                                  "context",     "history",     "weight",    "class",
+                                  "condition",   "tools",       "functions", "chat_template_kwargs",
+                                  "source",      "message_id",  "parent_id", "message_tree_id",
+                                  "summaries",   "info",        "scores",    "ratings",
+                                  "rewards",     "ranks",       "ranking",   "rankings",
+                                  "helpfulness", "correctness", "rank",      "score"};
 
 struct Table {
   std::vector<std::string_view> names;
-  std::unordered_map<std::string_view, int> numbers;
+  NameTable<int> numbers;
 
   void add(std::string_view name) {
-    if (numbers.emplace(name, static_cast<int>(names.size())).second) names.push_back(name);
+    if (numbers.add(name, static_cast<int>(names.size()))) names.push_back(name);
   }
   void add(KeyNames keys) {
     for (const char* key : keys) add(key);
   }
   Table() {
-    for (const KeyNames keys : {KeyNames(prompts), KeyNames(completions), KeyNames(chosens), KeyNames(rejecteds), KeyNames(turns),
-                                KeyNames(systems), KeyNames(labels), KeyNames(answer_lists), KeyNames(verdicts), KeyNames(others)})
+    for (const KeyNames keys :
+         {KeyNames(prompts), KeyNames(completions), KeyNames(chosens), KeyNames(rejecteds), KeyNames(turns),
+          KeyNames(systems), KeyNames(labels), KeyNames(answer_lists), KeyNames(verdicts), KeyNames(others)})
       add(keys);
     for (const auto& [first, second] : compared) {
       add(first);
@@ -74,14 +97,8 @@ const Table& table() {
 }  // namespace
 
 int row_key_index(std::string_view key) {
-  constexpr size_t longest = 32;
-  if (key.size() > longest) return -1;
-  std::array<char, longest> lower{};
-  std::transform(key.begin(), key.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  const auto& numbers = table().numbers;
-  const auto found = numbers.find(std::string_view(lower.data(), key.size()));
-  return found == numbers.end() ? -1 : found->second;
+  const auto* found = table().numbers.find(key);
+  return found == nullptr ? -1 : found->second;
 }
 
 std::span<const std::string_view> row_keys() {
@@ -100,8 +117,20 @@ void RowKeys::set(int index, Value value) {
 }
 
 bool RowKeys::present(int index) const {
-  const auto at = static_cast<size_t>(index);
-  return text[at] || list[at] || object[at] || other[at];
+  return values_of(*this)[static_cast<size_t>(index)];
+}
+
+KeySet::KeySet(KeyNames names) {
+  for (const char* name : names) {
+    numbers_.push_back(row_key_index(name));
+    set_.set(static_cast<size_t>(numbers_.back()));
+  }
+}
+
+int KeySet::first_in(const KeyBits& keys) const {
+  if ((keys & set_).none()) return -1;
+  return *std::find_if(numbers_.begin(), numbers_.end(),
+                       [&](int number) { return keys[static_cast<size_t>(number)]; });
 }
 
 KeyNames prompt_keys() {

@@ -36,8 +36,11 @@ void read_tools(const Fields& fields, Example& example) {
   const bool functions = value == nullptr;
   if (functions) value = fields.first_of({"functions"}, &key);
   if (value == nullptr || *value == "") return;
-  OrderedJson tools = value->is_string() ? parse_ordered_json(value->get_ref<const std::string&>(), fmt::format("{}: {}", fields.where(), key)) : *value;
-  if (!tools.is_array()) fail(fields.where(), "key '{}' should be a list of tools, found {}", key, describe(*value));
+  OrderedJson tools = value->is_string() ? parse_ordered_json(value->get_ref<const std::string&>(),
+                                                              fmt::format("{}: {}", fields.where(), key))
+                                         : *value;
+  if (!tools.is_array())
+    fail(fields.where(), "key '{}' should be a list of tools, found {}", key, describe(*value));
   if (tools.empty()) return;
   remove_nulls(tools, true);
   if (functions) {
@@ -49,8 +52,13 @@ void read_tools(const Fields& fields, Example& example) {
 void read_template_variables(const Fields& fields, Example& example) {
   const auto* value = fields.find("chat_template_kwargs");
   if (value == nullptr || *value == "") return;
-  OrderedJson more = value->is_string() ? parse_ordered_json(value->get_ref<const std::string&>(), fmt::format("{}: chat_template_kwargs", fields.where())) : *value;
-  if (!more.is_object()) fail(fields.where(), "key '{}' should be an object, found {}", fields.name("chat_template_kwargs"), describe(*value));
+  OrderedJson more = value->is_string()
+                         ? parse_ordered_json(value->get_ref<const std::string&>(),
+                                              fmt::format("{}: chat_template_kwargs", fields.where()))
+                         : *value;
+  if (!more.is_object())
+    fail(fields.where(), "key '{}' should be an object, found {}", fields.name("chat_template_kwargs"),
+         describe(*value));
   remove_nulls(more, false);
   for (const auto& [key, variable] : more.items()) example.variables[key] = variable;
 }
@@ -63,14 +71,17 @@ void add_system(const Fields& fields, Example& example) {
   if (value == nullptr) return;
   if (!value->is_string()) fail(fields.where(), "key '{}' should be text, found {}", key, describe(*value));
   std::string system = value->get<std::string>();
-  if (example.kind == Example::Kind::conversation && system.starts_with("SYSTEM:")) system.erase(0, system.find_first_not_of(' ', 7));
+  if (example.kind == Example::Kind::conversation && system.starts_with("SYSTEM:"))
+    system.erase(0, system.find_first_not_of(' ', 7));
   if (is_blank(system)) return;
-  auto& messages = example.kind == Example::Kind::conversation ? example.completion.messages : example.prompt.messages;
+  auto& messages =
+      example.kind == Example::Kind::conversation ? example.completion.messages : example.prompt.messages;
   if (example.kind != Example::Kind::conversation) {
     make_chat(example.prompt, "user");
     make_alike(example);
   }
-  if (messages.empty() || messages.front().role != "system") messages.insert(messages.begin(), Message{"system", system});
+  if (messages.empty() || messages.front().role != "system")
+    messages.insert(messages.begin(), Message{"system", system});
 }
 
 /// Earlier [question, answer] pairs, before the prompt.
@@ -81,12 +92,15 @@ void add_history(const Fields& fields, const TurnRules& rules, Example& example)
   make_chat(example.prompt, "user");
   make_alike(example);
   auto& messages = example.prompt.messages;
-  messages.insert(messages.begin(), std::make_move_iterator(turns.begin()), std::make_move_iterator(turns.end()));
+  messages.insert(messages.begin(), std::make_move_iterator(turns.begin()),
+                  std::make_move_iterator(turns.end()));
 }
 
 void put_alpaca_prompt(const Fields& fields, const TurnRules& rules, Example& example) {
   example.kind = Example::Kind::completion;
-  example.prompt = {alpaca_prompt(fields.text("instruction"), fields.text_or_empty("input")), {Message{"user", joined_instruction(fields)}}, true};
+  example.prompt = {alpaca_prompt(fields.text("instruction"), fields.text_or_empty("input")),
+                    {Message{"user", joined_instruction(fields)}},
+                    true};
   add_history(fields, rules, example);
   add_system(fields, example);
 }
@@ -94,7 +108,8 @@ void put_alpaca_prompt(const Fields& fields, const TurnRules& rules, Example& ex
 void read_common(const Fields& fields, Example& example) {
   if (const auto* weight = fields.find("weight")) {
     if (!weight->is_number() || !std::isfinite(weight->get<double>()) || weight->get<double>() < 0) {
-      fail(fields.where(), "key '{}' should be a number >= 0, found {}", fields.name("weight"), describe(*weight));
+      fail(fields.where(), "key '{}' should be a number >= 0, found {}", fields.name("weight"),
+           describe(*weight));
     }
     example.weight = weight->get<double>();
   }
@@ -124,10 +139,13 @@ const OrderedJson* find_turns(const Fields& fields, std::string* key) {
 
 void check_answer(const Content& answer, std::string_view key, std::string_view where) {
   const bool empty = answer.is_chat ? answer.messages.empty() : is_blank(answer.text);
-  if (empty) throw RowError(fmt::format("empty answer ('{}')", key), where, fmt::format("key '{}' is empty", key));
-  if (answer.is_chat && answer.messages.back().role == "assistant" && answer.messages.back().extra.is_null() && answer.messages.back().weight != 0 &&
+  if (empty)
+    throw RowError(fmt::format("empty answer ('{}')", key), where, fmt::format("key '{}' is empty", key));
+  if (answer.is_chat && answer.messages.back().role == "assistant" &&
+      answer.messages.back().extra.is_null() && answer.messages.back().weight != 0 &&
       is_blank(answer.messages.back().content))
-    throw RowError(fmt::format("empty answer ('{}')", key), where, fmt::format("the answer under '{}' is empty", key));
+    throw RowError(fmt::format("empty answer ('{}')", key), where,
+                   fmt::format("the answer under '{}' is empty", key));
 }
 
 Content prompt_of(const Fields& fields, const TurnRules& rules) {

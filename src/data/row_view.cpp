@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "data/key_set.h"
 #include "data/turn_keys.h"
 #include "data/turns.h"
 
@@ -38,7 +39,8 @@ std::optional<PlainTurn> plain_turn(simdjson::dom::element value) {
     std::string_view text;
     switch (turn_key(field.key)) {
       case TurnKey::role:
-        if (!plain.role.empty() || field.value.get(text) != simdjson::SUCCESS || text == "function_call") return std::nullopt;
+        if (!plain.role.empty() || field.value.get(text) != simdjson::SUCCESS || text == "function_call")
+          return std::nullopt;
         plain.role = role_of_speaker(text);
         if (plain.role.empty()) return std::nullopt;
         break;
@@ -57,20 +59,23 @@ std::optional<PlainTurn> plain_turn(simdjson::dom::element value) {
         break;
     }
   }
-  if (plain.role.empty() || !has_text || (plain.role == "assistant" && is_blank(plain.text))) return std::nullopt;
+  if (plain.role.empty() || !has_text || (plain.role == "assistant" && is_blank(plain.text)))
+    return std::nullopt;
   return plain;
 }
 
-bool has_any(const RowKeys& keys, KeyNames names) {
-  return std::any_of(names.begin(), names.end(), [&](const char* name) { return keys.present(row_key_index(name)); });
-}
-
-int first_present(const RowKeys& keys, KeyNames names) {
-  for (const char* name : names) {
-    const int index = row_key_index(name);
-    if (keys.present(index)) return index;
-  }
-  return -1;
+/// Names that rows are looked at for, by their numbers.
+struct Known {
+  KeySet prompts{prompt_keys()}, completions{completion_keys()}, chosens{chosen_keys()},
+      rejecteds{rejected_keys()}, turns{turn_keys()}, systems{system_keys()};
+  KeySet elsewhere{"tools", "functions", "history"};
+  int input = row_key_index("input"), context = row_key_index("context"), text = row_key_index("text"),
+      instruction = row_key_index("instruction"), output = row_key_index("output"),
+      prompt = row_key_index("prompt"), messages = row_key_index("messages");
+};
+const Known& known() {
+  static const Known made;
+  return made;
 }
 
 }  // namespace
@@ -95,7 +100,8 @@ const std::vector<TextPart>& RowView::texts() const {
   return texts_;
 }
 
-void RowView::add(std::string_view field, std::string_view role, std::string_view text, bool is_turn, int64_t turn) const {
+void RowView::add(std::string_view field, std::string_view role, std::string_view text, bool is_turn,
+                  int64_t turn) const {
   texts_.push_back({field, role, text, static_cast<int64_t>(texts_.size()), is_turn, turn});
 }
 
@@ -123,43 +129,45 @@ bool RowView::add_turns(int key) const {
 
 /// Rows whose texts stand in the row as they are meant; false for all others.
 bool RowView::collect_in_place() const {
-  static const int input = row_key_index("input"), context = row_key_index("context"), text = row_key_index("text"),
-                   instruction = row_key_index("instruction"), output = row_key_index("output"), prompt = row_key_index("prompt");
-  static constexpr const char* elsewhere[] = {"tools", "functions", "history"};
-  if (has_any(keys_, elsewhere) || !refusal_of(keys_).empty()) return false;
-  const auto format = format_of(keys_);
-  const int system = first_present(keys_, system_keys());
-  const bool has_context = keys_.present(context);
+  const KeyBits values = values_of(keys_);
+  if (known().elsewhere.any_in(values)) return false;
+  const auto format = refusal_of(keys_).empty() ? format_of(keys_) : std::nullopt;
+  if (!format) return false;
+  const int system = known().systems.first_in(values), input = known().input, context = known().context,
+            instruction = known().instruction;
+  const bool has_context = values[static_cast<size_t>(context)];
   const auto exchange = [&](int question, int answer) {
     if (question == instruction && keys_.text[static_cast<size_t>(input)] && question != input &&
         !fields_[static_cast<size_t>(input)].value.get_string().value_unsafe().empty())
       return false;
     if (has_context && question != context) return false;
-    if (system >= 0 && !is_blank(fields_[static_cast<size_t>(system)].value.get_string().value_unsafe()) && !add_text(system, "system")) return false;
+    if (system >= 0 && !is_blank(fields_[static_cast<size_t>(system)].value.get_string().value_unsafe()) &&
+        !add_text(system, "system"))
+      return false;
     return add_text(question, "user") && add_text(answer, "assistant");
   };
   if (system >= 0 && !keys_.text[static_cast<size_t>(system)]) return false;
-  if (!format) return false;
   switch (*format) {
     case Format::messages:
     case Format::sharegpt:
-      return system < 0 && add_turns(format == Format::messages ? row_key_index("messages") : first_present(keys_, turn_keys()));
+      return system < 0 &&
+             add_turns(format == Format::messages ? known().messages : known().turns.first_in(values));
     case Format::alpaca:
-      return exchange(instruction, output);
+      return exchange(instruction, known().output);
     case Format::completion:
-      return exchange(first_present(keys_, prompt_keys()), first_present(keys_, completion_keys()));
+      return exchange(known().prompts.first_in(values), known().completions.first_in(values));
     case Format::pair:
-      return exchange(prompt, first_present(keys_, chosen_keys())) && add_text(first_present(keys_, rejected_keys()), "assistant", false) &&
-             keys_.text[static_cast<size_t>(prompt)];
+      return exchange(known().prompt, known().chosens.first_in(values)) &&
+             add_text(known().rejecteds.first_in(values), "assistant", false);
     case Format::text:
-      return add_text(text, "text");
+      return add_text(known().text, "text");
     default:
       return false;
   }
 }
 
 std::string_view RowView::name_of(KeyNames names) const {
-  const int index = first_present(keys_, names);
+  const int index = KeySet(names).first_in(values_of(keys_));
   return index < 0 ? std::string_view(names.front()) : fields_[static_cast<size_t>(index)].key;
 }
 
@@ -169,7 +177,8 @@ void RowView::add_message(std::string_view field, const Message& message, bool i
   if (!message.extra.is_object()) return;
   for (const char* key : thought_keys) {
     const auto thought = message.extra.find(key);
-    if (thought != message.extra.end() && thought->is_string()) add(field, "thought", thought->get_ref<const std::string&>(), false, turn);
+    if (thought != message.extra.end() && thought->is_string())
+      add(field, "thought", thought->get_ref<const std::string&>(), false, turn);
   }
   if (!calls) return;
   made_.push_back(dump_json(message.extra["tool_calls"]));
@@ -186,21 +195,23 @@ void RowView::collect_example() const {
   }
   const Example& example = *example_;
   const bool conversation = example.kind == Example::Kind::conversation;
-  const auto turn_lists = first_present(keys_, turn_keys());
+  const auto turn_lists = known().turns.first_in(values_of(keys_));
   int64_t before = 0;  // messages that are none of the list's turns
   if (conversation && turn_lists >= 0) {
     const auto& list = fields_[static_cast<size_t>(turn_lists)].value;
     const auto items = list.is_array() ? static_cast<int64_t>(list.get_array().value_unsafe().size()) : 0;
     before = static_cast<int64_t>(example.completion.messages.size()) - items;
   }
-  const bool in_list = conversation && turn_lists >= 0 && (before == 0 || (before == 1 && example.completion.messages.front().role == "system"));
+  const bool in_list = conversation && turn_lists >= 0 &&
+                       (before == 0 || (before == 1 && example.completion.messages.front().role == "system"));
   const auto put = [&](const Content& content, std::string_view field, const char* role, bool is_turn) {
     if (!content.is_chat) {
       if (!content.text.empty()) add(field, role, content.text, is_turn);
       return;
     }
     for (size_t i = 0; i < content.messages.size(); ++i)
-      add_message(field, content.messages[i], is_turn, in_list && is_turn ? static_cast<int64_t>(i) - before : -1);
+      add_message(field, content.messages[i], is_turn,
+                  in_list && is_turn ? static_cast<int64_t>(i) - before : -1);
   };
   put(example.prompt, name_of(prompt_keys()), "user", true);
   const bool pair = example.kind == Example::Kind::pair;

@@ -1,5 +1,5 @@
-// A conversation written as one text: "Human: … Assistant: …" (HH-RLHF), "### Human: … ### Assistant: …" (Guanaco),
-// "USER: … ASSISTANT: … FUNCTION RESPONSE: …" (Vicuna, Glaive).
+// A conversation written as one text: "Human: … Assistant: …" (HH-RLHF), "### Human: … ### Assistant: …"
+// (Guanaco), "USER: … ASSISTANT: … FUNCTION RESPONSE: …" (Vicuna, Glaive).
 #include <algorithm>
 #include <array>
 
@@ -19,16 +19,22 @@ struct Style {
 constexpr std::array<Style, 7> styles{
     {{{{{"Human:", "user"}, {"Assistant:", "assistant"}, {"System:", "system"}, {"", ""}}}, false},
      {{{{"### Human:", "user"}, {"### Assistant:", "assistant"}, {"### System:", "system"}, {"", ""}}}, true},
-     {{{{"USER:", "user"}, {"ASSISTANT:", "assistant"}, {"SYSTEM:", "system"}, {"FUNCTION RESPONSE:", "tool"}}}, false},
+     {{{{"USER:", "user"},
+        {"ASSISTANT:", "assistant"},
+        {"SYSTEM:", "system"},
+        {"FUNCTION RESPONSE:", "tool"}}},
+      false},
      {{{{"User:", "user"}, {"Assistant:", "assistant"}, {"System:", "system"}, {"", ""}}}, false},
      {{{{"HUMAN:", "user"}, {"ASSISTANT:", "assistant"}, {"SYSTEM:", "system"}, {"", ""}}}, false},
      {{{{"[|Human|]", "user"}, {"[|AI|]", "assistant"}, {"[|System|]", "system"}, {"", ""}}}, true},
-     {{{{"### User:", "user"}, {"### Assistant:", "assistant"}, {"### System:", "system"}, {"", ""}}}, true}}};
+     {{{{"### User:", "user"}, {"### Assistant:", "assistant"}, {"### System:", "system"}, {"", ""}}},
+      true}}};
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view space = " \t\n\r\f\v";
   const auto first = text.find_first_not_of(space);
-  return first == std::string_view::npos ? std::string_view{} : text.substr(first, text.find_last_not_of(space) - first + 1);
+  return first == std::string_view::npos ? std::string_view{}
+                                         : text.substr(first, text.find_last_not_of(space) - first + 1);
 }
 
 /// Texts that were dumped with the end-of-text token of a tokenizer carry it behind each answer.
@@ -74,7 +80,8 @@ std::vector<FoundMark> marks_in(const Style& style, std::string_view text) {
   const bool blank_lines = !style.anywhere && text.find(second) != std::string_view::npos;
   const size_t begin = text.find_first_not_of(" \t\n\r\f\v");
   for (size_t at = begin; at < text.size(); ++at) {
-    const bool start = at == begin || style.anywhere || (text[at - 1] == '\n' && (!blank_lines || (at > 1 && text[at - 2] == '\n')));
+    const bool start = at == begin || style.anywhere ||
+                       (text[at - 1] == '\n' && (!blank_lines || (at > 1 && text[at - 2] == '\n')));
     if (!start) continue;
     if (const Mark* mark = mark_at(style, text.substr(at))) {
       found.push_back({mark, at});
@@ -90,7 +97,12 @@ bool is_transcript(std::string_view text) {
   const Style* style = style_of(text);
   if (style == nullptr) return false;
   const auto marks = marks_in(*style, text);
+<<<<<<< HEAD
   return std::any_of(marks.begin(), marks.end(), [](const FoundMark& one) { return one.mark->role == "assistant"; });
+=======
+  return std::any_of(marks.begin(), marks.end(),
+                     [](const Found& one) { return one.mark->role == "assistant"; });
+>>>>>>> 70fc76c7c98ad2d5995a829fd56218aa7feb1dc8
 }
 
 Messages turns_of_transcript(std::string_view text) {
@@ -99,7 +111,8 @@ Messages turns_of_transcript(std::string_view text) {
   if (style == nullptr) return messages;
   const auto marks = marks_in(*style, text);
   for (size_t i = 0; i < marks.size(); ++i) {
-    const size_t begin = marks[i].at + marks[i].mark->text.size(), end = i + 1 < marks.size() ? marks[i + 1].at : text.size();
+    const size_t begin = marks[i].at + marks[i].mark->text.size(),
+                 end = i + 1 < marks.size() ? marks[i + 1].at : text.size();
     const auto said = without_end(text.substr(begin, end - begin));
     if (said.empty() && i + 1 == marks.size()) break;
     Message message;

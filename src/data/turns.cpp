@@ -22,7 +22,8 @@ bool has_thought(const Message& message) {
   if (!message.extra.is_object()) return false;
   return std::any_of(std::begin(thought_keys), std::end(thought_keys), [&](const char* key) {
     const auto thought = message.extra.find(key);
-    return thought != message.extra.end() && thought->is_string() && !is_blank(thought->get_ref<const std::string&>());
+    return thought != message.extra.end() && thought->is_string() &&
+           !is_blank(thought->get_ref<const std::string&>());
   });
 }
 
@@ -36,8 +37,8 @@ OrderedJson parsed(const OrderedJson& value, std::string_view what, std::string_
   return parse_ordered_json(value.get_ref<const std::string&>(), fmt::format("{}: '{}'", where, what));
 }
 
-/// A list of calls in OpenAI's form, from a list, one call, or the JSON text of either. Arguments that are text stay
-/// text; in others, keys with null are left out.
+/// A list of calls in OpenAI's form, from a list, one call, or the JSON text of either. Arguments that are
+/// text stay text; in others, keys with null are left out.
 OrderedJson calls_from(const OrderedJson& value, std::string_view key, std::string_view where) {
   OrderedJson calls = parsed(value, key, where);
   if (calls.is_object()) calls = OrderedJson::array({std::move(calls)});
@@ -57,7 +58,8 @@ OrderedJson calls_from(const OrderedJson& value, std::string_view key, std::stri
 /// Reads one turn key by key.
 class TurnReader {
  public:
-  TurnReader(const OrderedJson& turn, const std::string& where, const TurnRules& rules) : turn_(turn), where_(where), rules_(rules) {}
+  TurnReader(const OrderedJson& turn, const std::string& where, const TurnRules& rules)
+      : turn_(turn), where_(where), rules_(rules) {}
 
   Message read() {
     for (const auto& [key, value] : turn_.get_ref<const OrderedJson::object_t&>()) take(key, value);
@@ -93,7 +95,8 @@ class TurnReader {
         if (!value.is_null() && weight_of_flag(value, key, where_) != 0) message_.weight = 0;
         return;
       case TurnKey::calls:
-        if (!value.is_null() && !(value.is_array() && value.empty()) && value != "") calls_ = calls_from(value, key, where_);
+        if (!value.is_null() && !(value.is_array() && value.empty()) && value != "")
+          calls_ = calls_from(value, key, where_);
         return;
       case TurnKey::call:
         if (!value.is_null() && calls_.is_null()) calls_ = calls_from(value, key, where_);
@@ -112,10 +115,11 @@ class TurnReader {
     const auto& speaker = role_->get_ref<const std::string&>();
     const auto role = role_of_speaker(speaker);
     if (!role.empty()) return std::string(role);
-    const std::string near = nearest_name(speaker, {"human", "user", "gpt", "assistant", "system", "tool", "developer"});
+    const std::string near =
+        nearest_name(speaker, {"human", "user", "gpt", "assistant", "system", "tool", "developer"});
     throw RowError("unknown role", where_,
-                   fmt::format("'{}' is no role that is known: user (human), assistant (gpt), system, tool{}", speaker,
-                               near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
+                   fmt::format("'{}' is no role that is known: user (human), assistant (gpt), system, tool{}",
+                               speaker, near.empty() ? "" : fmt::format("; did you mean '{}'?", near)));
   }
 
   void read_content() {
@@ -132,7 +136,8 @@ class TurnReader {
       for (auto& part : parts) {
         if (part.is_string()) part = {{"type", "text"}, {"text", part}};
         if (part.is_object()) remove_nulls(part, false);
-        if (part.is_object() && part.size() == 1 && part.contains("text")) part = {{"type", "text"}, {"text", part["text"]}};
+        if (part.is_object() && part.size() == 1 && part.contains("text"))
+          part = {{"type", "text"}, {"text", part["text"]}};
       }
       OrderedJson whole{{"role", message_.role}, {"content", std::move(parts)}};
       if (message_.extra.is_object()) whole.update(message_.extra);
@@ -149,7 +154,8 @@ class TurnReader {
     if (has_calls(message_) || has_thought(message_)) return;
     const bool answer = message_.role == "assistant";
     if (has_content_ && (!answer || !is_blank(message_.content) || message_.weight == 0)) {
-      if (!answer && message_.role != "system" && message_.role != "tool" && is_blank(message_.content) && rules_.use != nullptr)
+      if (!answer && message_.role != "system" && message_.role != "tool" && is_blank(message_.content) &&
+          rules_.use != nullptr)
         rules_.use->remarks.emplace_back("a turn of the user without text");
       return;
     }
@@ -161,7 +167,8 @@ class TurnReader {
       why = fmt::format("the turn has neither text nor tool calls, only {}{}", quoted(keys()),
                         near.empty() ? "" : fmt::format("; did you mean 'content' by '{}'?", near));
     } else {
-      why = fmt::format("'{}' is {}, and the turn has no tool calls", key, content_->is_null() ? "null" : "empty");
+      why = fmt::format("'{}' is {}, and the turn has no tool calls", key,
+                        content_->is_null() ? "null" : "empty");
     }
     throw RowError(fmt::format("{} ('{}')", answer ? "empty answer" : "turn without text", key), where_, why);
   }
@@ -182,15 +189,18 @@ class TurnReader {
   bool has_content_ = false;
 };
 
-Message plain_turn(const char* role, const OrderedJson& text, const std::string& where, const TurnRules& rules) {
+Message plain_turn(const char* role, const OrderedJson& text, const std::string& where,
+                   const TurnRules& rules) {
   return TurnReader(OrderedJson{{"role", role}, {"content", text}}, where, rules).read();
 }
 
 /// {"input": "…", "output": "…"} and the like: up to three turns.
-bool add_exchange(const OrderedJson& value, const std::string& where, const TurnRules& rules, Messages& messages) {
+bool add_exchange(const OrderedJson& value, const std::string& where, const TurnRules& rules,
+                  Messages& messages) {
   const auto& object = value.get_ref<const OrderedJson::object_t&>();
-  const bool has_role = std::any_of(object.begin(), object.end(),
-                                    [](const auto& field) { return turn_key(field.first) == TurnKey::role && field.second.is_string(); });
+  const bool has_role = std::any_of(object.begin(), object.end(), [](const auto& field) {
+    return turn_key(field.first) == TurnKey::role && field.second.is_string();
+  });
   if (has_role) return false;
   std::array<std::pair<const std::string*, const OrderedJson*>, 3> turns{};
   for (const auto& [key, text] : object) {
@@ -201,7 +211,8 @@ bool add_exchange(const OrderedJson& value, const std::string& where, const Turn
       continue;
     }
     if (!text.is_string()) fail(where, "'{}' should be text, found {}", key, describe(text));
-    if (turns[static_cast<size_t>(place)].second == nullptr) turns[static_cast<size_t>(place)] = {&key, &text};
+    if (turns[static_cast<size_t>(place)].second == nullptr)
+      turns[static_cast<size_t>(place)] = {&key, &text};
   }
   if (turns[1].second == nullptr && turns[2].second == nullptr) return false;
   constexpr std::array<const char*, 3> roles{"system", "user", "assistant"};
@@ -215,10 +226,12 @@ bool add_exchange(const OrderedJson& value, const std::string& where, const Turn
   return true;
 }
 
-void add_turn(const OrderedJson& value, const std::string& where, const TurnRules& rules, Messages& messages) {
+void add_turn(const OrderedJson& value, const std::string& where, const TurnRules& rules,
+              Messages& messages) {
   if (value.is_string()) {  // a plain list of texts: the user begins
     messages.push_back(plain_turn(messages.size() % 2 == 0 ? "user" : "assistant", value, where, rules));
-  } else if (value.is_array() && value.size() == 2 && value[0].is_string() && value[1].is_string()) {  // [question, answer]
+  } else if (value.is_array() && value.size() == 2 && value[0].is_string() &&
+             value[1].is_string()) {  // [question, answer]
     messages.push_back(plain_turn("user", value[0], where, rules));
     messages.push_back(plain_turn("assistant", value[1], where, rules));
   } else if (!value.is_object()) {
@@ -254,7 +267,8 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\n\r\f\v") == std::string_view::npos;
 }
 
-Messages turns_from(const OrderedJson& value, std::string_view key, std::string_view where, const TurnRules& rules) {
+Messages turns_from(const OrderedJson& value, std::string_view key, std::string_view where,
+                    const TurnRules& rules) {
   if (!value.is_array()) fail(where, "key '{}' should be a list of turns, found {}", key, describe(value));
   Messages messages;
   messages.reserve(value.size());
@@ -269,7 +283,8 @@ Messages turns_from(const OrderedJson& value, std::string_view key, std::string_
   return messages;
 }
 
-Content content_from(const OrderedJson& value, std::string_view key, std::string_view where, const TurnRules& rules) {
+Content content_from(const OrderedJson& value, std::string_view key, std::string_view where,
+                     const TurnRules& rules) {
   Content content;
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
@@ -279,9 +294,11 @@ Content content_from(const OrderedJson& value, std::string_view key, std::string
       content.messages = turns_of_transcript(text);
       for (const auto& message : content.messages) {
         if (message.role == "assistant" && is_blank(message.content) && !rules.empty_answers)
-          throw RowError(fmt::format("empty answer ('{}')", key), where, fmt::format("an answer in the text under '{}' is empty", key));
+          throw RowError(fmt::format("empty answer ('{}')", key), where,
+                         fmt::format("an answer in the text under '{}' is empty", key));
       }
-      if (rules.use != nullptr) rules.use->remarks.emplace_back("a text with the marks of speakers, read as turns");
+      if (rules.use != nullptr)
+        rules.use->remarks.emplace_back("a text with the marks of speakers, read as turns");
     }
     return content;
   }

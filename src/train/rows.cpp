@@ -164,34 +164,7 @@ TrainRows convert(data::Tokenized<T>&& tokenized, RowKind kind, int64_t split_le
   return result;
 }
 
-}  // namespace
-
-int64_t TrainRow::supervised() const {
-  if (weights.empty()) return static_cast<int64_t>(chosen.size() + rejected.size());
-  return static_cast<int64_t>(
-      std::count_if(weights.begin(), weights.end(), [](float w) { return w != 0.0F; }));
-}
-
-int64_t TrainRows::tokens() const {
-  int64_t total = 0;
-  for (const TrainRow& row : rows) total += row.tokens();
-  return total;
-}
-
-int64_t TrainRows::supervised() const {
-  int64_t total = 0;
-  for (const TrainRow& row : rows) total += row.supervised();
-  return total;
-}
-
-int64_t TrainRows::longest() const {
-  int64_t longest = 0;
-  for (const TrainRow& row : rows) longest = std::max(longest, row.tokens());
-  return longest;
-}
-
-TrainRows load_rows(const TrainConfig& config, const Method& method,
-                    const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
+TrainRows load_kind(const TrainConfig& config, const Method& method, const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                     const ChatTemplate* chat, data::RejectedRows& rejected) {
   data::TokenizeOptions options{.train_on = config.train_on,
                                 .truncate = config.truncate,
@@ -225,6 +198,53 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
     }
   }
   check_failed("a kind of rows", __FILE__, __LINE__);
+}
+
+/// Calls that a template cannot write are refused row by row; tools beside them are merely not shown to the model.
+void warn_of_tools_not_written(const ChatTemplate* chat, TrainRows& rows) {
+  if (chat != nullptr && chat->mentions("tools")) return;
+  const auto& used = rows.report["columns"]["columns_used"];
+  const int64_t count = used.value("tools", int64_t{0}) + used.value("functions", int64_t{0});
+  if (count == 0) return;
+  const std::string warning =
+      fmt::format("{} rows have tools, which {}: the model learns without seeing them", count,
+                  chat != nullptr ? "the chat template does not write" : "are left out without a chat template");
+  log_warning("{}", warning);
+  rows.summary += "\nwarning: " + warning;
+}
+
+}  // namespace
+
+int64_t TrainRow::supervised() const {
+  if (weights.empty()) return static_cast<int64_t>(chosen.size() + rejected.size());
+  return static_cast<int64_t>(
+      std::count_if(weights.begin(), weights.end(), [](float w) { return w != 0.0F; }));
+}
+
+int64_t TrainRows::tokens() const {
+  int64_t total = 0;
+  for (const TrainRow& row : rows) total += row.tokens();
+  return total;
+}
+
+int64_t TrainRows::supervised() const {
+  int64_t total = 0;
+  for (const TrainRow& row : rows) total += row.supervised();
+  return total;
+}
+
+int64_t TrainRows::longest() const {
+  int64_t longest = 0;
+  for (const TrainRow& row : rows) longest = std::max(longest, row.tokens());
+  return longest;
+}
+
+TrainRows load_rows(const TrainConfig& config, const Method& method,
+                    const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
+                    const ChatTemplate* chat, data::RejectedRows& rejected) {
+  TrainRows rows = load_kind(config, method, sources, tokenizer, chat, rejected);
+  warn_of_tools_not_written(config.raw ? nullptr : chat, rows);
+  return rows;
 }
 
 void check_labels(const TrainRows& rows) {

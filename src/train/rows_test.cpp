@@ -66,5 +66,12 @@ TEST_F(TrainingRows, ColumnsAreCountedAndMappingsSaid) {
     EXPECT_NE(report.find(part), std::string::npos) << part << " is not in\n" << report;
 }
 
+TEST_F(TrainingRows, ToolsThatTheTemplateDoesNotWriteAreSaid) {
+  const Json turns = {{{"role", "user"}, {"content", "Time?"}}, {{"role", "assistant"}, {"content", "Ten."}}};
+  const auto path = write("tools.jsonl", {{{"messages", turns}, {"tools", {{{"name", "clock"}}}}}, {{"messages", turns}}});
+  const auto report = run(config("sft", "tools", {{"data", path}, {"steps", 1}, {"batch_size", 2}})).plan.data_report;
+  EXPECT_NE(report.find("1 rows have tools, which the chat template does not write"), std::string::npos) << report;
+}
+
 }  // namespace
 }  // namespace fettle::train

@@ -132,7 +132,7 @@ def unused_options(folder):
     for verb, flags in (("dedupe", ["--threshold", "0.5"]), ("dedupe", ["--score-field", "s"]), ("filter", ["--fields", "output"]),
                         ("filter", ["--overlap", "0.5"]), ("filter", ["--model", MODEL]), ("filter", ["--min-confidence", "0.5"]),
                         ("convert", ["--max-length", "8"]), ("convert", ["--eval-ratio", "0.1"]), ("convert", ["--model", MODEL, "--to", "text"]),
-                        ("stats", ["--flow", str(rows)])):
+                        ("stats", ["--flow", str(rows)]), ("show", ["--train-on", "all"]), ("show", ["--raw"])):
         status, text, error = run("data", verb, "--input", str(rows), *flags)
         check(f"{verb} refuses {flags[0]}", status == 2 and flags[0] in error and not text, status, text, error)
     status, _, error = run("data", "filter", "--input", str(rows), "--field", "modle=x", "--output", str(folder / "o.jsonl"))
