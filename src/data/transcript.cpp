@@ -97,12 +97,8 @@ bool is_transcript(std::string_view text) {
   const Style* style = style_of(text);
   if (style == nullptr) return false;
   const auto marks = marks_in(*style, text);
-<<<<<<< HEAD
-  return std::any_of(marks.begin(), marks.end(), [](const FoundMark& one) { return one.mark->role == "assistant"; });
-=======
   return std::any_of(marks.begin(), marks.end(),
-                     [](const Found& one) { return one.mark->role == "assistant"; });
->>>>>>> 70fc76c7c98ad2d5995a829fd56218aa7feb1dc8
+                     [](const FoundMark& one) { return one.mark->role == "assistant"; });
 }
 
 Messages turns_of_transcript(std::string_view text) {
