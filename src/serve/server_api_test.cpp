@@ -187,9 +187,11 @@ TEST(ServerApi, NestedBodiesAndArgumentsAreBounded) {
     EXPECT_EQ(status_of(ask(server.port, "POST", path, body)), 400);
   }
   const Json call{{"type", "function_call"}, {"call_id", "c"}, {"name", "f"}, {"arguments", closed}};
-  const Json answer =
-      server.post("/v1/responses", {{"input", {{{"role", "user"}, {"content", "x"}}, call}}}, 200);
-  EXPECT_EQ(answer["object"], "response");
+  // The template here writes no calls, and a call is not dropped in silence.
+  const Json refused =
+      server.post("/v1/responses", {{"input", {{{"role", "user"}, {"content", "x"}}, call}}}, 400);
+  EXPECT_NE(refused["error"]["message"].get<std::string>().find("tool calls"), std::string::npos);
+  EXPECT_EQ(server.post("/v1/responses", {{"input", "x"}, {"max_output_tokens", 1}}, 200)["object"], "response");
 }
 
 }  // namespace

@@ -91,7 +91,11 @@ TEST_F(Trainer, RowsBeyondTheContextAreCounted) {
   save_base();
   const TrainPlan plan = plan_training(train_config_from_json(config("sft", "long", {{"max_length", 4096}}), "test"));
   EXPECT_GT(plan.rows_beyond_context, 0);
-  EXPECT_EQ(plan_training(train_config_from_json(config("sft", "cut", {{"max_length", 40}}), "test")).rows_beyond_context, 0);
+  EXPECT_EQ(plan_training(train_config_from_json(config("sft", "cut", {{"max_length", 40}, {"truncate", "keep_end"}}), "test")).rows_beyond_context, 0);
+  // Cut before they end, not one row teaches the end of a turn.
+  EXPECT_NE(problem_of([&] { plan_training(train_config_from_json(config("sft", "endless", {{"max_length", 40}}), "test")); })
+                .find("would never stop"),
+            std::string::npos);
 }
 
 TEST_F(Trainer, APlanBeyondMemoryIsRefusedUnlessForced) {
