@@ -176,7 +176,14 @@ Format format_from_name(std::string_view name) {
              near.empty() ? "" : fmt::format(", did you mean '{}'?", near), join(formats));
 }
 
-std::optional<Format> format_of(const RowKeys& row) {
+namespace {
+
+bool same_keys(const RowKeys& a, const RowKeys& b) {
+  return a.null == b.null && a.text == b.text && a.list == b.list && a.object == b.object &&
+         a.other == b.other;
+}
+
+std::optional<Format> told_by(const RowKeys& row) {
   static const KeyBits labels = keys_of(label_keys());
   if ((row.null & labels).any()) {
     RowKeys labelled = row;
@@ -185,6 +192,19 @@ std::optional<Format> format_of(const RowKeys& row) {
   }
   const auto format = matching(row, false);
   return format ? format : matching(row, true);
+}
+
+}  // namespace
+
+std::optional<Format> format_of(const RowKeys& row) {
+  // Most rows have the keys of the row before.
+  thread_local RowKeys before;
+  thread_local std::optional<Format> told;
+  if (!same_keys(row, before)) {
+    told = told_by(row);
+    before = row;
+  }
+  return told;
 }
 
 std::string_view refusal_of(const RowKeys& row) {

@@ -14,25 +14,40 @@ bool is_one_of(std::string_view key, const std::array<std::string_view, count>& 
   return std::find(names.begin(), names.end(), key) != names.end();
 }
 
+/// By its length first: every key of every turn is looked at.
+bool is_plain(std::string_view key) {
+  switch (key.size()) {
+    case 4:
+      return key == "role" || key == "from";
+    case 5:
+      return key == "value";
+    case 7:
+      return key == "content";
+    default:
+      return false;
+  }
+}
+
 /// A turn with something beside its text.
 bool has_fields(simdjson::dom::element turns) {
-  constexpr std::array<std::string_view, 4> plain{"role", "content", "from", "value"};
   simdjson::dom::array list;
   if (turns.get(list) != simdjson::SUCCESS) return false;
   for (const auto item : list) {
     simdjson::dom::object turn;
     if (item.get(turn) != simdjson::SUCCESS) continue;
     for (const auto field : turn) {
-      if (!is_one_of(field.key, plain)) return true;
+      if (!is_plain(field.key)) return true;
     }
   }
   return false;
 }
 
 bool says_more_than_texts(simdjson::dom::object row) {
-  constexpr std::array<std::string_view, 9> beside{"tools",     "functions", "chat_template_kwargs", "label",  "kto_tag",
-                                                   "condition", "class",     "history",              "weight"};
-  constexpr std::array<std::string_view, 7> turns{"messages", "conversations", "items", "prompt", "completion", "chosen", "rejected"};
+  constexpr std::array<std::string_view, 9> beside{"tools", "functions", "chat_template_kwargs",
+                                                   "label", "kto_tag",   "condition",
+                                                   "class", "history",   "weight"};
+  constexpr std::array<std::string_view, 7> turns{"messages",   "conversations", "items",   "prompt",
+                                                  "completion", "chosen",        "rejected"};
   for (const auto field : row) {
     if (field.value.is_null()) continue;
     if (is_one_of(field.key, beside) || (is_one_of(field.key, turns) && has_fields(field.value))) return true;
@@ -94,7 +109,8 @@ RowKey row_key(const Row& row, const RowView& view) {
     const Example example = example_from_row(view.value(), Format::automatic, {}, row.where());
     for (const auto* content : {&example.prompt, &example.completion, &example.rejected})
       add_turns(content->messages, made.in_turns, beside);
-    if (beside.find('0') == std::string::npos) beside.clear();  // every turn is learnt, as in rows that say nothing of it
+    if (beside.find('0') == std::string::npos)
+      beside.clear();  // every turn is learnt, as in rows that say nothing of it
     add_variables(example.variables, beside);
     beside += example.class_label;
     if (example.weight == 0) beside += "\nweight 0";

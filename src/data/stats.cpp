@@ -26,6 +26,22 @@ struct Look {
   std::vector<std::string> groups;
 };
 
+/// What the format is told by: the keys, the kinds of their values, and texts.
+OrderedJson outline(simdjson::dom::object row) {
+  auto made = OrderedJson::object();
+  for (const auto field : row) {
+    auto& value = made[std::string(field.key)];
+    if (field.value.is_array()) {
+      value = OrderedJson::array();
+    } else if (field.value.is_object()) {
+      value = OrderedJson::object();
+    } else {
+      value = to_ordered_json(field.value);
+    }
+  }
+  return made;
+}
+
 Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   Look look;
   try {
@@ -38,7 +54,7 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   look.repaired = view.repaired();
   look.has_id = !view.id().empty();
   try {
-    look.format = format_name(detect_format(view.value(), {}, row.where()));
+    look.format = format_name(detect_format(outline(view.object()), {}, row.where()));
   } catch (const Error&) {
     look.format = "unknown";
   }
