@@ -108,6 +108,7 @@ TEST_F(Trainer, APlanBeyondMemoryIsRefusedUnlessForced) {
   EXPECT_NE(plan_training(huge).shortage.find("available"), std::string::npos);
   EXPECT_NE(problem_of([&] { train(huge); }).find("available"), std::string::npos);
 
+#ifndef __SANITIZE_ADDRESS__  // the sanitizer keeps what was freed: the process grows by more than the limit leaves
   // Room for less than the fastest micro-batch: a smaller one is taken.
   // The limit leaves more than the process itself grows by between the two plans.
   const TrainPlan free = plan_training(train_config_from_json(config("dpo", "free", {{"batch_size", 64}}), "test"));
@@ -117,6 +118,7 @@ TEST_F(Trainer, APlanBeyondMemoryIsRefusedUnlessForced) {
   EXPECT_TRUE(tight.shortage.empty()) << tight.shortage;
   EXPECT_LE(tight.memory.total(), limit);
   EXPECT_TRUE(tight.micro_tokens < free.micro_tokens || tight.recompute != free.recompute);
+#endif
 }
 
 TEST_F(Trainer, DpoStartsAtLogTwoAndSftAtTheUniformLoss) {
