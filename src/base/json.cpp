@@ -3,6 +3,7 @@
 #include <algorithm>
 
 template class nlohmann::basic_json<>;
+template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace fettle {
 namespace {

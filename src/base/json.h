@@ -8,8 +8,9 @@
 #include "base/error.h"
 #include "base/file.h"
 
-// Compiled once, in json.cpp; instantiating it takes seconds in every file that would.
+// Compiled once, in json.cpp; instantiating them takes seconds in every file that would.
 extern template class nlohmann::basic_json<>;
+extern template class nlohmann::basic_json<nlohmann::ordered_map>;
 
 namespace fettle {
 

@@ -59,7 +59,7 @@ void write_grown_files(const fs::path& folder, const ModelToSave& model, const T
 }
 
 void read_row(const Tensor& table, int64_t row, std::vector<float>& out) {
-  dequantize_row(table.dtype, table.row_slice(row, row + 1).data, out.data(), table.cols);
+  read_row(table, row, out.data());
 }
 
 /// Mean and deviation of each column over the first `rows` rows.

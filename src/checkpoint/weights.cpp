@@ -48,7 +48,7 @@ Tensor read_vector(const StoredTensor& stored, const WeightEntry& entry, const W
   }
   std::vector<float> values(static_cast<size_t>(view.size()));
   for (int64_t row = 0; row < view.rows; ++row) {
-    dequantize_row(view.dtype, view.row_slice(row, row + 1).data, values.data() + row * view.cols, view.cols);
+    read_row(view, row, values.data() + row * view.cols);
   }
   const Tensor result = own(out, DType::f32, part.rows, part.cols);
   auto* to = static_cast<float*>(result.data);
@@ -289,8 +289,8 @@ bool same_values(const Tensor& a, const Tensor& b) {
   if (a.dtype == b.dtype) return std::memcmp(a.data, b.data, static_cast<size_t>(a.bytes())) == 0;
   std::vector<float> left(static_cast<size_t>(a.cols)), right(left.size());
   for (int64_t row = 0; row < a.rows; ++row) {
-    dequantize_row(a.dtype, a.row_slice(row, row + 1).data, left.data(), a.cols);
-    dequantize_row(b.dtype, b.row_slice(row, row + 1).data, right.data(), b.cols);
+    read_row(a, row, left.data());
+    read_row(b, row, right.data());
     if (left != right) return false;
   }
   return true;

@@ -10,13 +10,6 @@
 namespace fettle::data {
 namespace {
 
-template <typename T>
-T load(std::string_view bytes) {
-  T value{};
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
-
 int width_of(int largest) {
   return std::bit_width(static_cast<unsigned>(largest));
 }
@@ -78,7 +71,7 @@ void ColumnCursor::open_data(const ParquetPage& page, std::string_view body) {
       if (encoding != 3) fail(where_, "column '{}' has levels in the old encoding {}", leaf_.name,
                               encoding == 4 ? "BIT_PACKED" : std::to_string(encoding));
       if (values.size() < 4) fail(where_, "a page of column '{}' ends inside its levels", leaf_.name);
-      const uint32_t size = load<uint32_t>(values);
+      const uint32_t size = load_little<uint32_t>(values);
       if (size > values.size() - 4) fail(where_, "a page of column '{}' ends inside its levels", leaf_.name);
       const RunDecoder decoder(values.substr(4, size), width);
       values.remove_prefix(size_t{4} + size);

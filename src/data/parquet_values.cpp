@@ -8,13 +8,6 @@
 namespace fettle::data {
 namespace {
 
-template <typename T>
-T load(std::string_view bytes) {
-  T value{};
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
-
 }  // namespace
 
 void RunDecoder::open_run(std::string_view where) {
@@ -120,16 +113,16 @@ ParquetValue PlainDecoder::next(std::string_view where) {
       }
       break;
     case ParquetType::int32:
-      value.integer = load<int32_t>(take(4, where));
+      value.integer = load_little<int32_t>(take(4, where));
       break;
     case ParquetType::int64:
-      value.integer = load<int64_t>(take(8, where));
+      value.integer = load_little<int64_t>(take(8, where));
       break;
     case ParquetType::float32:
-      value.real = static_cast<double>(load<float>(take(4, where)));
+      value.real = static_cast<double>(load_little<float>(take(4, where)));
       break;
     case ParquetType::float64:
-      value.real = load<double>(take(8, where));
+      value.real = load_little<double>(take(8, where));
       break;
     case ParquetType::int96:
       value.bytes = take(12, where);
@@ -140,7 +133,7 @@ ParquetValue PlainDecoder::next(std::string_view where) {
       value.bytes = take(static_cast<size_t>(leaf_->type_length), where);
       break;
     case ParquetType::bytes:
-      value.bytes = take(load<uint32_t>(take(4, where)), where);
+      value.bytes = take(load_little<uint32_t>(take(4, where)), where);
       break;
   }
   return value;

@@ -2,6 +2,7 @@
 // The values and levels inside Parquet pages (apache/parquet-format, Encodings.md). One thread each. Damaged
 // bytes throw Error.
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,14 @@
 #include "data/parquet_format.h"
 
 namespace fettle::data {
+
+/// The little-endian number at the start of `bytes`, which are long enough.
+template <typename T>
+T load_little(std::string_view bytes) {
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof(T));
+  return value;
+}
 
 /// Parquet's mixture of runs and bit-packed groups, one number after another.
 class RunDecoder {

@@ -12,10 +12,6 @@ namespace {
 
 constexpr std::string_view weight_suffix = ".weight";
 
-void read_row(const Tensor& tensor, int64_t row, float* out) {
-  dequantize_row(tensor.dtype, tensor.row_slice(row, row + 1).data, out, tensor.cols);
-}
-
 /// scale * (B A) of one row of a linear layer's weight, or (B A)ᵀ of one token's.
 void lora_row(const LoraPair& lora, bool embedding, int64_t row, float* out, int64_t cols) {
   const Tensor &a = lora.a->value, &b = lora.b->value;

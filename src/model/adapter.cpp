@@ -60,7 +60,7 @@ void copy_from_base(const Parameters& base, std::string_view name, std::span<con
   FETTLE_CHECK(from != nullptr && from->value.cols == to.cols);
   for (int64_t i = 0; i < to.rows; ++i) {
     const int64_t row = rows.empty() ? i : rows[static_cast<size_t>(i)];
-    dequantize_row(from->value.dtype, from->value.row_slice(row, row + 1).data, to.row<float>(i), to.cols);
+    read_row(from->value, row, to.row<float>(i));
   }
 }
 

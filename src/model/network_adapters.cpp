@@ -14,10 +14,6 @@ std::string module_of(std::string_view parameter) {
   return std::string(parameter.substr(0, parameter.rfind('.')));
 }
 
-void read_row(const Tensor& tensor, int64_t row, float* out) {
-  dequantize_row(tensor.dtype, tensor.row_slice(row, row + 1).data, out, tensor.cols);
-}
-
 /// to += factor * (from - base)
 void blend_in(const Tensor& to, const Tensor& base, const Tensor& from, float factor) {
   std::vector<float> before(static_cast<size_t>(to.cols)), after(before.size());

@@ -160,7 +160,7 @@ Parameters to_f32(const Parameters& source) {
     const Tensor to = copy.find(parameter->name)->value;
     parallel_for(from.rows, 16, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        dequantize_row(from.dtype, from.row_slice(row, row + 1).data, to.row<float>(row), from.cols);
+        read_row(from, row, to.row<float>(row));
       }
     });
   }

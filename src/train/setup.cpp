@@ -49,7 +49,7 @@ void unpack_trained(Adapter& adapter) {
     auto buffer = std::make_shared<Buffer>(row_bytes(DType::f32, from.size()));
     parameter->value = Tensor(buffer->data(), DType::f32, from.rows, from.cols);
     for (int64_t row = 0; row < from.rows; ++row)
-      dequantize_row(from.dtype, from.row_slice(row, row + 1).data, parameter->value.row<float>(row), from.cols);
+      read_row(from, row, parameter->value.row<float>(row));
     adapter.parameters.keep_alive(std::move(buffer));
   }
 }
