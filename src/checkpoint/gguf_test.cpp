@@ -102,6 +102,7 @@ TEST(Gguf, VocabularyGoesThereAndBack) {
   v.add_bos = true;
   v.add_space_prefix = false;
   v.chat_template = "{{ x }}";
+  v.named_templates = {{"tool_use", "{{ tools }}"}, {"rag-2", "{{ documents }}"}};
   const TemporaryFolder folder;
   GgufMetadata metadata;
   add_vocabulary(metadata, v);
@@ -117,6 +118,10 @@ TEST(Gguf, VocabularyGoesThereAndBack) {
   EXPECT_EQ(read.add_eos, std::nullopt);
   EXPECT_EQ(read.add_space_prefix, false);
   EXPECT_EQ(read.chat_template, v.chat_template);
+  EXPECT_EQ(read.named_templates,
+            (std::map<std::string, std::string>{{"tool_use", "{{ tools }}"}, {"rag_2", "{{ documents }}"}}));
+  EXPECT_EQ(std::get<GgufValue::Texts>(open_gguf(folder.path() / "v.gguf").find("tokenizer.chat_templates")->value),
+            (std::vector<std::string>{"rag_2", "tool_use"}));
 
   metadata[2].second = GgufValue::texts({"<unk>"});
   write_gguf(folder.path() / "v.gguf", metadata, {});

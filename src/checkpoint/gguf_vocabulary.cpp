@@ -1,5 +1,6 @@
 // The keys tokenizer.ggml.* of a GGUF and back.
 #include <algorithm>
+#include <cctype>
 
 #include "checkpoint/gguf.h"
 
@@ -36,6 +37,14 @@ void check_length(const Gguf& gguf, std::string_view key, size_t found, size_t e
     fail(gguf.where, "key '{}' has {} elements, the vocabulary has {} tokens", key, found, expected);
 }
 
+/// A template's name as llama.cpp's converter spells it in a key.
+std::string key_name(std::string name) {
+  for (char& c : name) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '_';
+  }
+  return name;
+}
+
 }  // namespace
 
 std::optional<GgufVocabulary> gguf_vocabulary(const Gguf& gguf) {
@@ -64,6 +73,10 @@ std::optional<GgufVocabulary> gguf_vocabulary(const Gguf& gguf) {
   result.add_eos = flag_of(gguf, "tokenizer.ggml.add_eos_token");
   result.add_space_prefix = flag_of(gguf, "tokenizer.ggml.add_space_prefix");
   result.chat_template = text_of(gguf, "tokenizer.chat_template");
+  constexpr std::string_view named = "tokenizer.chat_template.";
+  for (const auto& [key, value] : gguf.metadata) {
+    if (key.starts_with(named)) result.named_templates[key.substr(named.size())] = text_of(gguf, key);
+  }
   return result;
 }
 
@@ -91,6 +104,14 @@ void add_vocabulary(GgufMetadata& metadata, const GgufVocabulary& vocabulary) {
   add_flag("tokenizer.ggml.add_space_prefix", vocabulary.add_space_prefix);
   if (!vocabulary.chat_template.empty())
     add("tokenizer.chat_template", GgufValue::text(vocabulary.chat_template));
+  std::vector<std::string> names;
+  for (const auto& [name, source] : vocabulary.named_templates) {
+    std::string key = key_name(name);
+    while (std::find(names.begin(), names.end(), key) != names.end()) key += '_';
+    names.push_back(std::move(key));
+    metadata.emplace_back("tokenizer.chat_template." + names.back(), GgufValue::text(source));
+  }
+  if (!names.empty()) add("tokenizer.chat_templates", GgufValue::texts(names));
 }
 
 }  // namespace fettle

@@ -97,6 +97,12 @@ void set_group(Sequence& row, int32_t group) {
 template <typename T>
 void set_group(T&, int32_t) {}
 
+void set_conversation(Sequence& row, int64_t conversation) {
+  row.conversation = conversation;
+}
+template <typename T>
+void set_conversation(T&, int64_t) {}
+
 int32_t class_index(std::vector<std::string>& classes, const std::string& label) {
   if (label.empty()) return -1;
   const auto index = static_cast<size_t>(std::find(classes.begin(), classes.end(), label) - classes.begin());
@@ -170,7 +176,9 @@ class Loader {
         report.dropped["left out by the source's weight"] += static_cast<int64_t>(outcome.items.size());
       return;
     }
+    const auto first = static_cast<int64_t>(result_.rows.size());
     for (auto& item : outcome.items) {
+      if (outcome.items.size() > 1) set_conversation(item.value, first);
       set_group(item.value, class_index(result_.classes, item.class_label));
       result_.equal_answers += has_equal_answers(item.value);
       report.truncated += item.truncated;

@@ -110,14 +110,23 @@ double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bi
   return static_cast<double>(filled) / (static_cast<double>(bins.size()) * static_cast<double>(capacity));
 }
 
-std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled) {
-  std::vector<int64_t> order(static_cast<size_t>(count));
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled,
+                                 std::span<const int64_t> starts) {
+  std::vector<int64_t> order(starts.empty() ? static_cast<size_t>(count) : starts.size());
   std::iota(order.begin(), order.end(), 0);
   if (shuffled) {
     Random random(seed, static_cast<uint64_t>(epoch));
     shuffle(order, random);
   }
-  return order;
+  if (starts.empty()) return order;
+  std::vector<int64_t> rows;
+  rows.reserve(static_cast<size_t>(count));
+  for (const int64_t group : order) {
+    const auto next = static_cast<size_t>(group) + 1;
+    const int64_t end = next < starts.size() ? starts[next] : count;
+    for (int64_t row = starts[next - 1]; row < end; ++row) rows.push_back(row);
+  }
+  return rows;
 }
 
 int64_t steps_per_epoch(int64_t count, int64_t batch_size) {
@@ -125,10 +134,11 @@ int64_t steps_per_epoch(int64_t count, int64_t batch_size) {
   return (count + batch_size - 1) / batch_size;
 }
 
-Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffled) {
+Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffled,
+               std::span<const int64_t> starts) {
   const int64_t steps = steps_per_epoch(count, batch_size);
   Batch batch{step / steps, step % steps * batch_size, {}};
-  const auto order = epoch_order(count, seed, batch.epoch, shuffled);
+  const auto order = epoch_order(count, seed, batch.epoch, shuffled, starts);
   const int64_t end = std::min(count, batch.begin + batch_size);
   batch.rows.assign(order.begin() + batch.begin, order.begin() + end);
   return batch;

@@ -21,7 +21,9 @@ std::vector<Bin> pack_in_order(std::span<const int64_t> lengths, int64_t capacit
 double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bin>& bins, int64_t capacity);
 
 /// The rows of one epoch in visiting order: 0..count-1, shuffled by (seed, epoch) unless `shuffle` is false.
-std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffle);
+/// Rows from one of `starts` (ascending, the first 0) up to the next stay together; without them each goes alone.
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffle,
+                                 std::span<const int64_t> starts = {});
 
 /// The rows of optimiser step `step` (0-based, over all epochs) with `batch_size` rows a step: an epoch's
 /// last batch may be smaller, none spans two epochs.
@@ -31,6 +33,7 @@ struct Batch {
   std::vector<int64_t> rows;
 };
 int64_t steps_per_epoch(int64_t count, int64_t batch_size);
-Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle);
+Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle,
+               std::span<const int64_t> starts = {});
 
 }  // namespace fettle::data

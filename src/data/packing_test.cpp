@@ -95,6 +95,14 @@ TEST(EpochOrder, IsAPermutationThatDependsOnSeedAndEpochAlone) {
   EXPECT_NE(first, epoch_order(1000, 43, 0, true));
   EXPECT_EQ(std::set<int64_t>(first.begin(), first.end()).size(), 1000u);
   EXPECT_EQ(epoch_order(3, 42, 5, false), (std::vector<int64_t>{0, 1, 2}));
+  const std::vector<int64_t> starts{0, 1, 4, 6};
+  EXPECT_EQ(epoch_order(7, 42, 5, false, starts), (std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6}));
+  const auto together = epoch_order(7, 42, 5, true, starts);
+  EXPECT_EQ(std::set<int64_t>(together.begin(), together.end()).size(), 7u);
+  const auto at = [&](int64_t row) { return std::find(together.begin(), together.end(), row) - together.begin(); };
+  EXPECT_EQ(at(2), at(1) + 1);
+  EXPECT_EQ(at(3), at(2) + 1);
+  EXPECT_EQ(at(5), at(4) + 1);
 }
 
 TEST(EpochOrder, BatchesCoverEachEpochOnce) {

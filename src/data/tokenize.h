@@ -30,6 +30,7 @@ struct Sequence {
   std::vector<int32_t> ids;
   std::vector<float> weights;  ///< as long as ids
   int32_t group = -1;          ///< index of the row's class in Tokenized::classes; -1 if none
+  int64_t conversation = -1;   ///< the same for rows that were split from one conversation; -1 for any other
   AnswerNotes notes = {};
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }

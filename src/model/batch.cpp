@@ -1,5 +1,7 @@
 #include "model/batch.h"
 
+#include <algorithm>
+
 namespace fettle {
 namespace {
 
@@ -38,6 +40,36 @@ int64_t append_sequence(Batch& batch, std::span<const int32_t> tokens, std::span
     if (supervised.empty() || supervised[t] != 0)
       add_label(batch, begin + static_cast<int32_t>(t) - 1, tokens[t]);
   }
+  return first_label;
+}
+
+int64_t SharedSequences::append(std::span<const int32_t> tokens, int64_t shared, std::span<const uint8_t> supervised) {
+  FETTLE_CHECK(!tokens.empty() && supervised.size() == tokens.size());
+  std::vector<KeyRange> places;
+  int64_t left = shared;
+  for (const KeyRange& place : places_) {
+    if (left == 0) break;
+    const auto taken = static_cast<int32_t>(std::min<int64_t>(left, place.end - place.begin));
+    places.push_back({place.begin, place.begin + taken});
+    left -= taken;
+  }
+  FETTLE_CHECK(left == 0 && shared <= static_cast<int64_t>(tokens.size()));
+  if (shared < static_cast<int64_t>(tokens.size())) {
+    const auto range = static_cast<int32_t>(batch_.ranges.size());
+    batch_.ranges.insert(batch_.ranges.end(), places.begin(), places.end());
+    const int32_t begin =
+        append_tokens(batch_, tokens.subspan(static_cast<size_t>(shared)), static_cast<int32_t>(shared));
+    batch_.spans.push_back({begin, batch_.size(), begin, range, static_cast<int32_t>(batch_.ranges.size())});
+    places.push_back({begin, batch_.size()});
+  }
+  const auto first_label = static_cast<int64_t>(batch_.labels.size());
+  size_t t = 1;  // the token behind the row
+  for (const KeyRange& place : places) {
+    for (int32_t row = place.begin; row < place.end && t < tokens.size(); ++row, ++t) {
+      if (supervised[t] != 0) add_label(batch_, row, tokens[t]);
+    }
+  }
+  places_ = std::move(places);
   return first_label;
 }
 

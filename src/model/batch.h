@@ -27,6 +27,18 @@ struct Batch {
 int64_t append_sequence(Batch& batch, std::span<const int32_t> tokens,
                         std::span<const uint8_t> supervised = {});
 
+/// A sequence that begins like the one appended before it sees the shared tokens where they stand.
+class SharedSequences {
+ public:
+  explicit SharedSequences(Batch& batch) : batch_(batch) {}
+  /// The first `shared` tokens are those of the sequence before; labels as in append_sequence, of shared tokens too.
+  int64_t append(std::span<const int32_t> tokens, int64_t shared, std::span<const uint8_t> supervised);
+
+ private:
+  Batch& batch_;
+  std::vector<KeyRange> places_;  ///< of the last sequence's tokens, in their order
+};
+
 /// Appends a prompt once and several continuations that each see it and not each other. Every continuation
 /// token is a label, continuation after continuation; returns the index of the first label.
 int64_t append_shared_prompt(Batch& batch, std::span<const int32_t> prompt,

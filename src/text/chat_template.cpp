@@ -118,17 +118,6 @@ Json special_tokens_of(const Tokenizer& tokenizer) {
   return special;
 }
 
-/// The templates of a tokenizer that names several.
-std::map<std::string, std::string> named_templates(const Tokenizer& tokenizer) {
-  std::map<std::string, std::string> named;
-  const Json config = tokenizer.config_json();
-  if (!config.contains("chat_template") || !config["chat_template"].is_array()) return named;
-  for (const Json& entry : config["chat_template"])
-    named[json_get<std::string>(entry, "name", "chat_template")] =
-        json_get<std::string>(entry, "template", "chat_template");
-  return named;
-}
-
 std::string names_of(const std::map<std::string, std::string>& named) {
   std::string names;
   for (const auto& [name, source] : named) names += (names.empty() ? "" : ", ") + name;
@@ -145,7 +134,7 @@ std::string refusal(const std::map<std::string, std::string>& named) {
 
 ChatTemplate ChatTemplate::of(const Tokenizer& tokenizer, const std::string& chosen) {
   const Json special = special_tokens_of(tokenizer);
-  const auto named = named_templates(tokenizer);
+  const auto named = tokenizer.named_templates();
   if (!chosen.empty() && chosen != "default") {
     if (const auto found = named.find(chosen); found != named.end())
       return {found->second, special, "chat_template " + chosen};

@@ -204,7 +204,18 @@ GgufVocabulary PipelineTokenizer::to_gguf() const {
   vocabulary.unk = unk_;
   vocabulary.pad = pad_;
   vocabulary.chat_template = chat_template_;
+  vocabulary.named_templates = named_templates();
+  vocabulary.named_templates.erase("default");
   return vocabulary;
+}
+
+void PipelineTokenizer::set_templates(std::string chat_template, const std::map<std::string, std::string>& named) {
+  chat_template_ = std::move(chat_template);
+  if (named.empty()) return;
+  Json list = Json::array();
+  if (!chat_template_.empty()) list.push_back({{"name", "default"}, {"template", chat_template_}});
+  for (const auto& [name, source] : named) list.push_back({{"name", name}, {"template", source}});
+  config_["chat_template"] = std::move(list);
 }
 
 void PipelineTokenizer::keep_gguf(GgufVocabulary vocabulary) {

@@ -55,7 +55,8 @@ class PipelineTokenizer final : public Tokenizer {
   /// name.
   void configure(const TokenizerConfig& config);
   void set_special(int32_t bos, int32_t eos, int32_t unk, int32_t pad);
-  void set_template(std::string chat_template) { chat_template_ = std::move(chat_template); }
+  /// What a GGUF carries: the default one, and those with names.
+  void set_templates(std::string chat_template, const std::map<std::string, std::string>& named);
   /// Export hands out `vocabulary` as it was read.
   void keep_gguf(GgufVocabulary vocabulary);
   const PipelineParts& parts() const { return parts_; }

@@ -129,6 +129,16 @@ Json Tokenizer::config_json() const {
   return config;
 }
 
+std::map<std::string, std::string> Tokenizer::named_templates() const {
+  std::map<std::string, std::string> named;
+  const auto list = config_.find("chat_template");
+  if (list == config_.end() || !list->is_array()) return named;
+  for (const Json& entry : *list)
+    named[json_get<std::string>(entry, "name", "chat_template")] =
+        json_get<std::string>(entry, "template", "chat_template");
+  return named;
+}
+
 StreamDecoder::StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, bool skip_special)
     : tokenizer_(std::move(tokenizer)), skip_special_(skip_special) {}
 

@@ -3,6 +3,7 @@
 // `tokenizers` library, SentencePiece's `sentencepiece_model.proto`, the GGUF keys `tokenizer.ggml.*`,
 // llama2.c's `tokenizer.bin`.
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,7 @@ struct GgufVocabulary {
   int32_t bos = -1, eos = -1, unk = -1, pad = -1;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
   std::string chat_template;
+  std::map<std::string, std::string> named_templates;  ///< beside it: `tokenizer.chat_template.NAME`
 };
 
 /// Immutable after loading: every member is safe to call from many threads.
@@ -87,6 +89,8 @@ class Tokenizer {
   int32_t pad() const { return pad_; }
   int32_t unk() const { return unk_; }
   const std::string& chat_template() const { return chat_template_; }  ///< Jinja source, empty if none
+  /// Where there are several templates, all of them by name, "default" too if there is one; else empty.
+  std::map<std::string, std::string> named_templates() const;
 
   /// For export: a tokenizer.json and tokenizer_config.json that the `tokenizers` library opens, and the GGUF
   /// vocabulary.

@@ -178,7 +178,7 @@ std::shared_ptr<const Tokenizer> Tokenizer::from_gguf(const GgufVocabulary& voca
     fail(where, "tokenizer.ggml.model '{}' is not supported; expected gpt2 or llama", vocabulary.model);
   }
   tokenizer->set_special(vocabulary.bos, vocabulary.eos, vocabulary.unk, vocabulary.pad);
-  tokenizer->set_template(vocabulary.chat_template);
+  tokenizer->set_templates(vocabulary.chat_template, vocabulary.named_templates);
   return tokenizer;
 }
 

@@ -130,6 +130,10 @@ TEST(Tokenizer, GgufVocabulariesThatLie) {
     return "no error";
   };
   EXPECT_EQ(error([](auto&) {}), "no error");
+  good.named_templates = {{"tool_use", "{{ tools }}"}};
+  EXPECT_EQ(Tokenizer::from_gguf(good, "m.gguf")->named_templates().at("tool_use"), "{{ tools }}");
+  EXPECT_EQ(Tokenizer::from_gguf(good, "m.gguf")->to_gguf().named_templates, good.named_templates);
+  good.named_templates.clear();
   EXPECT_EQ(error([](auto& v) { v.merges = {"a c"}; }),
             "m.gguf: model.merges[0] joins 'a' and 'c', but 'c' is not in model.vocab; the file is damaged or was edited");
   EXPECT_EQ(error([](auto& v) { v.merges = {"ab"}; }),

@@ -28,15 +28,53 @@ void append_answers(MicroBatch& to, const TrainRow& prompt, const TrainRow& answ
   to.items.push_back(item);
 }
 
+std::vector<uint8_t> supervised_tokens(const TrainRow& row) {
+  std::vector<uint8_t> supervised(row.weights.size());
+  for (size_t t = 0; t < supervised.size(); ++t) supervised[t] = row.weights[t] != 0.0F;
+  return supervised;
+}
+
 void append_row(MicroBatch& to, const TrainRow& row, int64_t index, bool prompt_labels) {
   if (!row.prompt.empty()) {
     append_answers(to, row, row, prompt_labels, {.row = index});
     return;
   }
-  std::vector<uint8_t> supervised(row.weights.size());
-  for (size_t t = 0; t < supervised.size(); ++t) supervised[t] = row.weights[t] != 0.0F;
-  const int64_t begin = append_sequence(to.batch, row.chosen, supervised);
+  const int64_t begin = append_sequence(to.batch, row.chosen, supervised_tokens(row));
   to.items.push_back({.row = index, .chosen = {begin, to.labels() - begin}});
+}
+
+/// Rows [first, first + count) of a step that stand in one batch, and their tokens there.
+struct Unit {
+  int64_t first, count, tokens;
+};
+
+/// Neighbouring rows of a conversation share what they begin with, as far as the capacity goes.
+std::vector<Unit> units_of(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity) {
+  std::vector<Unit> units;
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const TrainRow& row = rows.rows[static_cast<size_t>(indices[i])];
+    if (i > 0) {
+      const int64_t shared = shared_tokens(rows.rows[static_cast<size_t>(indices[i - 1])], row);
+      if (shared > 0 && units.back().tokens + row.tokens() - shared <= capacity) {
+        ++units.back().count;
+        units.back().tokens += row.tokens() - shared;
+        continue;
+      }
+    }
+    units.push_back({static_cast<int64_t>(i), 1, row.tokens()});
+  }
+  return units;
+}
+
+void append_unit(MicroBatch& to, const TrainRows& rows, std::span<const int64_t> indices, bool prompt_labels) {
+  const auto row = [&](size_t i) -> const TrainRow& { return rows.rows[static_cast<size_t>(indices[i])]; };
+  if (indices.size() == 1) return append_row(to, row(0), indices[0], prompt_labels);
+  SharedSequences sequences(to.batch);
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const int64_t shared = i == 0 ? 0 : shared_tokens(row(i - 1), row(i));
+    const int64_t begin = sequences.append(row(i).chosen, shared, supervised_tokens(row(i)));
+    to.items.push_back({.row = indices[i], .chosen = {begin, to.labels() - begin}});
+  }
 }
 
 template <typename Length, typename Append>
@@ -55,13 +93,13 @@ std::vector<MicroBatch> pack(int64_t count, int64_t capacity, Length length, App
 
 std::vector<MicroBatch> pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity,
                                   bool prompt_labels) {
-  const auto row = [&](int64_t i) -> const TrainRow& {
-    return rows.rows[static_cast<size_t>(indices[static_cast<size_t>(i)])];
-  };
+  const std::vector<Unit> units = units_of(rows, indices, capacity);
+  const auto unit = [&](int64_t i) -> const Unit& { return units[static_cast<size_t>(i)]; };
   return pack(
-      static_cast<int64_t>(indices.size()), capacity, [&](int64_t i) { return row(i).tokens(); },
+      static_cast<int64_t>(units.size()), capacity, [&](int64_t i) { return unit(i).tokens; },
       [&](MicroBatch& to, int64_t i) {
-        append_row(to, row(i), indices[static_cast<size_t>(i)], prompt_labels);
+        append_unit(to, rows, indices.subspan(static_cast<size_t>(unit(i).first), static_cast<size_t>(unit(i).count)),
+                    prompt_labels);
       });
 }
 

@@ -32,7 +32,7 @@ struct MicroBatch {
 };
 
 /// The rows packed best-fit into batches of at most `capacity` tokens (a longer row is an assertion). A
-/// pair's prompt stands in the batch once. prompt_labels: prompt tokens are labels too.
+/// pair's prompt stands in the batch once, and so does what neighbouring rows of one conversation share. prompt_labels: prompt tokens are labels too.
 std::vector<MicroBatch> pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity,
                                   bool prompt_labels);
 

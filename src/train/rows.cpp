@@ -18,6 +18,7 @@ TrainRow make_row(data::Sequence&& from) {
   while (end > 1 && row.weights[end - 1] == 0.0F) --end;
   row.chosen.resize(end);
   row.weights.resize(end);
+  row.conversation = from.conversation;
   return row;
 }
 
@@ -221,9 +222,24 @@ int64_t TrainRow::supervised() const {
       std::count_if(weights.begin(), weights.end(), [](float w) { return w != 0.0F; }));
 }
 
+int64_t shared_tokens(const TrainRow& earlier, const TrainRow& row) {
+  if (row.conversation < 0 || row.conversation != earlier.conversation) return 0;
+  return std::mismatch(earlier.chosen.begin(), earlier.chosen.end(), row.chosen.begin(), row.chosen.end()).first -
+         earlier.chosen.begin();
+}
+
+std::vector<int64_t> TrainRows::conversation_starts() const {
+  std::vector<int64_t> starts;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (i == 0 || rows[i].conversation < 0 || rows[i].conversation != rows[i - 1].conversation)
+      starts.push_back(static_cast<int64_t>(i));
+  }
+  return starts.size() == rows.size() ? std::vector<int64_t>{} : starts;
+}
+
 int64_t TrainRows::tokens() const {
   int64_t total = 0;
-  for (const TrainRow& row : rows) total += row.tokens();
+  for (size_t i = 0; i < rows.size(); ++i) total += rows[i].tokens() - (i == 0 ? 0 : shared_tokens(rows[i - 1], rows[i]));
   return total;
 }
 

@@ -19,11 +19,15 @@ struct TrainRow {
   std::vector<float> weights;
   bool desirable = true;
   double weight = 1.0;
+  int64_t conversation = -1;  ///< the same for rows that were split from one conversation; -1 for any other
 
   int64_t tokens() const { return static_cast<int64_t>(prompt.size() + chosen.size() + rejected.size()); }
   /// Tokens that the loss looks at; prompts count for none of the methods.
   int64_t supervised() const;
 };
+
+/// How many first tokens two rows of one conversation share; else 0.
+int64_t shared_tokens(const TrainRow& earlier, const TrainRow& row);
 
 struct TrainRows {
   RowKind kind = RowKind::sequences;
@@ -33,6 +37,9 @@ struct TrainRows {
   OrderedJson report;   ///< the same for fettle.json
 
   int64_t size() const { return static_cast<int64_t>(rows.size()); }
+  /// Where each conversation begins, for batches that keep its rows together; empty when no row was split.
+  std::vector<int64_t> conversation_starts() const;
+  /// Of an epoch that reads what the rows of a conversation share once.
   int64_t tokens() const;
   int64_t supervised() const;
   int64_t longest() const;

@@ -116,6 +116,7 @@ class Run {
     const Tokenizer& tokenizer = *model_->loaded.tokenizer;
     const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
     rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
+    conversations_ = rows_.conversation_starts();
     eval_.kind = method_.rows;
     check_labels(rows_);
     if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
@@ -281,7 +282,7 @@ class Run {
     const Clock::time_point start = Clock::now();
     const int64_t number = position_.step + 1;
     const data::Batch batch =
-        data::batch_at(position_.step, rows_.size(), config_.batch_size, config_.seed, config_.shuffle);
+        data::batch_at(position_.step, rows_.size(), config_.batch_size, config_.seed, config_.shuffle, conversations_);
     optimizer().zero_gradients();
     if (model_->adapter && model_->adapter->config.dropout > 0.0F)
       model_->decoder->set_dropout_step(config_.seed, static_cast<uint64_t>(number));
@@ -377,6 +378,7 @@ class Run {
   RunStates states_;
   std::unique_ptr<TrainModel> model_;
   TrainRows rows_, eval_;
+  std::vector<int64_t> conversations_;  ///< TrainRows::conversation_starts
   TrainPlan plan_;
   RunPosition position_;
   int64_t saved_step_ = -1;

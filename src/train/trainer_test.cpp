@@ -145,6 +145,43 @@ TEST_F(Trainer, MicroBatchesAndPackingDoNotChangeTheStep) {
   }
 }
 
+TEST_F(Trainer, RowsSplitFromOneConversationShareWhatTheyBeginWith) {
+  write_file(root() / "drops.jinja",
+             "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+             "{% if loop.last and m.reasoning_content %}({{ m.reasoning_content }}){% endif %}{{ m.content }}<|im_end|>\n{% endfor %}"
+             "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+  std::string whole, apart;
+  for (int row = 0; row < 3; ++row) {
+    Json messages = Json::array();
+    for (int turn = 0; turn < 4; ++turn) {
+      messages.push_back({{"role", "user"}, {"content", fmt::format("{} of {}?", turn, row)}});
+      messages.push_back({{"role", "assistant"}, {"reasoning_content", turn % 2 == 0 ? "hm" : ""}, {"content", fmt::format("{}", turn + row)}});
+      apart += dump_json(Json{{"messages", messages}}) + "\n";
+    }
+    whole += dump_json(Json{{"messages", messages}}) + "\n";
+  }
+  write_file(root() / "whole.jsonl", whole);
+  write_file(root() / "apart.jsonl", apart);
+  const auto first_step = [&](const std::string& data, const Json& more) {
+    Json json = config("sft", data, {{"data", (root() / (data + ".jsonl")).string()}, {"chat_template", (root() / "drops.jinja").string()},
+                                     {"max_length", 400}, {"batch_size", 12}, {"steps", 1}});
+    json.merge_patch(more);
+    fs::remove_all(root() / data);
+    return run(json).steps[0];
+  };
+  const StepMetrics alone = first_step("apart", {{"micro_tokens", 4096}});
+  for (const int micro_tokens : {4096, 300}) {
+    const StepMetrics shared = first_step("whole", {{"split_turns", true}, {"micro_tokens", micro_tokens}});
+    EXPECT_NEAR(shared.loss, alone.loss, 1e-5 * alone.loss);
+    EXPECT_NEAR(shared.grad_norm, alone.grad_norm, 1e-5 * alone.grad_norm);
+    EXPECT_EQ(shared.supervised_tokens, alone.supervised_tokens);
+    EXPECT_LT(shared.tokens, alone.tokens * 6 / 10);
+  }
+  // A bin that the rows of a conversation do not fit together.
+  const StepMetrics tight = first_step("whole", {{"split_turns", true}, {"micro_tokens", 170}});
+  EXPECT_NEAR(tight.grad_norm, alone.grad_norm, 1e-5 * alone.grad_norm);
+}
+
 TEST_F(Trainer, RecomputationDoesNotChangeTheRun) {
   for (const char* method : {"sft", "dpo"}) {
     const std::string name = method;
