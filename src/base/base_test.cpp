@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -49,7 +50,7 @@ TEST(File, PipesAndDevicesTakeTheBytesAndStayWhatTheyAre) {
   const auto pipe = folder.path() / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   std::string got;
-  std::thread reader([&] { got = read_file(pipe); });
+  std::thread reader([&] { std::getline(std::ifstream(pipe), got); });
   {
     AtomicFile file(pipe);
     file.write("rows");

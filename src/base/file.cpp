@@ -1,29 +1,28 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "base/error.h"
+#include "base/open_file.h"
 #include "base/standard_output.h"
+#include "base/unfinished.h"
 
 namespace fettle {
 namespace {
-
-struct Descriptor {
-  int value;
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-};
 
 void write_all(int descriptor, const char* data, size_t size, const fs::path& path) {
   while (size > 0) {
@@ -38,37 +37,65 @@ void write_all(int descriptor, const char* data, size_t size, const fs::path& pa
 }
 
 void flush_path(const fs::path& path, int flags) {
-  Descriptor descriptor{::open(path.c_str(), flags | O_CLOEXEC)};
-  if (descriptor.value < 0) fail_io(path.string(), "cannot open to flush");
-  if (::fsync(descriptor.value) != 0 && errno != EINVAL && errno != EROFS) fail_io(path.string(), "cannot flush to the disk");
+  const Descriptor descriptor(open_retrying(path, flags));
+  if (descriptor.get() < 0) fail_io(path.string(), "cannot open to flush");
+  if (!flush_retrying(descriptor.get())) fail_io(path.string(), "cannot flush to the disk");
 }
 
 fs::path parent_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-constexpr std::string_view temporary_mark = ".tmp-";
-
-std::string unique_suffix() {
-  static std::atomic<int> counter{0};
-  return fmt::format("{}{}-{}", temporary_mark, ::getpid(), counter.fetch_add(1));
-}
-
-/// A device or a pipe (/dev/null, >(gzip > FILE)): it takes bytes as they come, and nothing may be renamed over it.
+/// A device or a pipe (/dev/null, >(gzip > FILE)): it takes bytes as they come, and nothing may be renamed over it. So does
+/// what another process has open.
 bool is_stream(const fs::path& path) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode);
+  if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return false;
+  std::error_code unknown;
+  return !S_ISREG(status.st_mode) || fs::canonical(parent_of(path), unknown).string().starts_with("/proc/");
 }
 
-/// The descriptor of this process that the path names; -1 when it names none. Opened by its name, a file behind it would
-/// be overwritten from its start.
-int own_descriptor(const fs::path& path) {
-  if (path == "-" || path == "/dev/stdout") return STDOUT_FILENO;
-  if (path == "/dev/stderr") return STDERR_FILENO;
-  const fs::path folder = path.parent_path();
-  if (folder != "/dev/fd" && folder != "/proc/self/fd") return -1;
-  const std::string name = path.filename().string();
+int number_of(const std::string& name) {
   int number = -1;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
   return error == std::errc() && end == name.data() + name.size() ? number : -1;
+}
+
+/// The descriptor of this process that the path itself names, its last link not followed; -1 when it names none.
+int named_descriptor(const fs::path& path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  fs::path folder = path.parent_path();
+  if (folder != "/dev/fd") {
+    std::error_code unknown;
+    folder = fs::canonical(parent_of(path), unknown);
+    const std::string own = fmt::format("/proc/{}/", ::getpid());
+    if (unknown || folder.filename() != "fd" || !folder.string().starts_with(own)) return -1;
+  }
+  return number_of(path.filename().string());
+}
+
+/// The descriptor of this process that the path leads to; -1 when it leads to none. Opened by its name, a file behind it
+/// would be overwritten from its start; replaced by its name, the name would be gone.
+int own_descriptor(const fs::path& path) {
+  if (path == "-") return STDOUT_FILENO;
+  fs::path at = path;
+  for (int links = 0; links < 40; ++links) {
+    if (const int number = named_descriptor(at); number >= 0) return number;
+    std::error_code unknown;
+    const fs::path to = fs::read_symlink(at, unknown);
+    if (unknown) return -1;
+    at = to.is_absolute() ? to : at.parent_path() / to;
+  }
+  return -1;
+}
+
+/// Descriptors that hold the locks of temporary folders, by their paths.
+struct FolderLocks {
+  std::mutex mutex;
+  std::map<std::string, Descriptor> held;
+};
+FolderLocks& folder_locks() {
+  static FolderLocks locks;
+  return locks;
 }
 
 }  // namespace
@@ -76,18 +103,15 @@ int own_descriptor(const fs::path& path) {
 bool is_standard_output(const fs::path& path) { return own_descriptor(path) == STDOUT_FILENO; }
 
 std::string read_file(const fs::path& path, uint64_t limit) {
-  const bool standard_input = path == "-";
-  Descriptor descriptor{standard_input ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (descriptor.value < 0) fail_io(path.string(), "cannot open");
+  const Descriptor descriptor = path == "-" ? Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)) : open_regular(path);
+  if (descriptor.get() < 0) fail_io(path.string(), "cannot open");
   std::string bytes;
   struct stat status {};
-  if (::fstat(descriptor.value, &status) == 0) {
-    if (S_ISDIR(status.st_mode)) fail(path.string(), "is a folder, a file was expected");
-    if (S_ISREG(status.st_mode)) bytes.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
-  }
+  if (::fstat(descriptor.get(), &status) == 0 && S_ISREG(status.st_mode))
+    bytes.reserve(std::min<uint64_t>(static_cast<uint64_t>(status.st_size), limit) + 1);
   char chunk[1 << 16];
   for (;;) {
-    const ssize_t got = ::read(descriptor.value, chunk, sizeof chunk);
+    const ssize_t got = ::read(descriptor.get(), chunk, sizeof chunk);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail_io(path.string(), "cannot read");
     if (got == 0) return bytes;
@@ -103,14 +127,12 @@ void write_file(const fs::path& path, std::string_view bytes) {
 }
 
 MappedFile::MappedFile(const fs::path& path) {
-  Descriptor descriptor{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (descriptor.value < 0) fail_io(path.string(), "cannot open");
+  const Descriptor descriptor = open_regular(path);
   struct stat status {};
-  if (::fstat(descriptor.value, &status) != 0) fail_io(path.string(), "cannot read its size");
-  if (S_ISDIR(status.st_mode)) fail(path.string(), "is a folder, a file was expected");
+  if (::fstat(descriptor.get(), &status) != 0) fail_io(path.string(), "cannot read its size");
   size_ = static_cast<size_t>(status.st_size);
   if (size_ == 0) return;
-  void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.value, 0);
+  void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
   if (mapped == MAP_FAILED) fail_io(path.string(), "cannot map");
   data_ = static_cast<const std::byte*>(mapped);
 }
@@ -130,14 +152,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   if (const int own = own_descriptor(path_); own >= 0 || is_stream(path_)) {
-    descriptor_ = own >= 0 ? ::fcntl(own, F_DUPFD_CLOEXEC, 0) : ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    descriptor_ = own >= 0 ? ::fcntl(own, F_DUPFD_CLOEXEC, 0) : open_retrying(path_, O_WRONLY);
     if (descriptor_ < 0) fail_io(path_.string(), "cannot open");
     return;
   }
-  temporary_ = path_.string() + unique_suffix();
-  if (path_.has_parent_path()) fs::create_directories(path_.parent_path());
-  descriptor_ = ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) fail_io(path_.string(), "cannot create");
+  path_ = follow_links(path_);
+  if (fs::is_directory(path_)) fail(path_.string(), "is a folder, a file should be written there");
+  make_folders(path_.parent_path());
+  remove_unfinished(parent_of(path_), path_);
+  descriptor_ = create_unfinished(path_, temporary_).release();
 }
 
 AtomicFile::~AtomicFile() {
@@ -184,16 +207,15 @@ void AtomicFile::commit() {
     if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(path_.string(), "cannot close");
     return;
   }
-  if (::fsync(descriptor_) != 0) fail_io(path_.string(), "cannot flush to the disk");
-  if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(path_.string(), "cannot close");
+  if (!flush_retrying(descriptor_)) fail_io(path_.string(), "cannot flush to the disk");
+  // Closed behind the renaming: with its lock given back, another process would take it for a leftover.
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io(path_.string(), "cannot rename into place");
   committed_ = true;
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail_io(path_.string(), "cannot close");
   flush_path(parent_of(path_), O_RDONLY | O_DIRECTORY);
 }
 
-bool is_half_written(const fs::path& path) {
-  return path.filename().string().find(temporary_mark) != std::string::npos;
-}
+bool is_half_written(const fs::path& path) { return is_unfinished_name(path.filename().string()); }
 
 void flush_folder(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -202,10 +224,12 @@ void flush_folder(const fs::path& folder) {
   flush_path(folder, O_RDONLY | O_DIRECTORY);
 }
 
-void replace_folder(const fs::path& made, const fs::path& target) {
-  flush_folder(made);
-  const fs::path old = target.string() + unique_suffix();
+void replace_folder(const fs::path& made, const fs::path& named_target) {
+  const fs::path target = follow_links(named_target);
   const bool had_old = fs::exists(target);
+  if (had_old && !fs::is_directory(target)) fail(target.string(), "is a file, a folder should be written there");
+  flush_folder(made);
+  const fs::path old = unfinished_name(target);
   // RENAME_EXCHANGE is one step: there is no moment without a folder under the target's name.
   if (had_old && ::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
     fs::remove_all(made);
@@ -217,6 +241,19 @@ void replace_folder(const fs::path& made, const fs::path& target) {
   flush_path(parent_of(target), O_RDONLY | O_DIRECTORY);
 }
 
+namespace {
+
+fs::path home_folder() {
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return home;
+  passwd entry{};
+  passwd* found = nullptr;
+  std::array<char, 1 << 14> room{};
+  const bool known = ::getpwuid_r(::geteuid(), &entry, room.data(), room.size(), &found) == 0 && found != nullptr;
+  return known && entry.pw_dir != nullptr && *entry.pw_dir == '/' ? fs::path(entry.pw_dir) : fs::path();
+}
+
+}  // namespace
+
 fs::path cache_folder() {
   fs::path folder;
   if (const char* own = std::getenv("FETTLE_CACHE"); own != nullptr && *own != '\0') {
@@ -224,22 +261,40 @@ fs::path cache_folder() {
   } else if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg != nullptr && *xdg != '\0') {
     folder = fs::path(xdg) / "fettle";
   } else {
-    const char* home = std::getenv("HOME");
-    folder = fs::path(home != nullptr && *home != '\0' ? home : "/tmp") / ".cache" / "fettle";
+    // Not in /tmp: a folder of that name may be anybody's there, with models of theirs in it.
+    folder = home_folder();
+    if (folder.empty()) throw Error(Error::Kind::io, "there is no home folder for the cache; set HOME or FETTLE_CACHE");
+    folder = folder / ".cache" / "fettle";
   }
-  fs::create_directories(folder);
+  if (!fs::is_directory(folder)) {
+    make_folders(folder.parent_path());
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) fail_io(folder.string(), "cannot create the cache");
+  }
   return folder;
 }
 
 TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (fs::temp_directory_path() / "fettle-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr) fail_io(pattern, "cannot create a temporary folder");
-  path_ = pattern;
+  std::error_code missing;
+  const fs::path parent = fs::temp_directory_path(missing);
+  if (missing) {
+    errno = missing.value();
+    const char* named = std::getenv("TMPDIR");
+    fail_io(named != nullptr ? named : "/tmp", "cannot be used for temporary files (TMPDIR)");
+  }
+  remove_unfinished(parent);
+  Descriptor lock =
+      create_unfinished_folder([&] { return parent / fmt::format("fettle-{}-{}", ::getpid(), random_name()); }, 0700, path_);
+  auto& locks = folder_locks();
+  const std::lock_guard guard(locks.mutex);
+  locks.held.emplace(path_.string(), std::move(lock));
 }
 
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   fs::remove_all(path_, ignored);
+  auto& locks = folder_locks();
+  const std::lock_guard guard(locks.mutex);
+  locks.held.erase(path_.string());
 }
 
 }  // namespace fettle

@@ -1,14 +1,16 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cerrno>
 #include <vector>
 
 #include "base/error.h"
+#include "base/open_file.h"
 
 namespace fettle {
 namespace {
@@ -17,14 +19,16 @@ std::string hex(XXH128_hash_t value) { return fmt::format("{:016x}{:016x}", valu
 
 /// Read, not mapped: the pages of a mapped file would count as this process's memory.
 std::string hash_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail_io(path.string(), "cannot open");
+  const Descriptor file = open_regular(path);
   std::vector<char> piece(size_t{1} << 20);
   Hasher hasher;
-  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0)
-    hasher.add_raw(piece.data(), static_cast<size_t>(file.gcount()));
-  if (file.bad()) fail_io(path.string(), "cannot read");
-  return hasher.hex();
+  for (;;) {
+    const ssize_t got = ::read(file.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io(path.string(), "cannot read");
+    if (got == 0) return hasher.hex();
+    hasher.add_raw(piece.data(), static_cast<size_t>(got));
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The program: parses the command line and runs one command. Nothing below cli/ and serve/ prints or exits.
 #include <csignal>
 
+#include "base/file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/threads.h"
@@ -65,6 +66,9 @@ int run(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     log_line(LogLevel::error, "out of memory");
     return 1;
+  } catch (const fs::filesystem_error& error) {
+    log_line(LogLevel::error, fmt::format("{}: {}", error.path1().string(), error.code().message()));
+    return 1;
   } catch (const std::exception& error) {
     log_line(LogLevel::error, error.what());
     return 1;
@@ -80,6 +84,7 @@ bool json_output() { return json_flag; }
 int main(int argc, char** argv) {
   fettle::sleep_when_idle(argv);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write
   fettle::catch_interrupts();
   return fettle::cli::run(argc, argv);
 }
