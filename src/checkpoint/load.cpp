@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 
 #include "base/log.h"
+#include "base/open_file.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/llama2c.h"
 #include "checkpoint/peft.h"
@@ -198,6 +198,7 @@ fs::path only_gguf(const fs::path& folder) {
 LoadedModel load_weights(const fs::path& path, const LoadOptions& options) {
   if (!fs::exists(path))
     fail(path.string(), "there is no such file or folder; a model is a folder, a .gguf or a llama2.c .bin");
+  if (!fs::is_directory(path)) open_regular(path);
   const auto format = detect_format(path);
   if (!format) {
     if (fs::is_directory(path))
@@ -222,6 +223,8 @@ fs::path base_of_adapter(const fs::path& folder, const LoadOptions& options) {
   }
   std::string reason = "which is not there";
   try {
+    // A file says it, not the caller: it may name a model of the hub, and set no other program to work.
+    if (name.starts_with("wheel:")) fail(name, "an adapter may not ask for a wheel; fetch it yourself");
     if (options.resolve) return options.resolve(name);
   } catch (const Error& error) {
     reason = fmt::format("which is not to be had ({})", error.what());
@@ -246,15 +249,10 @@ std::optional<ModelFormat> detect_format(const fs::path& path) {
     if (fs::exists(path / config_name)) return ModelFormat::hf;
     return only_gguf(path).empty() ? std::nullopt : std::optional(ModelFormat::gguf);
   }
-  std::array<char, sizeof(Llama2cHeader)> first{};
-  std::ifstream stream(path, std::ios::binary);
-  stream.read(first.data(), first.size());
-  const auto count = static_cast<size_t>(stream.gcount());
-  if (std::string_view(first.data(), count).starts_with("GGUF")) return ModelFormat::gguf;
-  std::error_code error;
-  const uint64_t size = fs::file_size(path, error);
-  if (error) return std::nullopt;
-  if (is_llama2c(std::as_bytes(std::span(first).first(count)), size)) return ModelFormat::llama2c;
+  if (!fs::is_regular_file(path)) return std::nullopt;
+  const std::string first = read_start(path, sizeof(Llama2cHeader));
+  if (first.starts_with("GGUF")) return ModelFormat::gguf;
+  if (is_llama2c(std::as_bytes(std::span(first)), fs::file_size(path))) return ModelFormat::llama2c;
   // A damaged checkpoint should be told what is wrong with it rather than that it is nothing.
   return path.extension() == ".bin" ? std::optional(ModelFormat::llama2c) : std::nullopt;
 }

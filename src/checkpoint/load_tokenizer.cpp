@@ -1,7 +1,6 @@
 #include "checkpoint/load_tokenizer.h"
 
-#include <fstream>
-
+#include "base/open_file.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/llama2c.h"
 
@@ -13,18 +12,13 @@ bool has_tokenizer(const fs::path& folder) {
 }
 
 bool is_gguf(const fs::path& file) {
-  std::array<char, 4> magic{};
-  std::ifstream stream(file, std::ios::binary);
-  stream.read(magic.data(), magic.size());
-  return std::string_view(magic.data(), magic.size()) == "GGUF";
+  return read_start(file, 4) == "GGUF";
 }
 
 /// A llama2.c checkpoint rather than its tokenizer, which ends in .bin too.
 bool is_checkpoint(const fs::path& file) {
-  std::array<char, sizeof(Llama2cHeader)> first{};
-  std::ifstream stream(file, std::ios::binary);
-  stream.read(first.data(), first.size());
-  return is_llama2c(std::as_bytes(std::span(first).first(static_cast<size_t>(stream.gcount()))), fs::file_size(file));
+  const std::string first = read_start(file, sizeof(Llama2cHeader));
+  return is_llama2c(std::as_bytes(std::span(first)), fs::file_size(file));
 }
 
 /// A GGUF may hold the vocabulary alone, without a tensor.

@@ -1,13 +1,12 @@
 #include "checkpoint/save.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <optional>
 
 #include "base/log.h"
+#include "base/unfinished.h"
 #include "checkpoint/llama2c.h"
 #include "checkpoint/safetensors.h"
 #include "model/families/families.h"
@@ -122,16 +121,11 @@ void save_hf(const fs::path& folder, const ModelToSave& model, DType dtype, int6
   const fs::path target = folder.has_filename() ? folder : folder.parent_path();
   if (fs::exists(target) && !fs::is_directory(target))
     fail(target.string(), "is a file, a folder should be written there");
-  const fs::path made = target.string() + fmt::format(".writing-{}", ::getpid());
-  fs::remove_all(made);
-  try {
-    write_hf_files(made, model, dtype, shard_bytes);
-    replace_folder(made, target);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(made, ignored);
-    throw;
-  }
+  if (fs::exists(target) && !fs::is_empty(target) && !fs::exists(target / "config.json"))
+    fail(target.string(), "holds files, and no model that this one may replace; name a new folder, or a model's");
+  UnfinishedFolder made(target);
+  write_hf_files(made.path(), model, dtype, shard_bytes);
+  made.commit();
 }
 
 void save_llama2c(const fs::path& file, const ModelToSave& model) {

@@ -1,10 +1,9 @@
 #include "checkpoint/state.h"
 
-#include <unistd.h>
-
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/unfinished.h"
 #include "checkpoint/safetensors.h"
 
 namespace fettle {
@@ -14,42 +13,22 @@ constexpr int format_version = 1;
 constexpr const char* tensors_name = "state.safetensors";
 constexpr const char* json_name = "state.json";
 
-/// Folders that a killed save left behind.
-void remove_leftovers(const fs::path& folder) {
-  const fs::path parent = folder.has_parent_path() ? folder.parent_path() : fs::path(".");
-  const std::string prefix = folder.filename().string() + ".saving-";
-  std::vector<fs::path> leftovers;
-  for (const auto& entry : fs::directory_iterator(parent)) {
-    if (entry.path().filename().string().starts_with(prefix)) leftovers.push_back(entry.path());
-  }
-  for (const auto& path : leftovers) fs::remove_all(path);
-}
-
 }  // namespace
 
 void save_state(const fs::path& folder, const std::vector<NamedTensor>& tensors, const Json& state) {
   const fs::path target = folder.has_filename() ? folder : folder.parent_path();
-  if (target.has_parent_path()) fs::create_directories(target.parent_path());
-  remove_leftovers(target);
-  const fs::path made = target.string() + fmt::format(".saving-{}", ::getpid());
-  fs::create_directory(made);
-  try {
-    std::vector<TensorToWrite> list;
-    for (const auto& tensor : tensors)
-      list.push_back(tensor_to_write(tensor.name, tensor.value, tensor.value.dtype));
-    write_safetensors(made / tensors_name, std::move(list), {});
-    const std::string text = dump_json(state);
-    const OrderedJson outer = {{"format", format_version},
-                               {"tensors_hash", hash_path(made / tensors_name)},
-                               {"state_hash", hash_hex(text)},
-                               {"state", text}};
-    write_file(made / json_name, dump_json(outer, 1) + "\n");
-    replace_folder(made, target);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(made, ignored);
-    throw;
-  }
+  UnfinishedFolder made(target);
+  std::vector<TensorToWrite> list;
+  for (const auto& tensor : tensors)
+    list.push_back(tensor_to_write(tensor.name, tensor.value, tensor.value.dtype));
+  write_safetensors(made.path() / tensors_name, std::move(list), {});
+  const std::string text = dump_json(state);
+  const OrderedJson outer = {{"format", format_version},
+                             {"tensors_hash", hash_path(made.path() / tensors_name)},
+                             {"state_hash", hash_hex(text)},
+                             {"state", text}};
+  write_file(made.path() / json_name, dump_json(outer, 1) + "\n");
+  made.commit();
 }
 
 bool has_state(const fs::path& folder) {

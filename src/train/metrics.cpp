@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/open_file.h"
 
 namespace fettle::train {
 namespace {
@@ -100,7 +101,7 @@ StepLog::StepLog(fs::path path, int64_t last_step) : path_(std::move(path)) {
     }
     kept_text = text.substr(0, begin);
   }
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+  descriptor_ = open_retrying(path_, O_WRONLY | O_CREAT | O_NOFOLLOW);
   if (descriptor_ < 0) fail_io(path_.string(), "cannot be opened for writing");
   if (::ftruncate(descriptor_, static_cast<off_t>(kept_text.size())) != 0 ||
       ::lseek(descriptor_, 0, SEEK_END) < 0)
@@ -122,7 +123,9 @@ void StepLog::append(const OrderedJson& row) {
 }
 
 void StepLog::flush() {
-  if (::fsync(descriptor_) != 0) fail_io(path_.string(), "cannot be flushed to the disk");
+  if (!flush_retrying(descriptor_)) fail_io(path_.string(), "cannot be flushed to the disk");
+  if (!is_still_there(descriptor_, path_))
+    throw Error(Error::Kind::io, fmt::format("{}: was removed or replaced while it was written; is the output folder gone?", path_.string()));
 }
 
 }  // namespace fettle::train

@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/progress.h"
+#include "base/unfinished.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/save.h"
 #include "train/metrics.h"
@@ -88,7 +89,7 @@ OrderedJson lineage(const FinishedRun& run, const TrainModel& model) {
 }  // namespace
 
 void save_model_files(const fs::path& folder, const TrainConfig& config, const TrainModel& model) {
-  fs::create_directories(folder);
+  make_folders(folder);
   if (model.adapter) {
     write_adapter(folder, model.loaded.config, *model.adapter, base_name(config, model), save_dtype(config));
     write_tokenizer_files(folder, to_save(model.loaded));
@@ -99,12 +100,9 @@ void save_model_files(const fs::path& folder, const TrainConfig& config, const T
 }
 
 void replace_model_folder(const fs::path& folder, const TrainConfig& config, const TrainModel& model) {
-  fs::path made = folder;
-  made += ".new";
-  fs::remove_all(made);
-  save_model_files(made, config, model);
-  flush_folder(made);
-  replace_folder(made, folder);
+  UnfinishedFolder made(folder);
+  save_model_files(made.path(), config, model);
+  made.commit();
 }
 
 void save_descriptions(const FinishedRun& run, const TrainModel& model) {

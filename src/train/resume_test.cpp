@@ -59,6 +59,17 @@ class Resume : public TrainTest {
     return static_cast<int64_t>(std::count(text.begin(), text.end(), '\n'));
   }
 
+  /// Trains until `step` is done, and stops there as for a signal.
+  void stop_after(const Json& json, int64_t step) {
+    TrainCallbacks callbacks;
+    callbacks.progress = false;
+    callbacks.on_plan = [](const TrainPlan&) {};
+    int64_t seen = 0;
+    callbacks.on_step = [&](const StepMetrics& metrics) { seen = metrics.step; };
+    callbacks.should_stop = [&] { return seen == step; };
+    EXPECT_THROW(train(train_config_from_json(json, "test"), callbacks), Error);
+  }
+
   void expect_same(const std::string& undisturbed, const std::string& resumed) const {
     EXPECT_EQ(timeless(bytes(undisturbed + "/metrics.jsonl")), timeless(bytes(resumed + "/metrics.jsonl")));
     if (fs::exists(root() / undisturbed / "eval.jsonl")) {
@@ -178,6 +189,55 @@ TEST_F(Resume, AnotherConfigIsRefusedByName) {
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("beta (was null, is 0.7)"), std::string::npos) << error.what();
   }
+}
+
+TEST_F(Resume, TheCardAndTheLineageSayWhatTheUserWrote) {
+  const Json json{{"steps", 6}, {"save_every", 2}};
+  run(config("sft", "one", json));
+  stop_after(config("sft", "two/one", json), 3);
+  write_file(root() / "base" / "report.html", "a report beside the model changes no number");
+  run(config("sft", "two/one", json));
+  const auto without_out = [&](const std::string& out) {
+    Json lineage = read_json(root() / out / "fettle.json");
+    lineage["config"].erase("out");
+    return lineage["config"];
+  };
+  EXPECT_EQ(without_out("one"), without_out("two/one"));
+  EXPECT_EQ(read_json(root() / "two/one/fettle.json").at("config").at("micro_tokens"), "auto");
+  fs::remove(root() / "base" / "report.html");
+}
+
+TEST_F(Resume, AFolderThatIsRemovedMeanwhileIsAnError) {
+  for (const int removed_at : {2, 6}) {
+    TrainCallbacks callbacks;
+    callbacks.progress = false;
+    callbacks.on_plan = [](const TrainPlan&) {};
+    callbacks.on_step = [&](const StepMetrics& metrics) {
+      if (metrics.step == removed_at) fs::remove_all(root() / "gone");
+    };
+    const Json json = config("sft", "gone", {{"steps", 6}, {"save_every", 2}});
+    try {
+      train(train_config_from_json(json, "test"), callbacks);
+      ADD_FAILURE() << "the run ended as if all were there";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("gone"), std::string::npos) << error.what();
+    }
+    fs::remove_all(root() / "gone");
+  }
+}
+
+TEST_F(Resume, WhatAKilledRunLeftIsRemoved) {
+  const Json json = config("sft", "left", {{"steps", 4}, {"save_every", 2}});
+  stop_after(json, 2);
+  const fs::path state = root() / "left/state";
+  write_file(state / "step-00000001/state.safetensors", "half removed");
+  write_file(state / "step-00000003.saving-1/state.safetensors", "half written");
+  write_file(state / "notes.txt", "the user's own");
+  run(json);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(state)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"notes.txt", "step-00000002", "step-00000004"}));
 }
 
 }  // namespace

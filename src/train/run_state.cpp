@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/unfinished.h"
 
 namespace fettle::train {
 namespace {
@@ -47,21 +48,25 @@ void collect_differences(const OrderedJson& saved, const OrderedJson& now, const
 
 }  // namespace
 
-FolderLock::FolderLock(const fs::path& folder) {
-  std::error_code problem;
-  fs::create_directories(folder, problem);
+FolderLock::FolderLock(const fs::path& folder) : folder_(folder) {
+  make_folders(folder);
   const fs::path path = folder / ".lock";
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_io(path.string(), "cannot be opened");
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(descriptor_);
+  descriptor_ = Descriptor(open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW));
+  if (descriptor_.get() < 0) fail_io(path.string(), "cannot be opened");
+  while (::flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EINTR) continue;
+    if (errno != EWOULDBLOCK) fail_io(path.string(), "cannot be locked");
     fail(folder.string(),
          "another process is training into this folder; wait for it or choose another `out`");
   }
 }
 
-FolderLock::~FolderLock() {
-  ::close(descriptor_);
+FolderLock::~FolderLock() = default;
+
+void FolderLock::check() const {
+  if (!is_still_there(descriptor_.get(), folder_ / ".lock"))
+    throw Error(Error::Kind::io, fmt::format("{}: was removed or replaced while it was written; what stands there now is not the whole run: "
+                                             "start it again", folder_.string()));
 }
 
 RunStates::RunStates(fs::path out, int64_t keep) : root_(std::move(out) / "state"), keep_(keep) {}
@@ -111,18 +116,33 @@ void RunStates::restore(int64_t step, TrainModel& model, Optimizer& optimizer) c
   for (const NamedTensor& tensor : tensors_of(model, optimizer)) state.restore(tensor.name, tensor.value);
 }
 
+void RunStates::remove_broken() const {
+  std::error_code problem;
+  std::vector<fs::path> broken;
+  for (fs::directory_iterator at(root_, problem), end; !problem && at != end; at.increment(problem)) {
+    const std::string name = at->path().filename().string();
+    if (name.starts_with(kPrefix) && at->is_directory() && !has_state(at->path())) broken.push_back(at->path());
+    else if (name.starts_with(kPrefix) && name.find(".saving-") != std::string::npos) broken.push_back(at->path());
+  }
+  for (const fs::path& path : broken) fs::remove_all(path, problem);
+  if (fs::is_directory(root_)) remove_unfinished(root_);
+}
+
 void RunStates::save(const RunPosition& position, TrainModel& model, const Optimizer& optimizer) const {
   Json json{
       {"format", kFormat}, {"step", position.step}, {"best", nullptr}, {"best_step", position.best_step}};
   if (position.best) json["best"] = *position.best;
   json["fingerprint"] = Json::parse(position.fingerprint.dump());
   json["arithmetic"] = Json::parse(position.arithmetic.dump());
-  fs::create_directories(root_);
+  make_folders(root_);
   save_state(folder(position.step), tensors_of(model, optimizer), json);
   const std::vector<int64_t> all = steps();
   for (size_t i = static_cast<size_t>(keep_); i < all.size(); ++i) {
+    // Not bit by bit under its name, where half of it might be left.
     std::error_code problem;
-    fs::remove_all(folder(all[i]), problem);
+    const fs::path gone = unfinished_name(folder(all[i]));
+    fs::rename(folder(all[i]), gone, problem);
+    fs::remove_all(gone, problem);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/open_file.h"
 #include "checkpoint/state.h"
 #include "train/optimizer.h"
 #include "train/setup.h"
@@ -18,9 +19,12 @@ class FolderLock {
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
+  /// Throws Error when the folder was removed or replaced since: what was written into it may be gone.
+  void check() const;
 
  private:
-  int descriptor_ = -1;
+  fs::path folder_;
+  Descriptor descriptor_;
 };
 
 /// What may be gone on with, and from where: everything a state says beside its tensors.
@@ -42,6 +46,8 @@ class RunStates {
   std::optional<RunPosition> newest() const;
   /// Puts the tensors of the state of `step` into place.
   void restore(int64_t step, TrainModel& model, Optimizer& optimizer) const;
+  /// Removes what a killed run left: states that were being written or removed. Nobody else may be writing there.
+  void remove_broken() const;
   /// Saves, then removes all but the `keep` newest.
   void save(const RunPosition& position, TrainModel& model, const Optimizer& optimizer) const;
 

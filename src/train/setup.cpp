@@ -1,5 +1,8 @@
 #include "train/setup.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -114,14 +117,36 @@ void grow(const TrainConfig& config, TrainModel& model) {
            model.new_tokens.front(), model.new_tokens.back(), loaded.config.vocab_size, model.base_vocabulary);
 }
 
+/// Hash of the files that a model is read from: reports, states and logs beside them may change.
+std::string hash_of_model(const fs::path& path) {
+  if (!fs::is_directory(path)) return hash_path(path);
+  static const std::set<std::string> endings{".safetensors", ".gguf", ".bin", ".pt", ".pth", ".model", ".jinja"};
+  static const std::set<std::string> names{"config.json", "generation_config.json", "adapter_config.json", "tokenizer.json",
+                                           "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+                                           "merges.txt", "model.safetensors.index.json"};
+  std::vector<fs::path> files;
+  for (const fs::path& folder : {path, path / "additional_chat_templates"}) {
+    if (!fs::is_directory(folder)) continue;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      const fs::path name = entry.path().filename();
+      if (entry.is_regular_file() && !is_half_written(name) && (endings.contains(name.extension().string()) || names.contains(name.string())))
+        files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  Hasher hasher;
+  for (const fs::path& file : files) hasher.add(fs::relative(file, path).generic_string()).add(hash_path(file));
+  return hasher.hex();
+}
+
 std::string hash_of_files(const TrainConfig& config, const TrainModel& model) {
   Hasher hasher;
   if (config.init == "random") {
     hasher.add(model.loaded.source_config.dump());
     return hasher.hex();
   }
-  hasher.add(hash_path(model.loaded.path));
-  if (!model.loaded.adapter_path.empty()) hasher.add(hash_path(model.loaded.adapter_path));
+  hasher.add(hash_of_model(model.loaded.path));
+  if (!model.loaded.adapter_path.empty()) hasher.add(hash_of_model(model.loaded.adapter_path));
   return hasher.hex();
 }
 

@@ -54,6 +54,7 @@ class Run {
  public:
   Run(const TrainConfig& config, const TrainCallbacks& callbacks)
       : config_(config),
+        written_(config),
         callbacks_(callbacks),
         method_(method_from_name(config.method)),
         states_(config.out, config.keep) {
@@ -74,6 +75,7 @@ class Run {
                   "smaller max_length cuts them",
                   plan_.rows_beyond_context, model_->loaded.config.context_length);
     position_.fingerprint = fingerprint_of(config_, *model_, rows_, eval_);
+    if (write) states_.remove_broken();
     if (const auto saved = states_.newest()) go_on_from(*saved);
     // Frozen weights are mapped files, trained ones have a line of their own; the rest that was taken is tokenizer and rows.
     const int64_t own_weights =
@@ -369,10 +371,11 @@ class Run {
 
   void finish() {
     save_model_files(config_.out, config_, *model_);
-    save_descriptions({config_, rows_, eval_, result_, position_.fingerprint}, *model_);
+    save_descriptions({written_, rows_, eval_, result_, position_.fingerprint}, *model_);
   }
 
   TrainConfig config_;
+  TrainConfig written_;  ///< as the user wrote it, also where an earlier start chose for the machine
   TrainCallbacks callbacks_;
   const Method& method_;
   RunStates states_;
@@ -401,7 +404,9 @@ TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks) {
   const FolderLock lock(config.out);
   Run run(config, callbacks);
   run.prepare(true);
-  return run.train();
+  TrainResult result = run.train();
+  lock.check();
+  return result;
 }
 
 std::vector<std::string> method_names() {
