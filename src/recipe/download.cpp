@@ -1,13 +1,14 @@
 #include "recipe/download.h"
 
+#include <fcntl.h>
 #include <httplib.h>
 #include <openssl/evp.h>
-
-#include <fstream>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
+#include "base/open_file.h"
 #include "base/progress.h"
 
 namespace fettle {
@@ -19,7 +20,7 @@ struct Url {
 
 Url split_url(const std::string& url) {
   const size_t scheme = url.find("://");
-  if (scheme == std::string::npos) fail("download", "'{}' is no http address", url);
+  if (!url.starts_with("http://") && !url.starts_with("https://")) fail("download", "'{}' is no http or https address", url);
   const size_t slash = url.find('/', scheme + 3);
   if (slash == std::string::npos) return {url, "/"};
   return {url.substr(0, slash), url.substr(slash)};
@@ -37,15 +38,53 @@ httplib::Client make_client(const std::string& base) {
   throw Error(Error::Kind::io, fmt::format("{}: {}", url, why));
 }
 
+/// What begins with https is never gone on with in the open, where anybody on the way could change it.
 std::string redirect_target(const std::string& url, const httplib::Response& response) {
   const std::string location = response.get_header_value("Location");
   if (location.empty()) fail_http(url, "redirects to nowhere");
-  return location.front() == '/' ? split_url(url).base + location : location;
+  const bool same_place = location.front() == '/' && !location.starts_with("//");
+  const std::string target = same_place                     ? split_url(url).base + location
+                             : location.starts_with("//") ? url.substr(0, url.find("//")) + location
+                                                          : location;
+  const bool is_https = target.starts_with("https://");
+  if (!is_https && !target.starts_with("http://")) fail_http(url, fmt::format("redirects to '{}', which is no http or https address", target.substr(0, 200)));
+  if (!is_https && url.starts_with("https://")) fail_http(url, fmt::format("redirects from https to '{}', which is not followed", target.substr(0, 200)));
+  return target;
 }
 
 bool is_redirect(int status) { return status >= 300 && status < 400; }
 
 constexpr int most_redirects = 8;
+constexpr size_t largest_answer = size_t{64} << 20;  ///< of the hub's listings, which take some kilobytes
+constexpr int64_t largest_download = int64_t{1} << 44;
+
+/// Bytes appended to a file, or written into it from its start.
+class PartFile {
+ public:
+  explicit PartFile(fs::path path) : path_(std::move(path)) {}
+  void open(bool append) {
+    descriptor_ = Descriptor(open_retrying(path_, O_WRONLY | O_CREAT | O_NOFOLLOW | (append ? O_APPEND : O_TRUNC), 0644));
+    if (descriptor_.get() < 0) fail_io(path_.string(), "cannot create");
+    size_ = append ? static_cast<int64_t>(fs::file_size(path_)) : 0;
+  }
+  bool is_open() const { return descriptor_.get() >= 0; }
+  int64_t size() const { return size_; }
+  void write(const char* data, size_t size) {
+    size_ += static_cast<int64_t>(size);
+    while (size > 0) {
+      const ssize_t written = ::write(descriptor_.get(), data, size);
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) fail_io(path_.string(), "cannot write");
+      data += written;
+      size -= static_cast<size_t>(written);
+    }
+  }
+
+ private:
+  fs::path path_;
+  Descriptor descriptor_;
+  int64_t size_ = 0;
+};
 
 std::string git_blob_id(const fs::path& path) {
   const MappedFile file(path);
@@ -79,36 +118,47 @@ void check_content(const fs::path& part, const DownloadOptions& options, const s
   fail_http(url, problem + "; try again");
 }
 
-/// One GET that appends to `part`; returns the address to go on with, empty when the body came.
-std::string fetch_into(const std::string& url, const fs::path& part, const httplib::Headers& headers, Progress& progress) {
+/// One GET that appends to `part`, at most to `limit` bytes; returns the address to go on with, empty when the body came.
+std::string fetch_into(const std::string& url, const fs::path& part, const httplib::Headers& headers, int64_t limit, Progress& progress) {
   const Url place = split_url(url);
   auto client = make_client(place.base);
-  std::ofstream out;
+  PartFile out(part);
   int status = 0;
   std::string redirect;
+  std::exception_ptr problem;  // not thrown through the client
+  const auto guarded = [&](const auto& act) {
+    try {
+      act();
+    } catch (...) {
+      problem = std::current_exception();
+    }
+    return problem == nullptr && !interrupted();
+  };
   const auto result = client.Get(
       place.path, headers,
       [&](const httplib::Response& response) {
         status = response.status;
-        if (is_redirect(status)) redirect = redirect_target(url, response);
-        if (status == 200) out.open(part, std::ios::binary | std::ios::trunc);
-        if (status == 206) out.open(part, std::ios::binary | std::ios::app);
-        return true;
+        return guarded([&] {
+          if (is_redirect(status)) redirect = redirect_target(url, response);
+          if (status == 200 || status == 206) out.open(status == 206);
+        });
       },
       [&](const char* data, size_t size) {
-        if (status != 200 && status != 206) return true;
-        out.write(data, static_cast<std::streamsize>(size));
-        progress.advance(size);
-        return out.good() && !interrupted();
+        if (!out.is_open()) return false;  // of a redirect or an error nothing more is wanted
+        return guarded([&] {
+          if (out.size() + static_cast<int64_t>(size) > limit) {
+            fs::remove(part);  // not to be gone on with
+            fail_http(url, fmt::format("sends more than the {} bytes that it should have", limit));
+          }
+          out.write(data, size);
+          progress.advance(size);
+        });
       });
+  if (problem) std::rethrow_exception(problem);
   if (!redirect.empty()) return redirect;
   throw_if_interrupted();
   if (status == 416) return {};
   if (status != 0 && status != 200 && status != 206) fail_http(url, fmt::format("the server answered {}", status));
-  if (out.is_open()) {
-    out.close();
-    if (!out) fail_io(part.string(), "cannot write");
-  }
   if (!result) fail_http(url, fmt::format("no connection ({})", httplib::to_string(result.error())));
   return {};
 }
@@ -116,9 +166,10 @@ std::string fetch_into(const std::string& url, const fs::path& part, const httpl
 }  // namespace
 
 void download(const std::string& url, const fs::path& target, const DownloadOptions& options) {
-  if (target.has_parent_path()) fs::create_directories(target.parent_path());
+  make_folders(target.parent_path());
   const fs::path part = target.string() + ".part";
   const uint64_t have = fs::exists(part) ? fs::file_size(part) : 0;
+  const int64_t limit = options.size >= 0 ? options.size : largest_download;
   Progress progress("download " + target.filename().string(), options.size > 0 ? static_cast<uint64_t>(options.size) : 0, "B");
   progress.advance(have);
   std::string next = url;
@@ -127,13 +178,13 @@ void download(const std::string& url, const fs::path& target, const DownloadOpti
     httplib::Headers headers;
     if (hop == 0) headers.insert(options.headers.begin(), options.headers.end());
     if (have > 0) headers.emplace("Range", fmt::format("bytes={}-", have));
-    next = fetch_into(next, part, headers, progress);
+    next = fetch_into(next, part, headers, limit, progress);
   }
-  if (!fs::exists(part)) std::ofstream(part).close();
+  if (!fs::exists(part)) PartFile(part).open(false);
   check_content(part, options, url);
-  std::error_code code;
-  fs::rename(part, target, code);
-  if (code) fail(target.string(), "cannot rename into place: {}", code.message());
+  const Descriptor whole = open_regular(part);
+  if (!flush_retrying(whole.get())) fail_io(part.string(), "cannot flush to the disk");
+  if (::rename(part.c_str(), target.c_str()) != 0) fail_io(target.string(), "cannot rename into place");
 }
 
 std::string http_get(const std::string& url, const std::map<std::string, std::string>& headers) {
@@ -143,14 +194,22 @@ std::string http_get(const std::string& url, const std::map<std::string, std::st
     auto client = make_client(place.base);
     httplib::Headers sent;
     if (hop == 0) sent.insert(headers.begin(), headers.end());
-    const auto result = client.Get(place.path, sent);
+    std::string body;
+    bool too_long = false;
+    const auto result = client.Get(place.path, sent, [&](const char* data, size_t size) {
+      too_long = body.size() + size > largest_answer;
+      if (!too_long) body.append(data, size);
+      return !too_long && !interrupted();
+    });
+    throw_if_interrupted();
+    if (too_long) fail_http(next, fmt::format("answers with more than {} bytes", largest_answer));
     if (!result) fail_http(next, fmt::format("no connection ({})", httplib::to_string(result.error())));
     if (is_redirect(result->status)) {
       next = redirect_target(next, *result);
       continue;
     }
     if (result->status != 200) fail_http(next, fmt::format("the server answered {}", result->status));
-    return result->body;
+    return body;
   }
   fail_http(url, "redirects without an end");
 }

@@ -15,11 +15,12 @@ struct DownloadOptions {
   std::string git_blob_sha1;  ///< expected git object id of the content, empty when unknown
 };
 
-/// GET `url` (http or https, redirects followed; an Authorization header goes to the first host only) into `target`. Bytes
-/// come into `target`.part, which a later call continues; `target` appears whole, checked and flushed. Throws Error(io).
+/// GET `url` (http or https, redirects followed, but never from https to http; an Authorization header goes to the first host
+/// only) into `target`. Bytes come into `target`.part, which a later call continues; `target` appears whole, checked and
+/// flushed. Throws Error(io), also where more comes than `size`.
 void download(const std::string& url, const fs::path& target, const DownloadOptions& options = {});
 
-/// The body of a small GET; throws Error(io) with the status when it is not 200.
+/// The body of a small GET; throws Error(io) with the status when it is not 200, and where it is longer than 64 MiB.
 std::string http_get(const std::string& url, const std::map<std::string, std::string>& headers = {});
 
 }  // namespace fettle

@@ -45,9 +45,13 @@ Pulled pull_from(const std::string& source, const PullOptions& options) {
   }
   if (source.starts_with("hf:")) {
     const HubName name = parse_hub_name(source);
+    check_hub_name(name.repository, name.revision, name.file);
     return pull_hub(name.repository, name.revision, name.file, options);
   }
-  if (source.starts_with("wheel:")) return pull_wheel(source.substr(6), options);
+  if (source.starts_with("wheel:")) {
+    check_package_name(source.substr(6));
+    return pull_wheel(source.substr(6), options);
+  }
   if (fs::exists(source)) return {fs::absolute(source).lexically_normal(), source};
   fail_unknown(source);
 }
@@ -76,14 +80,42 @@ const std::vector<BuiltinSource>& builtin_sources() {
   return sources;
 }
 
+bool is_safe_path(std::string_view name) {
+  constexpr size_t longest = 255;
+  if (name.empty() || std::any_of(name.begin(), name.end(), [](char c) { return c == '\\' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return false;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('/', begin), name.size());
+    const std::string_view part = name.substr(begin, end - begin);
+    if (part.empty() || part == "." || part == ".." || part.size() > longest) return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
+void check_package_name(const std::string& package) {
+  const auto is_alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  const auto consists_of = [&](std::string_view text, std::string_view more) {
+    return !text.empty() && text.size() <= 100 && is_alnum(text.front()) &&
+           std::all_of(text.begin(), text.end(), [&](char c) { return is_alnum(c) || more.find(c) != std::string_view::npos; });
+  };
+  const size_t equals = package.find("==");
+  const std::string_view name = std::string_view(package).substr(0, equals);
+  bool good = consists_of(name, "._-") && is_alnum(name.back());
+  if (equals != std::string::npos) good = good && consists_of(std::string_view(package).substr(equals + 2), ".!+_-");
+  for (const char* ending : {".whl", ".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz"}) good = good && !package.ends_with(ending);
+  if (!good) fail_usage("wheel:{}: that is no package name; write wheel:name or wheel:name==version, as the package index has it", package);
+}
+
 void check_source(const std::string& source) {
   const auto& builtin = builtin_sources();
   if (std::any_of(builtin.begin(), builtin.end(), [&](const BuiltinSource& one) { return one.name == source; })) return;
   if (source == "embedded:starter") return;
   if (source.starts_with("hf:")) {
-    parse_hub_name(source);
+    const HubName name = parse_hub_name(source);
+    check_hub_name(name.repository, name.revision, name.file);
   } else if (source.starts_with("wheel:")) {
-    if (source.size() == 6) fail_usage("'{}': write wheel:package", source);
+    check_package_name(source.substr(6));
   } else if (!fs::exists(source)) {
     fail_unknown(source);
   }

@@ -9,8 +9,9 @@
 namespace fettle {
 
 struct PullOptions {
-  fs::path cache = cache_folder();
+  fs::path cache;        ///< empty: cache_folder()
   bool offline = false;  ///< only what is there already
+  fs::path folder() const { return cache.empty() ? cache_folder() : cache; }
 };
 
 /// What a pulled source is made of.
@@ -26,6 +27,15 @@ Pulled pull(const std::string& source, const PullOptions& options = {});
 /// Throws Error for a source that pull() would refuse without asking anybody: a malformed name, one that is neither
 /// built in nor a path that exists.
 void check_source(const std::string& source);
+
+/// Whether a file that an index or an archive names may be written into a folder under that name: parts separated by '/',
+/// none of them empty, "." or "..", without control characters and backslashes.
+bool is_safe_path(std::string_view name);
+/// Throws Error(usage) unless `package` is a name as PEP 508 has it, with ==version where wanted: never a path, an address or
+/// an option of pip's.
+void check_package_name(const std::string& package);
+/// Throws Error(usage) unless these may be parts of the hub's addresses: hf:owner/name[@revision][/file].
+void check_hub_name(const std::string& repository, const std::string& revision, const std::string& file);
 
 struct BuiltinSource {
   std::string name, description;

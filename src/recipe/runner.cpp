@@ -12,7 +12,9 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/open_file.h"
 #include "base/progress.h"
+#include "base/unfinished.h"
 
 namespace fettle {
 namespace {
@@ -21,19 +23,21 @@ namespace {
 class FileHashes {
  public:
   explicit FileHashes(fs::path path) : path_(std::move(path)) {
-    if (fs::exists(path_)) known_ = read_json(path_);
+    if (path_.empty() || !fs::exists(path_)) return;
+    known_ = read_json(path_);
+    if (!known_.is_object()) known_ = Json::object();
   }
   std::string of(const fs::path& file) {
     const std::string stamp = stamp_of(file);
     const std::string name = fs::absolute(file).lexically_normal().string();
-    if (const auto found = known_.find(name); found != known_.end() && (*found)[0] == stamp) return (*found)[1].get<std::string>();
+    if (const auto found = known_.find(name); found != known_.end() && found->is_array() && found->size() == 2 && (*found)[0] == stamp && (*found)[1].is_string()) return (*found)[1].get<std::string>();
     const std::string hash = hash_path(file);
     known_[name] = {stamp, hash};
     changed_ = true;
     return hash;
   }
   void save() {
-    if (changed_) write_file(path_, dump_json(known_));
+    if (changed_ && !path_.empty()) write_file(path_, dump_json(known_));
     changed_ = false;
   }
 
@@ -127,24 +131,48 @@ OrderedJson resolved_params(const Step& step, const std::map<std::string, const 
 /// Held while a run writes into OUT.
 class RunLock {
  public:
-  explicit RunLock(const fs::path& out) {
-    fs::create_directories(out);
-    descriptor_ = ::open((out / "run.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (descriptor_ < 0) fail_io(out.string(), "cannot create its lock");
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) fail(out.string(), "another run is writing here; wait for it or choose another --out");
+  explicit RunLock(const fs::path& out) : file_(out / "run.lock") {
+    make_folders(out);
+    descriptor_ = Descriptor(open_retrying(file_, O_RDWR | O_CREAT | O_NOFOLLOW, 0644));
+    if (descriptor_.get() < 0) fail_io(file_.string(), "cannot create the lock");
+    while (::flock(descriptor_.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EINTR) continue;
+      if (errno != EWOULDBLOCK) fail_io(file_.string(), "cannot be locked");
+      fail(out.string(), "another run is writing here; wait for it or choose another --out");
+    }
   }
-  ~RunLock() { ::close(descriptor_); }
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
+  void check() const {
+    if (!is_still_there(descriptor_.get(), file_))
+      throw Error(Error::Kind::io, fmt::format("{}: was removed or replaced while the run wrote there; start it again", file_.parent_path().string()));
+  }
 
  private:
-  int descriptor_;
+  fs::path file_;
+  Descriptor descriptor_;
 };
 
+bool is_run_folder(const fs::path& out) { return fs::is_regular_file(fs::symlink_status(out / "run.lock")); }
+
+/// Throws when something that a run did not make stands under a name that the run would replace, or when a link would lead
+/// what it writes elsewhere. A folder with run.lock is a run's own. To be called before the lock is there.
+void check_out(const fs::path& out, const Recipe& recipe) {
+  const bool is_run = is_run_folder(out);
+  const auto refuse = [](const fs::path& path) { fail(path.string(), "was not made by a run and would be replaced; choose another --out"); };
+  for (const char* name : {".gitignore", "hashes.json", "run.json", "report.html"}) {
+    const auto status = fs::symlink_status(out / name);
+    if (fs::exists(status) && (!is_run || !fs::is_regular_file(status))) refuse(out / name);
+  }
+  if (const auto status = fs::symlink_status(out / "steps"); fs::exists(status) && !fs::is_directory(status)) refuse(out / "steps");
+  for (const auto& step : recipe.steps) {
+    const fs::path link = out / step.name;
+    const auto status = fs::symlink_status(link);
+    const bool own = is_run && fs::is_symlink(status) && *fs::read_symlink(link).begin() == "steps";
+    if (fs::exists(status) && !own) refuse(link);
+  }
+}
+
 void make_current(const fs::path& out, const PlannedStep& planned) {
-  const fs::path link = out / planned.step->name, fresh = out / (planned.step->name + ".new");
-  std::error_code ignored;
-  fs::remove(fresh, ignored);
+  const fs::path link = out / planned.step->name, fresh = unfinished_name(link);
   fs::create_directory_symlink(fs::relative(planned.folder, out), fresh);
   fs::rename(fresh, link);
   find_step_kind(planned.step->kind)->publish(planned.outputs, out);
@@ -160,10 +188,40 @@ void write_lineage(const Recipe& recipe, const RunOptions& options, const std::v
                                                              {"version", FETTLE_VERSION}, {"source", recipe.source}, {"steps", steps}}, 1));
 }
 
+/// In the place of what was thrown, which is what counts: that the lineage cannot be written either is said beside it.
+void try_to_write_lineage(const Recipe& recipe, const RunOptions& options, const std::vector<PlannedStep>& plan) noexcept {
+  try {
+    write_lineage(recipe, options, plan);
+  } catch (const std::exception& error) {
+    try {
+      log_warning("run.json is not written: {}", error.what());
+    } catch (...) {
+    }
+  }
+}
+
+/// Throws the error of a step with the step's name in front.
+[[noreturn]] void fail_step(const Step& step, std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("step '{}': {}", step.name, error.what()));
+  } catch (const Json::exception& error) {
+    fail_usage("{}: step '{}': a parameter has the wrong type: {}", step.place, step.name, error.what());
+  } catch (const std::bad_alloc&) {
+    throw Error(Error::Kind::io, fmt::format("step '{}': out of memory", step.name));
+  } catch (const fs::filesystem_error& error) {
+    throw Error(Error::Kind::io, fmt::format("step '{}': {}: {}", step.name, error.path1().string(), error.code().message()));
+  } catch (const std::exception& error) {
+    throw Error(Error::Kind::io, fmt::format("step '{}': {}", step.name, error.what()));
+  }
+}
+
 /// Outputs that lie in the step's folder are written relative to it, so that a run's folder can be moved.
 void finish(const PlannedStep& planned, double seconds) {
   OrderedJson outputs = OrderedJson::object();
   for (const auto& [name, path] : planned.outputs) {
+    if (!fs::exists(path)) throw Error(Error::Kind::io, fmt::format("step '{}': {}: was written and is gone", planned.step->name, path));
     const fs::path relative = fs::path(path).lexically_relative(planned.folder);
     outputs[name] = relative.empty() || *relative.begin() == ".." ? path : relative.string();
   }
@@ -173,20 +231,24 @@ void finish(const PlannedStep& planned, double seconds) {
                                    {"version", FETTLE_VERSION}}, 1));
 }
 
-/// What AtomicFile left of a run that was killed; the run's lock says that nobody writes there now.
+/// What a run that was killed was writing; the run's lock says that nobody writes there now. A link would lead what the step
+/// writes out of its folder.
 void remove_temporaries(const fs::path& folder) {
   std::vector<fs::path> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.is_regular_file() && is_half_written(entry.path())) found.push_back(entry.path());
+  for (fs::recursive_directory_iterator at(folder), end; at != end; ++at) {
+    if (at->is_symlink()) fail(at->path().string(), "is a link, and a step writes no links; remove it, or the step's folder");
+    if (!is_half_written(at->path())) continue;
+    found.push_back(at->path());
+    at.disable_recursion_pending();
   }
-  for (const auto& path : found) fs::remove(path);
+  for (const auto& path : found) fs::remove_all(path);
 }
 
 }  // namespace
 
 std::vector<PlannedStep> plan_recipe(const Recipe& recipe, const RunOptions& options, bool with_estimates) {
   const auto wanted = wanted_steps(recipe, options.only);
-  FileHashes hashes(options.out / "hashes.json");
+  FileHashes hashes(is_run_folder(options.out) ? options.out / "hashes.json" : fs::path());
   std::vector<PlannedStep> plan;
   plan.reserve(recipe.steps.size());
   std::map<std::string, const PlannedStep*> earlier;
@@ -204,7 +266,7 @@ std::vector<PlannedStep> plan_recipe(const Recipe& recipe, const RunOptions& opt
     plan.push_back(std::move(planned));
     earlier[step.name] = &plan.back();
   }
-  if (fs::exists(options.out)) hashes.save();
+  if (is_run_folder(options.out)) hashes.save();
   return plan;
 }
 
@@ -224,6 +286,7 @@ std::string describe_plan(const std::vector<PlannedStep>& plan) {
 }
 
 std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& options, const std::function<void(const PlannedStep&)>& on_step) {
+  check_out(options.out, recipe);
   const RunLock lock(options.out);
   auto plan = plan_recipe(recipe, options);
   write_file(options.out / ".gitignore", "*\n");
@@ -236,23 +299,23 @@ std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& opti
     }
     throw_if_interrupted();
     if (on_step) on_step(planned);
-    fs::create_directories(planned.folder);
+    if (fs::is_symlink(planned.folder)) fail(planned.folder.string(), "is a link, and a step's folder is none; remove it");
+    make_folders(planned.folder);
     remove_temporaries(planned.folder);
     const auto start = std::chrono::steady_clock::now();
     try {
       const StepContext context{*planned.step, resolved_params(*planned.step, earlier), planned.folder, fs::absolute(options.out), recipe};
       planned.outputs = find_step_kind(planned.step->kind)->run(context);
-    } catch (const Error& error) {
-      write_lineage(recipe, options, plan);
-      throw Error(error.kind(), fmt::format("step '{}': {}", planned.step->name, error.what()));
-    } catch (const Json::exception& error) {
-      write_lineage(recipe, options, plan);
-      fail_usage("{}: step '{}': a parameter has the wrong type: {}", planned.step->place, planned.step->name, error.what());
+    } catch (...) {
+      try_to_write_lineage(recipe, options, plan);
+      fail_step(*planned.step, std::current_exception());
     }
+    lock.check();
     finish(planned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     make_current(options.out, planned);
   }
   write_lineage(recipe, options, plan);
+  lock.check();
   return plan;
 }
 
