@@ -11,7 +11,7 @@ namespace fettle {
 
 void fail_io(std::string_view where, std::string_view what) {
   const int code = errno;
-  throw Error(Error::Kind::io, fmt::format("{}: {}: {}", where, what, std::strerror(code)));
+  throw Error(Error::Kind::io, fmt::format("{}: {}: {}", where, what, code == ENOMEM ? "out of memory" : std::strerror(code)));
 }
 
 void check_failed(const char* expression, const char* file, int line) {

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "base/scarce.h"
+
 namespace fettle {
 namespace {
 
@@ -46,6 +48,7 @@ void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t
     body(0, count);
     return;
   }
+  start_team();
   std::exception_ptr error;
   // Always the whole team, also for fewer pieces: libgomp ends the threads that a smaller team has no use for, and
   // starting them again takes longer than most of the work that comes through here.

@@ -1,9 +1,13 @@
 // The program: parses the command line and runs one command. Nothing below cli/ and serve/ prints or exits.
+#include <sys/mman.h>
+
 #include <csignal>
+#include <system_error>
 
 #include "base/file.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/scarce.h"
 #include "base/threads.h"
 #include "cli/command.h"
 
@@ -32,7 +36,8 @@ void add_commands(CLI::App& app) {
 
 int status_of(const Error& error) { return error.kind() == Error::Kind::usage ? 2 : 1; }
 
-int run(int argc, char** argv) {
+/// Parses the command line and runs the command; the status of a call that does not parse.
+int parse_and_run(int argc, char** argv) {
   CLI::App app{"fettle takes a pre-trained language model and conversations, and ends with an aligned, evaluated, served chat model."};
   app.name("fettle");
   app.set_version_flag("--version", FETTLE_VERSION);
@@ -60,14 +65,23 @@ int run(int argc, char** argv) {
     const std::string hint = did_you_mean(app, argc, argv);
     if (!hint.empty()) std::cerr << hint << '\n';
     return 2;
+  }
+}
+
+int run(int argc, char** argv) {
+  try {
+    return parse_and_run(argc, argv);
   } catch (const Error& error) {
     log_line(LogLevel::error, error.what());
     return status_of(error);
   } catch (const std::bad_alloc&) {
-    log_line(LogLevel::error, "out of memory");
-    return 1;
+    end_out_of_memory();
   } catch (const fs::filesystem_error& error) {
     log_line(LogLevel::error, fmt::format("{}: {}", error.path1().string(), error.code().message()));
+    return 1;
+  } catch (const std::system_error& error) {
+    const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
+    log_line(LogLevel::error, fmt::format("{}{}", no_thread ? "a thread cannot be started, out of memory or of processes: " : "", error.what()));
     return 1;
   } catch (const std::exception& error) {
     log_line(LogLevel::error, error.what());
@@ -81,7 +95,21 @@ bool json_output() { return json_flag; }
 
 }  // namespace fettle::cli
 
+namespace {
+
+/// Before the libraries of the program set themselves up, which none of them can say if memory ends there.
+void check_room_to_start() {
+  constexpr size_t needed = size_t{12} << 20;
+  void* const got = ::mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (got == MAP_FAILED) fettle::end_out_of_memory();
+  ::munmap(got, needed);
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const check_first)() = check_room_to_start;
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  fettle::end_tidily_without_memory();
   fettle::sleep_when_idle(argv);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write

@@ -91,6 +91,7 @@ void run_score(ScoreState& state) {
         if (context > 0 && length > context)
           fail(rows[i].where(), "has {} tokens, the model's context holds {}", length, context);
       } catch (const Error& error) {
+        if (error.kind() == Error::Kind::io) throw;  // no fault of the row
         errors[i] = error.what();
         inputs[i] = {{0}, {}};
         ++failed;

@@ -8,12 +8,16 @@
 #include <list>
 #include <map>
 
+#include "base/scarce.h"
 #include "kernels/cpu/cpu_backend.h"
 
 namespace fettle::cpu {
 namespace {
 
 using dnnl::memory;
+
+/// More than oneDNN takes for the code of one product. It writes that into memory without looking whether it got any.
+constexpr size_t code_room = size_t{32} << 20;
 
 /// All that oneDNN's code depends on; alpha and beta as bits.
 using Key = std::array<int64_t, 8>;
@@ -81,7 +85,11 @@ void ProductEngine::run(float* c, int64_t c_stride, int64_t m, int64_t n, int64_
   const int64_t flags = (a.transposed ? 1 : 0) | (b.transposed ? 2 : 0) | (a.bf16 ? 4 : 0);
   const int64_t factors = int64_t{std::bit_cast<int32_t>(alpha)} << 32 | std::bit_cast<uint32_t>(beta);
   const Key key{m, n, k, a.stride, b.stride, c_stride, flags, factors};
-  const Made& made = impl_->get(key, [&] { return impl_->make(c_stride, m, n, k, a, b, alpha, beta); });
+  start_team();
+  const Made& made = impl_->get(key, [&] {
+    require_memory(code_room);
+    return impl_->make(c_stride, m, n, k, a, b, alpha, beta);
+  });
   const auto bytes = static_cast<int64_t>(made.scratchpad.get_size());
   void* scratchpad = workspace.get<std::byte>(Workspace::scratchpad, std::max<int64_t>(bytes, 64));
   const auto at = [&](const memory::desc& desc, const void* data) {

@@ -1,0 +1,107 @@
+#include "base/scarce.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <exception>
+#include <new>
+#include <vector>
+
+#include "base/error.h"
+#include "base/threads.h"
+
+namespace fettle {
+namespace {
+
+constexpr size_t spare = size_t{16} << 20;  ///< what starting threads and reporting errors takes, with room
+
+bool can_get(size_t bytes) {
+  void* const got = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (got == MAP_FAILED) return false;
+  ::munmap(got, bytes);
+  return true;
+}
+
+/// Threads that wait until all are there, to see whether all can be there.
+class TrialTeam {
+ public:
+  ~TrialTeam() {
+    if (!started_.empty()) pthread_mutex_unlock(&gate_);
+    for (const pthread_t thread : started_) pthread_join(thread, nullptr);
+  }
+  /// 0, or the error of the thread that could not be started.
+  int start(int count) {
+    started_.reserve(static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) {
+      if (i == 0) pthread_mutex_lock(&gate_);
+      pthread_t thread{};
+      const int problem = pthread_create(&thread, nullptr, &wait, &gate_);
+      if (problem != 0 && i == 0) pthread_mutex_unlock(&gate_);
+      if (problem != 0) return problem;
+      started_.push_back(thread);
+    }
+    return 0;
+  }
+
+ private:
+  static void* wait(void* gate) {
+    pthread_mutex_lock(static_cast<pthread_mutex_t*>(gate));
+    pthread_mutex_unlock(static_cast<pthread_mutex_t*>(gate));
+    return nullptr;
+  }
+  pthread_mutex_t gate_ = PTHREAD_MUTEX_INITIALIZER;
+  std::vector<pthread_t> started_;
+};
+
+std::terminate_handler usual_end = nullptr;
+
+[[noreturn]] void end_of_program() noexcept {
+  if (const auto thrown = std::current_exception()) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::bad_alloc&) {
+      end_out_of_memory();
+    } catch (...) {
+    }
+  } else if (!can_get(spare)) {
+    end_out_of_memory();  // not even the exception could be made
+  }
+  if (usual_end != nullptr) usual_end();
+  std::abort();
+}
+
+}  // namespace
+
+void require_memory(size_t bytes) {
+  if (!can_get(bytes)) throw Error(Error::Kind::io, fmt::format("out of memory: {} bytes more are needed", bytes));
+}
+
+void start_team() {
+  thread_local int started = 1;
+  const int wanted = threads();
+  if (wanted <= started || omp_in_parallel() != 0) return;
+  {
+    TrialTeam team;
+    if (const int problem = team.start(wanted - 1); problem != 0)
+      throw Error(Error::Kind::io, fmt::format("threads: {} cannot be started, out of memory or of processes ({}); use fewer, as with --threads 1",
+                                               wanted, std::strerror(problem)));
+    require_memory(spare);
+  }
+#pragma omp parallel num_threads(wanted)
+  {
+  }
+  started = wanted;
+}
+
+void end_out_of_memory() noexcept {
+  constexpr std::string_view text = "error: out of memory\n";
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  ::_exit(1);
+}
+
+void end_tidily_without_memory() { usual_end = std::set_terminate(end_of_program); }
+
+}  // namespace fettle
