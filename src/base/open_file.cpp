@@ -79,12 +79,28 @@ void make_folders(const fs::path& folder) {
   fail_io(folder.string(), "cannot create the folder");
 }
 
+namespace {
+
+/// A link that somebody else has put into a folder where everybody may (/tmp): it may lead to a file of this user's. Linux
+/// refuses to open such ones (fs.protected_symlinks), which does not see a link that is only read.
+void refuse_planted(const fs::path& link) {
+  struct stat own {}, folder {};
+  const fs::path parent = link.has_parent_path() ? link.parent_path() : fs::path(".");
+  if (::lstat(link.c_str(), &own) != 0 || ::stat(parent.c_str(), &folder) != 0) return;
+  const bool open_to_all = (folder.st_mode & S_ISVTX) != 0 && (folder.st_mode & S_IWOTH) != 0;
+  if (open_to_all && own.st_uid != ::geteuid() && own.st_uid != folder.st_uid)
+    fail(link.string(), "is a link that another user has put into a folder open to all; name what it leads to");
+}
+
+}  // namespace
+
 fs::path follow_links(const fs::path& path) {
   constexpr int most_links = 40;
   fs::path at = path;
   for (int links = 0;; ++links) {
     std::error_code unknown;
     if (!fs::is_symlink(fs::symlink_status(at, unknown))) return at;
+    refuse_planted(at);
     if (links == most_links) {
       errno = ELOOP;
       fail_io(path.string(), "cannot follow its links");

@@ -44,7 +44,7 @@ bool is_still_there(int descriptor, const fs::path& path);
 void make_folders(const fs::path& folder);
 
 /// The path that something written to `path` goes to: symbolic links of the last component followed, also those that lead
-/// to nothing yet. Throws where they lead in a circle.
+/// to nothing yet. Throws where they lead in a circle, and for a link of another user's in a folder open to all.
 fs::path follow_links(const fs::path& path);
 
 }  // namespace fettle

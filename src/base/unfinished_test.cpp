@@ -165,6 +165,20 @@ TEST(Links, AreWrittenAtTheirTargets) {
   EXPECT_TRUE(fs::is_symlink(folder.path() / "round"));
 }
 
+TEST(Links, ThatOthersPutIntoAnOpenFolderAreNotFollowed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a link away";
+  const TemporaryFolder folder;
+  const fs::path open = folder.path() / "open", target = folder.path() / "mine", link = open / "link";
+  fs::create_directory(open);
+  fs::permissions(open, fs::perms::all | fs::perms::sticky_bit);
+  write_file(target, "mine");
+  fs::create_symlink(target, link);
+  write_file(link, "through my own");
+  ASSERT_EQ(::lchown(link.c_str(), 65534, 65534), 0);
+  EXPECT_THROW(write_file(link, "through another's"), Error);
+  EXPECT_EQ(read_file(target), "through my own");
+}
+
 TEST(Links, ToDescriptorsOfTheProgramAreThatDescriptor) {
   const TemporaryFolder folder;
   const fs::path file = folder.path() / "log";

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/hash.h"
+#include "base/open_file.h"
 #include "base/progress.h"
 #include "checkpoint/load.h"
 #include "checkpoint/peft.h"
@@ -149,6 +150,7 @@ bool is_named_as_model(const fs::path& path) {
 
 void run_info(InfoState& state) {
   const fs::path path = state.path == "-" ? fs::path("-") : resolve_model(state.path);
+  if (path != "-" && !fs::is_directory(path)) open_regular(path);
   Report report;
   report.add("path", path.string());
   if (fs::exists(path / "run.json")) {

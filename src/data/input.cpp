@@ -9,11 +9,12 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/open_file.h"
 
 namespace fettle::data {
 
 ByteInput::ByteInput(const std::string& path) : path_(path) {
-  descriptor_ = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  descriptor_ = path == "-" ? ::dup(STDIN_FILENO) : open_retrying(path, O_RDONLY);
   if (descriptor_ < 0) fail_io(path, "cannot open");
   try {
     struct stat status {};

@@ -6,12 +6,13 @@
 #include <cerrno>
 
 #include "base/interrupt.h"
+#include "base/open_file.h"
 
 namespace fettle::data {
 namespace {
 
 void copy(const std::string& from, const fs::path& to) {
-  const int descriptor = from == "-" ? ::dup(STDIN_FILENO) : ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = from == "-" ? ::dup(STDIN_FILENO) : open_retrying(from, O_RDONLY);
   if (descriptor < 0) fail_io(from, "cannot open");
   const std::unique_ptr<const int, void (*)(const int*)> closed(&descriptor, [](const int* open) { ::close(*open); });
   AtomicFile file(to);

@@ -38,9 +38,9 @@ httplib::Client make_client(const std::string& base) {
   throw Error(Error::Kind::io, fmt::format("{}: {}", url, why));
 }
 
-/// What begins with https is never gone on with in the open, where anybody on the way could change it.
-std::string redirect_target(const std::string& url, const httplib::Response& response) {
-  const std::string location = response.get_header_value("Location");
+}  // namespace
+
+std::string redirect_target(const std::string& url, const std::string& location) {
   if (location.empty()) fail_http(url, "redirects to nowhere");
   const bool same_place = location.front() == '/' && !location.starts_with("//");
   const std::string target = same_place                     ? split_url(url).base + location
@@ -51,6 +51,8 @@ std::string redirect_target(const std::string& url, const httplib::Response& res
   if (!is_https && url.starts_with("https://")) fail_http(url, fmt::format("redirects from https to '{}', which is not followed", target.substr(0, 200)));
   return target;
 }
+
+namespace {
 
 bool is_redirect(int status) { return status >= 300 && status < 400; }
 
@@ -139,7 +141,7 @@ std::string fetch_into(const std::string& url, const fs::path& part, const httpl
       [&](const httplib::Response& response) {
         status = response.status;
         return guarded([&] {
-          if (is_redirect(status)) redirect = redirect_target(url, response);
+          if (is_redirect(status)) redirect = redirect_target(url, response.get_header_value("Location"));
           if (status == 200 || status == 206) out.open(status == 206);
         });
       },
@@ -205,7 +207,7 @@ std::string http_get(const std::string& url, const std::map<std::string, std::st
     if (too_long) fail_http(next, fmt::format("answers with more than {} bytes", largest_answer));
     if (!result) fail_http(next, fmt::format("no connection ({})", httplib::to_string(result.error())));
     if (is_redirect(result->status)) {
-      next = redirect_target(next, *result);
+      next = redirect_target(next, result->get_header_value("Location"));
       continue;
     }
     if (result->status != 200) fail_http(next, fmt::format("the server answered {}", result->status));

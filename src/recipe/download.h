@@ -20,6 +20,10 @@ struct DownloadOptions {
 /// flushed. Throws Error(io), also where more comes than `size`.
 void download(const std::string& url, const fs::path& target, const DownloadOptions& options = {});
 
+/// Where a redirection of `url` to `location` leads. Throws Error for other schemes than http and https, and for a way out of
+/// https: in the open anybody on the way could change what comes.
+std::string redirect_target(const std::string& url, const std::string& location);
+
 /// The body of a small GET; throws Error(io) with the status when it is not 200, and where it is longer than 64 MiB.
 std::string http_get(const std::string& url, const std::map<std::string, std::string>& headers = {});
 

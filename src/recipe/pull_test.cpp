@@ -137,6 +137,16 @@ TEST(Pull, TheHubsAnswersAreBounded) {
   EXPECT_NE(problem_of("hf:owner/model", options).find("has room for"), std::string::npos);
 }
 
+TEST(Download, RedirectionsStayOnTheWebAndInHttps) {
+  EXPECT_EQ(redirect_target("https://hub.example/a", "/b"), "https://hub.example/b");
+  EXPECT_EQ(redirect_target("https://hub.example/a", "//cdn.example/b"), "https://cdn.example/b");
+  EXPECT_EQ(redirect_target("http://127.0.0.1:80/a", "https://cdn.example/b"), "https://cdn.example/b");
+  EXPECT_EQ(redirect_target("http://127.0.0.1:80/a", "http://127.0.0.1:81/b"), "http://127.0.0.1:81/b");
+  for (const char* bad : {"http://hub.example/b", "file:///etc/passwd", "ftp://x/y", "b", "", "HTTP://hub.example/b"})
+    EXPECT_THROW(redirect_target("https://hub.example/a", bad), Error) << bad;
+  EXPECT_THROW(http_get("file:///etc/passwd"), Error);
+}
+
 TEST(Pull, NamesThatLookAlikeShareNoFolder) {
   TemporaryFolder cache;
   const fs::path one = cache.path() / "hub" / "a_b--c@main";

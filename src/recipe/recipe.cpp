@@ -165,6 +165,7 @@ Recipe parse_recipe(std::string_view yaml, std::string_view where, const std::ve
   Recipe recipe;
   recipe.setting = apply_settings(root, overrides, where);
   recipe.name = text_of(document, "name", fs::path(where).stem().string());
+  if (!root.contains("name") && !is_plain_name(recipe.name)) recipe.name = "recipe";  // standard input, or a file of a strange name
   if (root.contains("name") && !is_plain_name(recipe.name))
     fail_usage("{}: name: {} is no name of a folder: it has no '/', begins with no '.' or '-', and has at most 100 bytes",
                document.place("name"), dump_json(OrderedJson(recipe.name)).substr(0, 120));

@@ -288,6 +288,11 @@ std::string describe_plan(const std::vector<PlannedStep>& plan) {
 std::vector<PlannedStep> run_recipe(const Recipe& recipe, const RunOptions& options, const std::function<void(const PlannedStep&)>& on_step) {
   check_out(options.out, recipe);
   const RunLock lock(options.out);
+  std::vector<fs::path> left;
+  for (const auto& entry : fs::directory_iterator(options.out)) {
+    if (is_half_written(entry.path())) left.push_back(entry.path());
+  }
+  for (const auto& path : left) fs::remove_all(path);
   auto plan = plan_recipe(recipe, options);
   write_file(options.out / ".gitignore", "*\n");
   std::map<std::string, const PlannedStep*> earlier;

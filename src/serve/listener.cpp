@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/open_file.h"
 
 namespace fettle::serve {
 
@@ -34,6 +35,7 @@ SSL_CTX* open_tls(const fs::path& certificate, const fs::path& key) {
   if (certificate.empty() && key.empty()) return nullptr;
   if (certificate.empty() || key.empty())
     fail_usage("serve: TLS needs both --tls-cert and --tls-key");
+  for (const fs::path& file : {certificate, key}) open_regular(file);  // says what is wrong with it, and waits for no pipe
   SSL_CTX* tls = SSL_CTX_new(TLS_server_method());
   SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
   if (SSL_CTX_use_certificate_chain_file(tls, certificate.c_str()) != 1)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/open_file.h"
 
 namespace fettle::serve {
 
@@ -18,7 +19,7 @@ struct RequestLog::Impl {
   }
 
   void open() {
-    file = ::open(options.path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    file = open_retrying(options.path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (file < 0) fail_io(options.path.string(), "cannot open the request log");
     size = static_cast<int64_t>(lseek(file, 0, SEEK_END));
   }
