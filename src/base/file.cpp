@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/open_file.h"
 #include "base/standard_output.h"
 #include "base/unfinished.h"
@@ -24,15 +25,21 @@
 namespace fettle {
 namespace {
 
+/// A pipe may keep a write waiting for ever; a file never does, and what is saved on the way out must be saved.
+bool is_pipe(int descriptor) {
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
 void write_all(int descriptor, const char* data, size_t size, const fs::path& path) {
   while (size > 0) {
     const ssize_t written = ::write(descriptor, data, size);
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      fail_io(path.string(), "cannot write");
+    if (written < 0 && errno != EINTR) fail_io(path.string(), "cannot write");
+    if (written > 0) {
+      data += written;
+      size -= static_cast<size_t>(written);
     }
-    data += written;
-    size -= static_cast<size_t>(written);
+    if (size > 0 && is_pipe(descriptor)) throw_if_interrupted();  // a signal also cuts a write short
   }
 }
 
@@ -112,8 +119,11 @@ std::string read_file(const fs::path& path, uint64_t limit) {
   char chunk[1 << 16];
   for (;;) {
     const ssize_t got = ::read(descriptor.get(), chunk, sizeof chunk);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_io(path.string(), "cannot read");
+    if (got < 0 && errno != EINTR) fail_io(path.string(), "cannot read");
+    if (got < 0) {
+      if (is_pipe(descriptor.get())) throw_if_interrupted();
+      continue;
+    }
     if (got == 0) return bytes;
     if (bytes.size() + static_cast<size_t>(got) > limit) fail(path.string(), "is larger than {} bytes", limit);
     bytes.append(chunk, static_cast<size_t>(got));

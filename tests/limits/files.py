@@ -133,6 +133,28 @@ def pipes(folder):
     check("a device as a model", status == 1 and "/dev/zero" in error, status, error[-300:])
 
 
+def waiting(folder):
+    """A signal ends a command that waits for a pipe: one that nobody opens, one that nobody reads, an input that does not come."""
+    rows, unread, unopened = chats(folder / "rows.jsonl", 3000), folder / "unread", folder / "unopened"
+    os.mkfifo(unread)
+    os.mkfifo(unopened)
+    reader = os.open(unread, os.O_RDONLY | os.O_NONBLOCK)
+    convert = ["data", "convert", "--to", "sharegpt", "--input", rows, "--output"]
+    for name, call in {"unread": [*convert, unread], "unopened": [*convert, unopened], "a config that does not come": ["train", "-"]}.items():
+        process = subprocess.Popen([program, *map(str, call)], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        time.sleep(1)
+        waited = process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            status = process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = "hangs"
+        error = process.communicate()[1].decode()
+        check(f"waiting for a pipe ends with a signal: {name}", waited and status == 1 and "nterrupted" in error, waited, status, error)
+    os.close(reader)
+
+
 def vanished(folder):
     out = folder / "run"
     config = train_config(folder, out, steps=40, save_every=5)
@@ -213,7 +235,7 @@ def reasons(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as name:
-        for part in (size_limits, links, pipes, vanished, leftovers, reasons):
+        for part in (size_limits, links, pipes, waiting, vanished, leftovers, reasons):
             folder = pathlib.Path(name) / part.__name__
             folder.mkdir()
             begin = time.time()
