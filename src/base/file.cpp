@@ -164,6 +164,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
   if (const int own = own_descriptor(path_); own >= 0 || is_stream(path_)) {
     descriptor_ = own >= 0 ? ::fcntl(own, F_DUPFD_CLOEXEC, 0) : open_retrying(path_, O_WRONLY);
     if (descriptor_ < 0) fail_io(path_.string(), "cannot open");
+    if (path_ == "-") path_ = "standard output";  // for messages
     return;
   }
   path_ = follow_links(path_);

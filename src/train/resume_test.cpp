@@ -240,5 +240,13 @@ TEST_F(Resume, WhatAKilledRunLeftIsRemoved) {
   EXPECT_EQ(names, (std::vector<std::string>{"notes.txt", "step-00000002", "step-00000004"}));
 }
 
+TEST_F(Resume, AFolderOfOtherFilesIsNotWrittenInto) {
+  write_file(root() / "project/README.md", "mine");
+  EXPECT_THROW(run(config("sft", "project")), Error);
+  EXPECT_THROW(run(config("sft", "base")), Error) << "the model that is trained";
+  EXPECT_EQ(bytes("project/README.md"), "mine");
+  EXPECT_FALSE(fs::exists(root() / "project/.lock"));
+}
+
 }  // namespace
 }  // namespace fettle::train

@@ -48,7 +48,26 @@ void collect_differences(const OrderedJson& saved, const OrderedJson& now, const
 
 }  // namespace
 
+namespace {
+
+/// A config may name any folder: what stands there and was not written by a run is not written over.
+void check_folder(const fs::path& folder) {
+  if (!fs::is_directory(folder)) return;
+  for (const char* own : {".lock", "state", "fettle.json"}) {
+    if (fs::exists(fs::symlink_status(folder / own))) return;
+  }
+  for (const char* name : {"README.md", "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",
+                           "adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+                           "chat_template.jinja", "metrics.jsonl", "eval.jsonl", "rejected.jsonl", "report.html", "best"}) {
+    if (fs::exists(fs::symlink_status(folder / name)))
+      fail((folder / name).string(), "was not written by a training run and would be written over; choose another `out`");
+  }
+}
+
+}  // namespace
+
 FolderLock::FolderLock(const fs::path& folder) : folder_(folder) {
+  check_folder(folder);
   make_folders(folder);
   const fs::path path = folder / ".lock";
   descriptor_ = Descriptor(open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW));
