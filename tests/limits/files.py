@@ -222,11 +222,20 @@ def reasons(folder):
         if os.geteuid() == 0:
             os.setgid(65534)
             os.setuid(65534)
+    # The checkout itself may lie where nobody else may look.
+    own, rows, recipe = folder / "fettle", chats(folder / "rows.jsonl", 2), shutil.copy(source / "recipes/starter.yaml", folder)
+    shutil.copy(program, own)
+    try:
+        subprocess.run([own, "--version"], preexec_fn=nobody, check=True, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError):
+        print("reasons: skipped, another user cannot run a program in", folder)
+        closed.chmod(0o755)
+        return
     calls = {"input": ["data", "stats", "--input", secret], "model": ["generate", "--prompt", "x", "--model", closed / "model"], "config": ["train", secret],
-             "recipe": ["run", secret], "output": ["data", "convert", "--input", source / "starter/sft.jsonl", "--output", closed / "x.jsonl"],
-             "run": ["run", source / "recipes/starter.yaml", "--out", closed / "x"]}
+             "recipe": ["run", secret], "output": ["data", "convert", "--input", rows, "--output", closed / "x.jsonl"],
+             "run": ["run", recipe, "--out", closed / "x"]}
     for name, call in calls.items():
-        done = subprocess.run([program, *map(str, call)], preexec_fn=nobody, capture_output=True, text=True, timeout=60,
+        done = subprocess.run([own, *map(str, call)], preexec_fn=nobody, capture_output=True, text=True, timeout=60,
                               env={**os.environ, "FETTLE_CACHE": str(folder / "cache"), "HOME": str(folder)})
         place = str(secret) if secret in call else str(closed)
         check(f"no permission: {name}", done.returncode in (1, 2) and "ermission denied" in done.stderr and place in done.stderr, done.returncode, done.stderr[-300:])
