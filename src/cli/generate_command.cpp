@@ -146,7 +146,7 @@ void answer_prompt(Generator& generator) {
 class Batch {
  public:
   Batch(Generator& generator, const std::string& output)
-      : generator_(generator), writer_(output), progress_("generate", 0, "answers") {}
+      : generator_(generator), writer_(output), progress_("generate", 0, "answers"), requests_(generator.engine) {}
 
   void add(OrderedJson row, const std::string& where) {
     auto& job = jobs_.emplace_back(std::make_unique<Job>());
@@ -157,7 +157,7 @@ class Batch {
         job->result = std::move(result);
         progress_.advance();
       };
-      generator_.engine.submit(std::move(request));
+      requests_.submit(std::move(request));
     } catch (const Error& error) {
       job->result.emplace();
       job->result->error = error.what();
@@ -209,6 +209,7 @@ class Batch {
   Progress progress_;
   std::deque<std::unique_ptr<Job>> jobs_;
   int64_t failed_ = 0, written_ = 0;
+  RequestGroup requests_;  ///< last: its callbacks use the others
 };
 
 void answer_file(Generator& generator) {

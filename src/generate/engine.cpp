@@ -50,6 +50,7 @@ Engine::Impl::Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer_
   logits_memory = Buffer(logits_rows * config.vocab_size * 4, backend.memory());
   logits = Tensor(logits_memory.data(), DType::f32, logits_rows, config.vocab_size);
   if (&backend.memory() != &host_memory()) host_logits.resize(static_cast<size_t>(logits.size()));
+  running.reserve(static_cast<size_t>(options.max_running));  // so that what has pages is never lost on its way there
   stats.pages = pages.page_count();
   stats.kv_bytes = cache.buffer.bytes();
   shown = stats;
@@ -166,20 +167,18 @@ void Engine::wait_for_work(std::chrono::milliseconds timeout) {
 std::vector<GenerationResult> Engine::generate(std::vector<GenerationRequest> requests) {
   for (const GenerationRequest& request : requests) impl_->validate(request);
   std::vector<GenerationResult> results(requests.size());
-  std::vector<RequestId> ids;
-  size_t unfinished = requests.size();
+  RequestGroup group(*this);
   for (size_t i = 0; i < requests.size(); ++i) {
     auto on_done = std::move(requests[i].on_done);
-    requests[i].on_done = [&, i, on_done](GenerationResult&& result) {
-      --unfinished;
+    requests[i].on_done = [&results, i, on_done](GenerationResult&& result) {
       results[i] = result;
       if (on_done) on_done(std::move(result));
     };
-    ids.push_back(submit(std::move(requests[i])));
+    group.submit(std::move(requests[i]));
   }
-  while (unfinished > 0) {
+  while (group.unfinished() > 0) {
     if (interrupted()) {
-      for (const RequestId id : ids) cancel(id);
+      group.cancel();
       impl_->take_orders();
       impl_->sweep();
       throw_if_interrupted();

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "generate/request.h"
+#include "generate/request_group.h"
 #include "model/decoder.h"
 #include "text/tokenizer.h"
 
@@ -29,14 +29,14 @@ struct EngineOptions {
   int32_t page_rows = 32;        ///< tokens in a page
   int32_t max_running = 32;      ///< answers decoded in one step
   int32_t step_tokens = 512;     ///< rows of a step's batch: running answers first, prompts fill up
-  int32_t max_queued = 1 << 20;  ///< requests that wait; beyond it submit() throws QueueFull
+  int32_t max_queued = 1 << 20;  ///< requests that wait; beyond it RequestGroup::submit throws QueueFull
   bool prefix_cache = true;
   std::vector<Decoder::ActiveAdapter>
       base_adapters;         ///< part of the model: every request has them, under its own
   std::vector<int32_t> eos;  ///< ends of an answer beside those of the model's config and the tokenizer
 };
 
-/// submit() found the queue full; try again later.
+/// The engine's queue is full; try again later.
 class QueueFull : public Error {
  public:
   using Error::Error;
@@ -53,8 +53,9 @@ struct EngineStats {
   int64_t preemptions = 0, steps = 0;
 };
 
-/// submit(), cancel(), stats(), call() and the adapter calls are safe from any thread. step(),
-/// wait_for_work(), generate() and cancel_all() belong to one thread at a time.
+/// Requests come through a RequestGroup, which says when their callbacks end. RequestGroup::submit, cancel(), stats(),
+/// call() and the adapter calls are safe from any thread. step(), wait_for_work(), generate() and cancel_all() belong to one
+/// thread at a time.
 class Engine {
  public:
   /// The decoder and the tokenizer's model must fit each other; the decoder must outlive the engine and is
@@ -66,14 +67,11 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  /// Queues a request. Throws Error(input) at once when it can never be served: an empty prompt, a token
-  /// outside the vocabulary, prompt + max_tokens beyond the context or the whole KV budget, an adapter that
-  /// is not there, a sampling field out of range.
-  RequestId submit(GenerationRequest request);
   /// Takes effect at the next step(); unknown and finished ids are ignored.
   void cancel(RequestId id);
 
-  /// One batch. False when there is nothing to do.
+  /// One batch. False when there is nothing to do. What goes wrong in it, lack of memory too, ends the requests that it was
+  /// for with FinishReason::error.
   bool step();
   /// Sleeps until there is something to do, at most `timeout`.
   void wait_for_work(std::chrono::milliseconds timeout);
@@ -102,6 +100,9 @@ class Engine {
   const std::shared_ptr<const Tokenizer>& tokenizer() const;  ///< may be null
 
  private:
+  friend class RequestGroup;
+  RequestId submit(GenerationRequest request);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -109,11 +110,12 @@ class Engine {
 /// Owns the thread that steps an engine; the way to use one from many threads (a server, LocalChatClient).
 class EngineThread {
  public:
+  /// Throws Error(io) when the system gives no thread.
   explicit EngineThread(Engine& engine);
   ~EngineThread();  ///< ends the thread; what still runs is cancelled
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
-  /// submit() and wait for the result.
+  /// One request, waited for.
   GenerationResult generate(GenerationRequest request);
 
  private:

@@ -32,6 +32,9 @@ struct Reading {
   TokenInfo info;
 };
 
+/// What a request is told of `error`; valid as long as that.
+const char* failure_reason(const std::exception& error);
+
 struct Engine::Impl {
   Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options);
 
@@ -42,7 +45,11 @@ struct Engine::Impl {
 
   // The stepping thread.
   bool step();
+  void run_step();
   void take_orders();
+  void take_arrivals();
+  void run_jobs();
+  void fail_all(const char* why);
   void end_late_requests();
   void admit();
   void preempt_youngest();
@@ -51,12 +58,13 @@ struct Engine::Impl {
   void run(std::vector<Piece>& pieces);
   void use_adapters_of(const ActiveRequest& request);
   void extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings);
+  void draw(std::vector<Reading>& readings);
   void start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings);
   void allow_tokens(std::vector<Reading>& readings);
   void take_readings(std::vector<Reading>& readings);
   void end_sequence(Sequence& sequence, FinishReason reason);
-  void end_request(ActiveRequest& request, FinishReason reason, const std::string& error = {});
-  void close(ActiveRequest& request);
+  void end_request(ActiveRequest& request, FinishReason reason, const char* error = "");
+  void close(std::shared_ptr<ActiveRequest> request);
   void sweep();
   void publish_stats();
 
@@ -81,7 +89,7 @@ struct Engine::Impl {
 
   mutable std::mutex mutex;
   std::condition_variable work;
-  std::vector<std::shared_ptr<ActiveRequest>> inbox;
+  std::deque<std::shared_ptr<ActiveRequest>> inbox;
   std::vector<RequestId> cancels;
   std::vector<std::function<void(Decoder&)>> jobs;
   struct Registered {

@@ -5,33 +5,87 @@
 #include "generate/engine_impl.h"
 
 namespace fettle {
-void Engine::Impl::take_orders() {
-  std::vector<std::shared_ptr<ActiveRequest>> arrived;
-  std::vector<RequestId> cancelled;
-  std::vector<std::function<void(Decoder&)>> todo;
-  {
-    std::lock_guard lock(mutex);
-    arrived.swap(inbox);
-    cancelled.swap(cancels);
-    todo.swap(jobs);
-    waiting_now += static_cast<int64_t>(arrived.size());
+const char* failure_reason(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ? "out of memory" : error.what();
+}
+
+namespace {
+
+void set_error(ActiveRequest& request, const char* why) {
+  try {
+    request.result.error = why;
+  } catch (const std::bad_alloc&) {
+    request.result.error = "out of memory";  // so short that it needs none
   }
-  for (auto& request : arrived) {
+}
+
+/// A callback or job that failed; with no memory for the line there is none.
+void note_failure(const char* what, const std::exception& error) {
+  try {
+    log_warning("{} failed: {}", what, failure_reason(error));
+  } catch (const std::exception&) {
+  }
+}
+
+}  // namespace
+
+/// One after the other, so that lack of memory ends the one that it strikes and none is forgotten.
+void Engine::Impl::take_arrivals() {
+  for (;;) {
+    std::shared_ptr<ActiveRequest> request;
+    {
+      std::lock_guard lock(mutex);
+      if (inbox.empty()) return;
+      request = std::move(inbox.front());
+      inbox.pop_front();
+      ++waiting_now;
+    }
     ++stats.requests;
     stats.prompt_tokens += request->result.prompt_tokens;
-    active.emplace(request->id, request);
-    waiting.push_back(std::make_unique<Sequence>(request, 0, tokenizer));
+    try {
+      auto sequence = std::make_unique<Sequence>(request, 0, tokenizer);
+      active.emplace(request->id, request);
+      waiting.push_back(std::move(sequence));
+    } catch (const std::exception& error) {
+      set_error(*request, failure_reason(error));
+      for (GenerationSample& sample : request->result.samples) sample.finish = FinishReason::error;
+      close(request);
+    }
+  }
+}
+
+void Engine::Impl::take_orders() {
+  take_arrivals();
+  std::vector<RequestId> cancelled;
+  {
+    std::lock_guard lock(mutex);
+    cancelled.swap(cancels);
   }
   for (const RequestId id : cancelled) {
     if (const auto it = active.find(id); it != active.end())
       end_request(*it->second, FinishReason::cancelled);
+  }
+  run_jobs();
+}
+
+void Engine::Impl::run_jobs() {
+  std::vector<std::function<void(Decoder&)>> todo;
+  {
+    std::lock_guard lock(mutex);
+    todo.swap(jobs);
   }
   if (!todo.empty() && decoder_salt != 0) {
     decoder.set_adapters(options.base_adapters);
     decoder_salt = 0;
     decoder_adapters.clear();
   }
-  for (auto& job : todo) job(decoder);
+  for (auto& job : todo) {
+    try {
+      job(decoder);
+    } catch (const std::exception& error) {
+      note_failure("a job between two steps", error);
+    }
+  }
 }
 
 void Engine::Impl::end_late_requests() {
@@ -116,6 +170,22 @@ std::map<uint64_t, std::vector<Piece>> Engine::Impl::plan() {
 }
 
 bool Engine::Impl::step() {
+  try {
+    run_step();
+  } catch (const std::exception& error) {
+    fail_all(failure_reason(error));
+  }
+  return !running.empty() || !waiting.empty();
+}
+
+/// Outside of a request's own work: what exactly was lost is unknown.
+void Engine::Impl::fail_all(const char* why) {
+  while (!active.empty()) end_request(*active.begin()->second, FinishReason::error, why);
+  sweep();
+  publish_stats();
+}
+
+void Engine::Impl::run_step() {
   take_orders();
   end_late_requests();
   admit();
@@ -124,7 +194,6 @@ bool Engine::Impl::step() {
   sweep();
   if (!groups.empty()) ++stats.steps;
   publish_stats();
-  return !running.empty() || !waiting.empty();
 }
 
 void Engine::Impl::publish_stats() {
@@ -144,14 +213,14 @@ void Engine::Impl::end_sequence(Sequence& sequence, FinishReason reason) {
   request.finished[static_cast<size_t>(sequence.sample())] = true;
   --request.unfinished;
   sequence.finish(reason);
-  if (request.unfinished == 0) close(request);
+  if (request.unfinished == 0) close(sequence.shared_request());
 }
 
-void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, const std::string& error) {
+void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, const char* error) {
   const auto found = active.find(request.id);
   if (found == active.end()) return;
   const std::shared_ptr<ActiveRequest> hold = found->second;
-  request.result.error = error;
+  set_error(request, error);
   const auto end = [&](Sequence& sequence) {
     if (&sequence.request() != &request || sequence.done) return;
     sequence.done = true;
@@ -160,7 +229,7 @@ void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, cons
     try {
       sequence.finish(reason);
     } catch (const std::exception& thrown) {
-      if (request.result.error.empty()) request.result.error = thrown.what();
+      if (request.result.error.empty()) set_error(request, failure_reason(thrown));
     }
   };
   for (const auto& sequence : running) end(*sequence);
@@ -168,13 +237,12 @@ void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, cons
   for (size_t i = 0; i < request.finished.size(); ++i) {
     if (!request.finished[i]) request.result.samples[i].finish = reason;
   }
-  close(request);
+  close(hold);
 }
 
-void Engine::Impl::close(ActiveRequest& request) {
-  const auto found = active.find(request.id);
-  const std::shared_ptr<ActiveRequest> hold = found->second;
-  active.erase(found);
+void Engine::Impl::close(std::shared_ptr<ActiveRequest> hold) {
+  ActiveRequest& request = *hold;
+  active.erase(request.id);
   request.result.total_seconds = request.seconds();
   bool failed = false, cancelled = false;
   for (const GenerationSample& sample : request.result.samples) {
@@ -187,7 +255,7 @@ void Engine::Impl::close(ActiveRequest& request) {
   try {
     request.request.on_done(std::move(request.result));
   } catch (const std::exception& error) {
-    log_warning("a request's on_done failed: {}", error.what());
+    note_failure("a request's on_done", error);
   }
 }
 

@@ -38,13 +38,19 @@ void Engine::Impl::run(std::vector<Piece>& pieces) {
   std::vector<Reading> readings;
   try {
     extend(pieces, readings);
+    allow_tokens(readings);
+    draw(readings);
   } catch (const std::exception& error) {
     for (const Piece& piece : pieces) {
-      if (!piece.sequence->done) end_request(piece.sequence->request(), FinishReason::error, error.what());
+      if (!piece.sequence->done) end_request(piece.sequence->request(), FinishReason::error, failure_reason(error));
     }
     return;
   }
-  allow_tokens(readings);
+  take_readings(readings);
+}
+
+/// Tokens and log-probabilities from the logits.
+void Engine::Impl::draw(std::vector<Reading>& readings) {
   const auto row_of = [&](int32_t row) {
     const auto width = static_cast<size_t>(logits.cols);
     const float* all = host_logits.empty() ? logits.as<float>() : host_logits.data();
@@ -56,7 +62,6 @@ void Engine::Impl::run(std::vector<Piece>& pieces) {
       read_logits(reading, row_of(reading.row));
     }
   });
-  take_readings(readings);
 }
 
 /// A decoder that is never asked for adapters keeps those it came with.
@@ -145,7 +150,7 @@ void Engine::Impl::allow_tokens(std::vector<Reading>& readings) {
     try {
       constraint->allow(*reading.allowed);
     } catch (const std::exception& error) {
-      end_request(reading.sequence->request(), FinishReason::error, error.what());
+      end_request(reading.sequence->request(), FinishReason::error, failure_reason(error));
     }
   }
 }
@@ -177,7 +182,7 @@ void Engine::Impl::take_readings(std::vector<Reading>& readings) {
       const bool ends = eos.count(reading.info.token) > 0;
       if (const auto reason = sequence.accept(std::move(reading.info), ends)) end_sequence(sequence, *reason);
     } catch (const std::exception& error) {
-      end_request(request, FinishReason::error, error.what());
+      end_request(request, FinishReason::error, failure_reason(error));
     }
   }
 }

@@ -295,10 +295,11 @@ TEST(Engine, StreamedTextIsWholeCharactersAndTheWholeText) {
 TEST(Engine, RefusesWhatItCanNeverServe) {
   SmallModel model;
   Engine engine(model.decoder, test::byte_tokenizer(), small_options());
+  RequestGroup group(engine);
   const auto refused = [&](auto change) {
     auto request = greedy(random_prompt(10, 1), 10);
     change(request);
-    return message_of([&] { engine.submit(std::move(request)); });
+    return message_of([&] { group.submit(std::move(request)); });
   };
   EXPECT_EQ(refused([](GenerationRequest&) {}), "");
   const std::string overflow = refused([](GenerationRequest& r) { r.max_tokens = 151; });
@@ -320,7 +321,7 @@ TEST(Engine, RefusesWhatItCanNeverServe) {
   Engine textless(model.decoder, nullptr, small_options());
   auto request = greedy(random_prompt(3, 1), 3);
   request.stop = {"x"};
-  EXPECT_NE(message_of([&] { textless.submit(request); }), "");
+  EXPECT_NE(message_of([&] { RequestGroup(textless).submit(request); }), "");
   EngineOptions poor = small_options();
   poor.kv_bytes = 100;
   EXPECT_NE(message_of([&] { Engine(model.decoder, nullptr, poor); }).find("100 bytes"), std::string::npos);
@@ -343,12 +344,13 @@ TEST(Engine, CancelledLateAndBrokenRequestsLeaveTheOthersAlone) {
   const auto expected = tokens_of(engine.generate(greedy(random_prompt(20, 1), 60)));
   std::map<std::string, GenerationResult> results;
   std::map<std::string, RequestId> ids;
+  RequestGroup group(engine);
   const auto submit = [&](const std::string& name, GenerationRequest request) {
     request.on_done = [&, name](GenerationResult&& result) {
       EXPECT_EQ(results.count(name), 0U) << name << " ended twice";
       results[name] = std::move(result);
     };
-    ids[name] = engine.submit(std::move(request));
+    ids[name] = group.submit(std::move(request));
   };
   submit("plain", greedy(random_prompt(20, 1), 60));
   auto several = greedy(random_prompt(33, 2), 60);
@@ -393,24 +395,27 @@ TEST(Engine, AFullQueueSaysSo) {
   EngineOptions options = small_options();
   options.max_queued = 2;
   Engine engine(model.decoder, nullptr, options);
-  engine.submit(greedy(random_prompt(4, 1), 2));
-  engine.submit(greedy(random_prompt(4, 1), 2));
-  EXPECT_THROW(engine.submit(greedy(random_prompt(4, 1), 2)), QueueFull);
+  RequestGroup group(engine);
+  group.submit(greedy(random_prompt(4, 1), 2));
+  group.submit(greedy(random_prompt(4, 1), 2));
+  EXPECT_THROW(group.submit(greedy(random_prompt(4, 1), 2)), QueueFull);
   while (engine.step()) {
   }
-  EXPECT_NO_THROW(engine.submit(greedy(random_prompt(4, 1), 2)));
+  EXPECT_NO_THROW(group.submit(greedy(random_prompt(4, 1), 2)));
 }
 
 TEST(Engine, DestructionEndsWhatRuns) {
   SmallModel model;
   std::vector<FinishReason> reasons;
+  std::unique_ptr<RequestGroup> group;  // ends after the engine, which has ended what it holds
   {
     Engine engine(model.decoder, nullptr, small_options());
+    group = std::make_unique<RequestGroup>(engine);
     for (int i = 0; i < 8; ++i) {
       auto request = greedy(random_prompt(30, 1), 50);
       request.ignore_eos = true;
       request.on_done = [&](GenerationResult&& result) { reasons.push_back(result.samples[0].finish); };
-      engine.submit(request);
+      group->submit(request);
       engine.step();
     }
   }

@@ -1,5 +1,4 @@
 // The engine here as a ChatClient.
-#include <condition_variable>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -37,41 +36,36 @@ class LocalChatClient final : public ChatClient {
       std::span<const ChatTask> tasks,
       const std::function<void(size_t, const ChatOutcome&)>& on_done) override {
     std::vector<ChatOutcome> outcomes(tasks.size());
-    std::vector<RequestId> ids;
-    std::mutex mutex;
-    std::condition_variable finished;
-    size_t left = tasks.size();
+    std::mutex turn;
     const auto done = [&](size_t i, ChatOutcome&& outcome) {
-      std::lock_guard lock(mutex);
+      std::lock_guard lock(turn);
       outcomes[i] = std::move(outcome);
       if (on_done) on_done(i, outcomes[i]);
-      if (--left == 0) finished.notify_all();
     };
+    RequestGroup group(engine_);
     for (size_t i = 0; i < tasks.size(); ++i) {
+      throw_if_interrupted();
       try {
         GenerationRequest request = make_request(tasks[i]);
         request.on_done = [&, i](GenerationResult&& result) { done(i, outcome_of(std::move(result))); };
-        ids.push_back(submit(std::move(request)));
+        submit(group, std::move(request));
       } catch (const std::exception& error) {
+        if (interrupted()) throw;
         done(i, {{}, error.what()});
       }
     }
-    std::unique_lock lock(mutex);
-    while (!finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return left == 0; })) {
-      if (!interrupted()) continue;
-      for (const RequestId id : ids) engine_.cancel(id);
-    }
-    lock.unlock();
+    while (!group.wait(std::chrono::milliseconds(100))) throw_if_interrupted();
     throw_if_interrupted();
     return outcomes;
   }
 
  private:
   /// A full queue is no error for a batch: it waits its turn.
-  RequestId submit(GenerationRequest request) {
+  static void submit(RequestGroup& group, GenerationRequest request) {
     for (;;) {
       try {
-        return engine_.submit(request);
+        group.submit(request);
+        return;
       } catch (const QueueFull&) {
         throw_if_interrupted();
         std::this_thread::sleep_for(std::chrono::milliseconds(20));

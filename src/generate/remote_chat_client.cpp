@@ -140,6 +140,19 @@ void read_reply(const Json& json, const char* part, ChatReply& reply, const Chat
   }
 }
 
+/// Empty when the variable is not set.
+std::string key_of(const std::string& variable) {
+  const char* value = std::getenv(variable.c_str());
+  if (value == nullptr) return {};
+  const std::string_view text = value;
+  const size_t first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos) fail("$" + variable, "is set, but holds no key; unset it where an endpoint wants none");
+  const std::string key(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
+  const bool sendable = std::ranges::all_of(key, [](char c) { return c > 0x20 && c < 0x7f; });
+  if (!sendable) fail("$" + variable, "holds a blank, a control character or a letter beyond ASCII, which is no part of a key");
+  return key;
+}
+
 class RemoteChatClient final : public ChatClient {
  public:
   explicit RemoteChatClient(RemoteChatOptions options)
@@ -147,9 +160,7 @@ class RemoteChatClient final : public ChatClient {
         endpoint_(parse_url(options_.base_url)),
         slots_(std::max(1, options_.concurrency)) {
     if (options_.model.empty()) fail(options_.base_url, "name the model that it should answer with");
-    const char* key =
-        options_.api_key_variable.empty() ? nullptr : std::getenv(options_.api_key_variable.c_str());
-    if (key != nullptr) key_ = key;
+    if (!options_.api_key_variable.empty()) key_ = key_of(options_.api_key_variable);
   }
 
   std::string name() const override { return options_.model; }

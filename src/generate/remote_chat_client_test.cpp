@@ -247,5 +247,20 @@ TEST(EventStream, TheSameHoweverItIsCut) {
   }
 }
 
+TEST(RemoteChatClient, AVariableThatHoldsNoKeyIsAnError) {
+  RemoteChatOptions options;
+  options.base_url = "http://127.0.0.1:9/v1";
+  options.model = "small";
+  options.api_key_variable = "FETTLE_TEST_KEY";
+  for (const char* value : {"", " \n", "two words", "line\r\nX: y", "schl\xC3\xBCssel"}) {
+    ::setenv("FETTLE_TEST_KEY", value, 1);
+    EXPECT_THROW(make_remote_chat_client(options), Error) << value;
+  }
+  ::setenv("FETTLE_TEST_KEY", " secret\n", 1);
+  EXPECT_NO_THROW(make_remote_chat_client(options));
+  ::unsetenv("FETTLE_TEST_KEY");
+  EXPECT_NO_THROW(make_remote_chat_client(options));
+}
+
 }  // namespace
 }  // namespace fettle

@@ -38,24 +38,21 @@ class Answer {
   void cancel();
 
   /// One per prompt; whole once done().
-  const std::vector<GenerationResult>& results() const { return shared_->results; }
+  const std::vector<GenerationResult>& results() const { return results_; }
   /// The error of a result that failed, empty when none did.
   std::string error() const;
 
  private:
-  /// Outlives the Answer while the engine still calls back.
-  struct Shared {
-    mutable std::mutex mutex;
-    std::condition_variable changed;
-    std::deque<AnswerPiece> pieces;
-    std::vector<GenerationResult> results;
-    size_t unfinished = 0;
-  };
-  explicit Answer(Engine& engine) : engine_(engine), shared_(std::make_shared<Shared>()) {}
+  explicit Answer(Engine& engine) : group_(engine) {}
+  void add(size_t choice, const GenerationDelta& delta, bool logprobs);
+  void finish(size_t prompt, size_t first_choice, GenerationResult&& result, bool stream);
 
-  Engine& engine_;
-  std::shared_ptr<Shared> shared_;
-  std::vector<RequestId> ids_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<AnswerPiece> pieces_;
+  std::vector<GenerationResult> results_;
+  size_t unfinished_ = 0;
+  RequestGroup group_;  ///< last: its callbacks use the others
 };
 
 }  // namespace fettle::serve
