@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
+#include "serve/api_keys.h"
 #include "serve/server.h"
 
 namespace fettle::cli {
@@ -34,26 +35,32 @@ void read_adapters(ServeState& state) {
   }
 }
 
-/// One key a line; empty lines and lines that begin with # are skipped.
-void add_keys(const std::string& text, std::vector<std::string>& keys) {
-  for (size_t at = 0; at < text.size();) {
-    const size_t end = std::min(text.find_first_of("\r\n", at), text.size());
-    const std::string line = text.substr(at, end - at);
-    if (!line.empty() && line[0] != '#') keys.push_back(line);
-    at = end + 1;
+void read_keys(ServeState& state) {
+  std::vector<std::string> keys;
+  const auto add = [&](const std::vector<std::string>& more) { keys.insert(keys.end(), more.begin(), more.end()); };
+  for (const std::string& given : state.options.api_keys) add(serve::read_keys(given, "--api-keys", true));
+  if (!state.keys_file.empty()) add(serve::read_keys_file(state.keys_file));
+  if (const char* variable = std::getenv("FETTLE_API_KEYS"); variable != nullptr)
+    add(serve::read_keys(variable, "$FETTLE_API_KEYS", true));
+  state.options.api_keys = std::move(keys);
+}
+
+/// The default needs a home folder, and a server does not.
+fs::path votes_file(const ServeState& state) {
+  if (state.no_votes) return {};
+  if (!state.votes.empty()) return state.votes;
+  try {
+    return cache_folder() / "votes.sqlite";
+  } catch (const Error& error) {
+    log_warning("the arena keeps no votes: {} (--votes FILE)", error.what());
+    return {};
   }
 }
 
-void read_keys(ServeState& state) {
-  std::vector<std::string>& keys = state.options.api_keys;
-  if (!state.keys_file.empty()) {
-    add_keys(read_file(state.keys_file, 1 << 20), keys);
-    if (keys.empty()) fail(state.keys_file, "holds no key; write one a line");
-  }
-  if (const char* variable = std::getenv("FETTLE_API_KEYS"); variable != nullptr) {
-    std::string text = variable;
-    std::ranges::replace(text, ',', '\n');
-    add_keys(text, keys);
+void warn_of_readable_secrets(const ServeState& state) {
+  const serve::ServeOptions& o = state.options;
+  for (const fs::path& path : {fs::path(state.keys_file), o.http.tls_key, o.votes, o.log.path}) {
+    if (const std::string warning = serve::secret_file_warning(path); !warning.empty()) log_warning("{}", warning);
   }
 }
 
@@ -72,7 +79,8 @@ void run_serve(ServeState& state) {
   o.timeout = std::chrono::milliseconds(static_cast<int64_t>(state.timeout * 1e3));
   if (!state.chat_template.empty())
     o.chat_template = fs::exists(state.chat_template) ? read_file(state.chat_template, 1 << 20) : state.chat_template;
-  if (!state.no_votes) o.votes = state.votes.empty() ? cache_folder() / "votes.sqlite" : fs::path(state.votes);
+  o.votes = votes_file(state);
+  warn_of_readable_secrets(state);
   const auto model = state.model.open();
   serve::Server server(*model, std::move(o));
   server.bind();
@@ -86,7 +94,11 @@ void add_http_flags(CLI::App& command, ServeState& state) {
   command.add_option("--port", http.port, "0: any free one")->check(CLI::Range(0, 65535))->capture_default_str();
   command.add_option("--api-keys", state.options.api_keys,
                      "Keys of which clients must send one; better: --api-keys-file or $FETTLE_API_KEYS");
-  command.add_option("--api-keys-file", state.keys_file, "A file with a key a line");
+  command.add_option("--api-keys-file", state.keys_file, "A file with a key a line")
+      ->check([](const std::string& path) { return path.empty() ? "the name of the file is empty" : ""; });
+  command.add_option("--allowed-host", state.options.allowed_hosts,
+                     "Another name that clients call the server by (this machine's own names and addresses pass)")
+      ->allow_extra_args(false);
   command.add_option("--tls-cert", state.tls_certificate, "Certificate chain (PEM)");
   command.add_option("--tls-key", state.tls_key, "Its private key (PEM)");
   command.add_option("--cors-origin", http.cors_origin, "Another origin whose pages may use the server; *: all");

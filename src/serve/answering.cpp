@@ -71,7 +71,6 @@ void answer_call(ServerState& state, HttpCall& http, OrderedJson body, const Com
     auto streaming =
         std::make_shared<Streaming>(Streaming{state, std::move(body), std::move(format), answer});
     http.response.status = 200;
-    http.response.set_header("Cache-Control", "no-cache");
     http.response.set_header("X-Accel-Buffering", "no");
     http.response.set_chunked_content_provider(
         "text/event-stream", [streaming](size_t, httplib::DataSink& sink) { return streaming->run(sink); });

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 namespace fettle::serve {
 namespace {
@@ -50,13 +52,18 @@ ssize_t why_not(SSL* ssl, int result, short& events) {
 
 }  // namespace
 
-Connection::Connection(int socket, SSL_CTX* tls) : socket_(socket), greeted_(tls == nullptr) {
+Connection::Connection(int socket, SSL_CTX* tls, std::atomic<int64_t>& open) : socket_(socket), open_(open), greeted_(tls == nullptr) {
   const int on = 1;
   setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (tls == nullptr) return;
-  ssl_ = SSL_new(tls);
-  SSL_set_fd(ssl_, socket_);
-  SSL_set_accept_state(ssl_);
+  if (tls != nullptr) {
+    ssl_ = SSL_new(tls);
+    if (ssl_ == nullptr || SSL_set_fd(ssl_, socket_) != 1) {
+      SSL_free(ssl_);
+      throw std::bad_alloc();
+    }
+    SSL_set_accept_state(ssl_);
+  }
+  ++open_;
 }
 
 Connection::~Connection() {
@@ -65,6 +72,7 @@ Connection::~Connection() {
     SSL_free(ssl_);
   }
   close(socket_);
+  --open_;
 }
 
 bool Connection::wait(short events, Clock::time_point deadline) const {
@@ -78,22 +86,21 @@ bool Connection::wait(short events, Clock::time_point deadline) const {
   }
 }
 
-bool Connection::greet(Clock::time_point deadline) {
-  while (!greeted_) {
-    const int result = SSL_do_handshake(ssl_);
-    short events = 0;
-    if (result == 1) {
-      greeted_ = true;
-    } else if (why_not(ssl_, result, events) != -1 || !wait(events, deadline)) {
-      broken_ = true;
-      return false;
-    }
-  }
-  return true;
+Connection::Greeting Connection::greet() {
+  if (greeted_) return Greeting::done;
+  ERR_clear_error();  // another connection's would be taken for this one's
+  const int result = SSL_do_handshake(ssl_);
+  greeted_ = result == 1;
+  if (greeted_) return Greeting::done;
+  short events = 0;
+  if (why_not(ssl_, result, events) == -1) return events == POLLOUT ? Greeting::wants_write : Greeting::wants_read;
+  broken_ = true;
+  return Greeting::failed;
 }
 
 ssize_t Connection::try_receive(char* data, size_t size, short& events) {
   if (ssl_ != nullptr) {
+    ERR_clear_error();
     const int got = SSL_read(ssl_, data, static_cast<int>(std::min<size_t>(size, 1 << 30)));
     return got > 0 ? got : why_not(ssl_, got, events);
   }
@@ -105,6 +112,7 @@ ssize_t Connection::try_receive(char* data, size_t size, short& events) {
 
 ssize_t Connection::try_send(const char* data, size_t size, short& events) {
   if (ssl_ != nullptr) {
+    ERR_clear_error();
     const int sent = SSL_write(ssl_, data, static_cast<int>(std::min<size_t>(size, 1 << 30)));
     return sent > 0 ? sent : why_not(ssl_, sent, events);
   }
@@ -115,46 +123,32 @@ ssize_t Connection::try_send(const char* data, size_t size, short& events) {
 }
 
 bool Connection::receive() {
-  char piece[16384];
+  char piece[65536];
   short events = 0;
   const ssize_t got = try_receive(piece, sizeof piece, events);
   if (got > 0) received.append(piece, static_cast<size_t>(got));
   return got > 0 || got == -1;
 }
 
-bool Connection::receive(Clock::time_point deadline) {
-  const size_t before = received.size();
-  while (received.size() == before) {
-    if (!receive()) return false;
-    if (received.size() == before && !wait(POLLIN, deadline)) return false;
-  }
-  return true;
-}
-
 bool Connection::buffered() const {
   return ssl_ != nullptr && SSL_pending(ssl_) > 0;
 }
 
-void Connection::begin_request(std::string head, uint64_t body_limit, Clock::time_point deadline) {
+void Connection::end_sending() {
+  if (ssl_ != nullptr && greeted_ && !broken_) SSL_shutdown(ssl_);
+  ::shutdown(socket_, SHUT_WR);
+  broken_ = true;
+}
+
+void Connection::begin_request(std::string head) {
   head_ = std::move(head);
   head_read_ = 0;
-  body_left_ = body_limit;
-  deadline_ = deadline;
 }
 
 ssize_t Connection::read(char* data, size_t size) {
-  if (head_read_ < head_.size()) {
-    const size_t taken = head_.copy(data, size, head_read_);
-    head_read_ += taken;
-    return static_cast<ssize_t>(taken);
-  }
-  if (received.empty()) receive(deadline_);
-  const size_t taken = std::min({size, received.size(), static_cast<size_t>(body_left_)});
-  if (taken == 0) input_ended_ = true;  // the answer that says so can still be written
-  if (taken == 0 || broken_) return -1;
-  received.copy(data, taken);
-  received.erase(0, taken);
-  body_left_ -= taken;
+  if (request_read()) return -1;
+  const size_t taken = head_.copy(data, size, head_read_);
+  head_read_ += taken;
   return static_cast<ssize_t>(taken);
 }
 
@@ -173,10 +167,6 @@ ssize_t Connection::write(const char* data, size_t size) {
   return broken_ ? -1 : static_cast<ssize_t>(sent);
 }
 
-bool Connection::is_readable() const {
-  return head_read_ < head_.size() || !received.empty();
-}
-
 bool Connection::client_left() const {
   char byte = 0;
   const ssize_t got = recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -185,6 +175,12 @@ bool Connection::client_left() const {
 
 void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
   address_of(true, socket_, ip, port);
+}
+std::string Connection::local_address() const {
+  std::string ip;
+  int port = 0;
+  address_of(false, socket_, ip, port);
+  return ip;
 }
 void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
   address_of(false, socket_, ip, port);

@@ -2,6 +2,7 @@
 // A client's socket, plain or TLS, as the HTTP library's stream: every wait has an end, every body a limit.
 #include <httplib.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -10,34 +11,36 @@ namespace fettle::serve {
 
 using Clock = std::chrono::steady_clock;
 
-/// Used by one thread at a time: the poller until a head is whole, then a worker. Owns the socket.
+/// Used by one thread at a time: the poller until a request is whole, then a worker. Owns the socket.
 class Connection final : public httplib::Stream {
  public:
-  explicit Connection(int socket, SSL_CTX* tls = nullptr);
+  /// `open` counts the connections there are. Throws std::bad_alloc, and has not taken the socket then.
+  Connection(int socket, SSL_CTX* tls, std::atomic<int64_t>& open);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// TLS handshake, if any is due; false when it fails or the deadline passes.
-  bool greet(Clock::time_point deadline);
+  enum class Greeting : uint8_t { done, wants_read, wants_write, failed };
+  /// One step of the TLS handshake, without waiting; done at once where there is no TLS.
+  Greeting greet();
   /// Appends what has come to `received`, without waiting. False when the client has left.
   bool receive();
-  /// The same, waiting for at least one byte.
-  bool receive(Clock::time_point deadline);
   bool buffered() const;  ///< bytes wait inside TLS that the socket does not show
+  /// Says that nothing more will be sent; what the client sends is still received.
+  void end_sending();
 
-  /// From now on read() gives `head`, then what stands in `received`, then the socket: at most `body_limit`
-  /// bytes beyond the head, none after `deadline`.
-  void begin_request(std::string head, uint64_t body_limit, Clock::time_point deadline);
+  /// From now on read() gives `head`, and then nothing: the socket is the poller's to read.
+  void begin_request(std::string head);
+  bool request_read() const { return head_read_ == head_.size(); }
   void set_write_timeout(std::chrono::milliseconds timeout) { write_timeout_ = timeout; }
   /// The client closed the connection, or its sending half of it.
   bool client_left() const;
-  /// Something was read too late or too long: no further request can be told from the rest of this one.
-  bool broken() const { return broken_ || input_ended_; }
+  bool broken() const { return broken_; }  ///< nothing can be sent
+  std::string local_address() const;
 
   std::string received;  ///< bytes that came and were not read yet
 
-  bool is_readable() const override;
+  bool is_readable() const override { return !request_read(); }
   bool is_writable() const override { return !broken_ && !client_left(); }
   ssize_t read(char* data, size_t size) override;
   ssize_t write(const char* data, size_t size) override;
@@ -53,13 +56,11 @@ class Connection final : public httplib::Stream {
 
   int socket_;
   SSL* ssl_ = nullptr;
+  std::atomic<int64_t>& open_;
   bool greeted_;
-  bool broken_ = false;       ///< nothing can be sent
-  bool input_ended_ = false;  ///< nothing more will be read
+  bool broken_ = false;
   std::string head_;
   size_t head_read_ = 0;
-  uint64_t body_left_ = 0;
-  Clock::time_point deadline_{};
   std::chrono::milliseconds write_timeout_{30000};
 };
 

@@ -23,6 +23,8 @@ const char* reason_of(int status) {
       return "URI Too Long";
     case 415:
       return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
     case 431:
       return "Request Header Fields Too Large";
     case 501:
@@ -37,6 +39,10 @@ const char* reason_of(int status) {
 }
 
 }  // namespace
+
+Headers common_headers() {
+  return {{"X-Content-Type-Options", "nosniff"}, {"Cross-Origin-Resource-Policy", "same-origin"}, {"Cache-Control", "no-store"}};
+}
 
 ErrorShape shape_of(std::string_view target) {
   const std::string_view path = target.substr(0, target.find('?'));

@@ -12,6 +12,10 @@ namespace fettle::serve {
 void answer_json(httplib::Response& response, int status, const Json& body);
 void answer_error(httplib::Response& response, const ApiError& error);
 
+/// What every answer carries unless it says otherwise: it is kept by no cache, embedded by no other site, and is the type that
+/// it says.
+Headers common_headers();
+
 /// The shape of errors under a request's target.
 ErrorShape shape_of(std::string_view target);
 

@@ -28,6 +28,7 @@ class RawClient {
   RawClient& operator=(const RawClient&) = delete;
 
   bool connected() const { return connected_; }
+  int socket() const { return fd_; }
   RawClient& send(const std::string& bytes) {
     [[maybe_unused]] const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     return *this;

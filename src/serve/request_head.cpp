@@ -4,25 +4,13 @@
 #include <charconv>
 #include <optional>
 
+#include "serve/http_syntax.h"
+
 namespace fettle::serve {
 namespace {
 
 [[noreturn]] void refuse(int status, const std::string& message) {
   throw ApiError(status, "bad_request", "", message);
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return std::isalnum(u) != 0 ||
-           (u < 0x80 && u > 0x20 && std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos);
-  });
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -36,10 +24,7 @@ std::string_view take_line(std::string_view& rest) {
   if (end == std::string_view::npos) refuse(400, "the head of the request does not end its lines with CR LF");
   const std::string_view line = rest.substr(0, end);
   rest.remove_prefix(end + 2);
-  for (const char c : line) {
-    const auto u = static_cast<unsigned char>(c);
-    if ((u < 0x20 && c != '\t') || u == 0x7f) refuse(400, "a control character in the head of the request");
-  }
+  if (!std::ranges::all_of(line, is_line_char)) refuse(400, "a control character in the head of the request");
   return line;
 }
 
@@ -51,6 +36,8 @@ void read_request_line(std::string_view line, const HeadLimits& limits, RequestH
   head.target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
   if (!is_token(head.method)) refuse(400, "the request's method is no word");
+  constexpr std::string_view methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+  if (std::ranges::find(methods, head.method) == std::end(methods)) refuse(501, "the request's method is not known here");
   if (version != "HTTP/1.1" && version != "HTTP/1.0") refuse(505, "expected HTTP/1.1 or HTTP/1.0");
   if (head.target.size() > limits.target)
     refuse(414, fmt::format("the path has {} bytes, {} are allowed", head.target.size(), limits.target));
@@ -58,6 +45,7 @@ void read_request_line(std::string_view line, const HeadLimits& limits, RequestH
   if (!plain || head.target.empty() || head.target[0] != '/')
     refuse(400, "expected a path that begins with /");
   head.keep_alive = version == "HTTP/1.1";
+  head.text = fmt::format("{}\r\n", line);
 }
 
 struct Field {
@@ -69,7 +57,7 @@ Field read_field(std::string_view line) {
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
     refuse(400, "a header line must be NAME: VALUE");
-  return {lower(line.substr(0, colon)), trimmed(line.substr(colon + 1))};
+  return {lower_case(line.substr(0, colon)), trimmed(line.substr(colon + 1))};
 }
 
 uint64_t read_length(std::string_view value) {
@@ -85,29 +73,30 @@ void take_once(std::string& into, std::string_view value, const char* name) {
   into = value;
 }
 
-/// False for fields that the HTTP library shall not see.
-bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& length, bool& chunked) {
+void note_field(const Field& field, RequestHead& head) {
   if (field.name == "content-length") {
-    if (length) refuse(400, "Content-Length is given twice");
-    length = read_length(field.value);
+    if (head.length) refuse(400, "Content-Length is given twice");
+    head.length = read_length(field.value);
   } else if (field.name == "transfer-encoding") {
-    if (chunked || lower(field.value) != "chunked") refuse(501, "Transfer-Encoding must be chunked");
-    chunked = true;
+    if (head.chunked || lower_case(field.value) != "chunked") refuse(501, "Transfer-Encoding must be chunked");
+    head.chunked = true;
+  } else if (field.name == "expect") {
+    if (lower_case(field.value) != "100-continue") refuse(417, "Expect must be 100-continue");
+    head.expects_continue = true;
   } else if (field.name == "content-encoding") {
-    if (lower(field.value) != "identity") refuse(415, "a compressed body is not read; send it as it is");
-    return false;
+    if (lower_case(field.value) != "identity") refuse(415, "a compressed body is not read; send it as it is");
   } else if (field.name == "content-type") {
-    if (lower(field.value).starts_with("multipart/")) refuse(415, "expected application/json");
-    return false;
+    if (lower_case(field.value).starts_with("multipart/")) refuse(415, "expected application/json");
   } else if (field.name == "connection") {
-    const std::string value = lower(field.value);
+    const std::string value = lower_case(field.value);
     if (value.find("close") != std::string::npos) head.keep_alive = false;
   } else if (field.name == "authorization") {
     take_once(head.authorization, field.value, "Authorization");
   } else if (field.name == "x-api-key") {
     take_once(head.api_key, field.value, "x-api-key");
   } else if (field.name == "host") {
-    take_once(head.host, field.value, "Host");
+    if (++head.hosts > 1) refuse(400, "Host is given twice");
+    head.host = field.value;
   } else if (field.name == "origin") {
     take_once(head.origin, field.value, "Origin");
   } else if (field.name == "access-control-request-method") {
@@ -115,16 +104,23 @@ bool note_field(const Field& field, RequestHead& head, std::optional<uint64_t>& 
   } else if (field.name == "access-control-request-headers") {
     take_once(head.cors_headers, field.value, "Access-Control-Request-Headers");
   } else if (field.name == "access-control-request-private-network") {
-    head.cors_private_network = lower(field.value) == "true";
+    head.cors_private_network = lower_case(field.value) == "true";
+  } else if (field.name == "if-none-match" && field.value.size() <= 1024) {
+    head.text += fmt::format("If-None-Match: {}\r\n", field.value);
   }
-  return field.name != "range" && field.name != "if-range" && field.name != "accept-encoding" &&
-         field.name != "upgrade";
+}
+
+void check_framing(const RequestHead& head, bool is_1_1, uint64_t limit) {
+  if (is_1_1 && head.host.empty()) refuse(400, "HTTP/1.1 needs a Host field");
+  if (head.length && head.chunked) refuse(400, "Content-Length and Transfer-Encoding contradict each other");
+  if (head.chunked && !is_1_1) refuse(400, "HTTP/1.0 has no Transfer-Encoding");
+  if (head.length.value_or(0) > limit) refuse(413, fmt::format("the body has {} bytes, {} are allowed", *head.length, limit));
 }
 
 }  // namespace
 
-size_t head_end(std::string_view bytes) {
-  const size_t at = bytes.find("\r\n\r\n");
+size_t head_end(std::string_view bytes, size_t seen) {
+  const size_t at = bytes.find("\r\n\r\n", seen < 3 ? 0 : seen - 3);
   return at == std::string_view::npos ? at : at + 4;
 }
 
@@ -135,22 +131,14 @@ RequestHead parse_head(std::string_view bytes, const HeadLimits& limits) {
   std::string_view rest = bytes;
   const std::string_view first = take_line(rest);
   read_request_line(first, limits, head);
-  head.text = std::string(first) + "\r\n";
-  std::optional<uint64_t> length;
-  bool chunked = false;
+  const bool is_1_1 = head.keep_alive;
   size_t fields = 0;
   for (std::string_view line = take_line(rest); !line.empty(); line = take_line(rest)) {
     if (++fields > limits.fields) refuse(431, fmt::format("more than {} header lines", limits.fields));
-    if (note_field(read_field(line), head, length, chunked)) head.text.append(line).append("\r\n");
+    note_field(read_field(line), head);
   }
-  // A request that announces no body has none; the HTTP library would read until the client closes.
-  if (!length && !chunked) head.text += "Content-Length: 0\r\n";
-  head.text += "\r\n";
-  if (length && chunked) refuse(400, "Content-Length and Transfer-Encoding contradict each other");
-  if (length && *length > limits.body) {
-    refuse(413, fmt::format("the body has {} bytes, {} are allowed", *length, limits.body));
-  }
-  head.has_body = chunked || (length && *length > 0);
+  head.text += "Content-Length: 0\r\n\r\n";  // without it the HTTP library would read until the client closes
+  check_framing(head, is_1_1, limits.body);
   return head;
 }
 

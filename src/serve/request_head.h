@@ -2,6 +2,7 @@
 // The first lines of an HTTP/1 request (RFC 9112), checked strictly before the HTTP library sees them: what
 // two readers might understand in two ways is refused.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,22 +18,29 @@ struct HeadLimits {
 };
 
 struct RequestHead {
-  std::string text;  ///< the head for the HTTP library, ends with an empty line; without the fields that the
-                     ///< server decides on its own (Range, Accept-Encoding, Content-Type)
+  /// For the HTTP library, ends with an empty line: the first line and the fields that a route asks for. It is never
+  /// told of a body, which the server reads on its own.
+  std::string text;
   std::string method, target;
   std::string authorization, host, origin;
+  int hosts = 0;              ///< Host fields
+  std::string local_address;  ///< the server's, on which the request came; set by the server
   std::string api_key;      ///< x-api-key, as Anthropic's clients send it
   /// Of a browser's preflight (the CORS protocol of the Fetch standard).
   std::string cors_method, cors_headers;
   bool cors_private_network = false;
-  bool has_body = false;    ///< a body follows: Content-Length above 0, or chunks
+  std::optional<uint64_t> length;  ///< Content-Length
+  bool chunked = false;
+  bool expects_continue = false;  ///< the client waits for a word before it sends the body
+  bool has_body() const { return chunked || length.value_or(0) > 0; }
   bool keep_alive = false;  ///< the client would send another request on this connection
 };
 
-/// Where the body begins; npos while the empty line has not come.
-size_t head_end(std::string_view bytes);
+/// Where the body begins; npos while the empty line has not come. It was not there in the first `seen` bytes.
+size_t head_end(std::string_view bytes, size_t seen = 0);
 
-/// `bytes` is a whole head. Throws ApiError: 400 (malformed, contradictory), 413, 414, 415, 431, 501, 505.
+/// `bytes` is a whole head. Throws ApiError: 400 (malformed, contradictory), 413, 414, 415, 417, 431,
+/// 501, 505.
 RequestHead parse_head(std::string_view bytes, const HeadLimits& limits);
 
 }  // namespace fettle::serve

@@ -8,7 +8,9 @@
 #include <array>
 
 #include "base/log.h"
+#include "serve/own_hosts.h"
 #include "serve/server_state.h"
+#include "text/unicode.h"
 
 namespace fettle::serve {
 namespace {
@@ -38,15 +40,6 @@ std::string_view bearer_of(std::string_view authorization) {
   const std::string_view rest = authorization.substr(scheme.size());
   const size_t key = rest.find_first_not_of(' ');
   return key == 0 || key == std::string_view::npos ? std::string_view() : rest.substr(key);
-}
-
-std::string without_port(const std::string& host) {
-  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
-  return host.substr(0, host.find(':'));
-}
-
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "127.0.0.1" || host == "::1" || host == "[::1]";
 }
 
 std::vector<std::string> names_of(const ServeOptions& options, OpenModel& model,
@@ -129,7 +122,8 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
 }
 
 struct Server::Impl {
-  Impl(OpenModel& model, ServeOptions options) : state(model, std::move(options)), http(state.options.http) {
+  Impl(OpenModel& model, ServeOptions options)
+      : state(model, std::move(options)), http(state.options.http), hosts(state.options.http.host, state.options.allowed_hosts) {
     for (const std::string& key : state.options.api_keys) keys.push_back(digest_of(key));
     http.set_guard([this](const RequestHead& head) { guard(head); });
     http.set_observer([this](const std::string& method, const std::string& route, int status, double) {
@@ -156,12 +150,14 @@ struct Server::Impl {
                      "Incorrect API key provided; send Authorization: Bearer KEY or x-api-key: KEY.");
   }
 
-  /// A page from elsewhere must not use a person's browser to reach a server that only listens at home.
+  /// A page from elsewhere must not use a person's browser to reach a server that this person can reach.
   void check_browser(const RequestHead& head) const {
     const HttpOptions& o = state.options.http;
-    if (is_loopback(o.host) && !head.host.empty() && !is_loopback(without_port(head.host)))
+    if (!head.host.empty() && !hosts.has(head.host, head.local_address)) {
+      const std::string name = unicode::lossy(head.host.substr(0, 255));
       throw ApiError(403, "forbidden_host", "",
-                     "this server answers to localhost alone; open it with --host");
+                     fmt::format("this server does not answer to the name '{0}'; start it with --allowed-host {0}", name));
+    }
     if (head.origin.empty() || head.method == "GET" || head.method == "HEAD" || head.method == "OPTIONS")
       return;
     if (o.cors_origin == "*" || o.cors_origin == head.origin) return;
@@ -173,6 +169,7 @@ struct Server::Impl {
 
   ServerState state;
   HttpServer http;
+  const OwnHosts hosts;
   std::vector<Digest> keys;
   int port = 0;
 };

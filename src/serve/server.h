@@ -18,6 +18,7 @@ struct ServeOptions {
   std::vector<std::string> names;            ///< of the model; empty: its file's or folder's name
   std::map<std::string, fs::path> adapters;  ///< loaded before the first request
   std::vector<std::string> api_keys;         ///< empty: everybody may ask
+  std::vector<std::string> allowed_hosts;    ///< names that clients may call the server by, beside its own
   std::string model_type;                ///< an OpenChat type; empty: what openchat.json says, if anything
   bool enable_sys_prompt = false;        ///< OpenChat types: system messages count
   std::string chat_template;             ///< Jinja source, or the name of a template of the model, instead of its own

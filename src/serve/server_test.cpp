@@ -125,9 +125,25 @@ TEST(Server, KeysHostsAndOrigins) {
   const Running open;
   open.post("/v1/adapters", {{"name", "a"}, {"path", "b"}}, 403);
   open.post("/tokenize", {{"prompt", "x"}}, 403, "Origin: http://evil.example\r\n");
-  RawClient rebound(open.port);
-  rebound.send("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n");
-  EXPECT_EQ(status_of(rebound.read_all()), 403);
+}
+
+TEST(Server, AnswersToItsOwnNamesWhereverItListens) {
+  for (const char* listen : {"127.0.0.1", "0.0.0.0"}) {
+    ServeOptions options;
+    options.http.host = listen;
+    options.allowed_hosts = {"models.example"};
+    const Running server(options);
+    const auto called = [&](const std::string& host) {
+      RawClient client(server.port);
+      client.send(fmt::format("GET /v1/models HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", host));
+      return client.read_all();
+    };
+    for (const std::string host : {"localhost", "127.0.0.1:1", "[::1]", "models.example", "MODELS.example:443"})
+      EXPECT_EQ(status_of(called(host)), 200) << host;
+    const std::string refused = called("evil.example:18888");
+    EXPECT_EQ(status_of(refused), 403);
+    EXPECT_NE(refused.find("--allowed-host evil.example"), std::string::npos) << refused;
+  }
 }
 
 TEST(Server, KeysInEveryWayThatClientsSendThem) {
@@ -223,7 +239,7 @@ TEST(Server, AClientThatLeavesIsCancelled) {
     RawClient client(server.port);
     const std::string body = R"({"prompt":"a","max_tokens":500,"ignore_eos":true,"stream":true})";
     client.send(
-        fmt::format("POST /v1/completions HTTP/1.1\r\nContent-Length: {}\r\n\r\n{}", body.size(), body));
+        fmt::format("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", body.size(), body));
     client.read_answer(200);
   }
   for (int i = 0; i < 100; ++i) {

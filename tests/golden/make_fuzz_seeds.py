@@ -131,6 +131,10 @@ def seeds():
     yield "config_fuzz", "dpo", config.encode()
     yield "yaml_fuzz", "config", config.encode() + b"a: &x [1, *x]\nb: |\n  text\n"
     tool = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}
+    head = b"POST /v1/completions?x=1 HTTP/1.1\r\nHost: own.example:1\r\nIf-None-Match: \"t\"\r\n"
+    yield "http_request_fuzz", "length", head + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\nabcdeGET / HTTP/1.1\r\n\r\n"
+    yield "http_request_fuzz", "chunks", head + b"Transfer-Encoding: chunked\r\n\r\n5;a=\"b\\\"\" ; c\r\nabcde\r\n0a\r\n0123456789\r\n0\r\nT: u\r\n\r\n"
+    yield "http_request_fuzz", "chunks-alone", b"1\r\na\r\n1\r\nb\r\n000\r\n\r\nrest"
     yield "serve_request_fuzz", "chat", json.dumps({
         "messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": tool}], "logprobs": True, "top_logprobs": 2,
         "response_format": {"type": "json_object"}, "stop": ["x"], "return_token_ids": True, "prompt_logprobs": 1}).encode()  # fmt: skip

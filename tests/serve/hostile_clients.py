@@ -83,6 +83,30 @@ def slow_heads_beside(port):
     return code
 
 
+def slow_bodies_beside(port):
+    """600 clients, more than there are threads, whose bodies do not end, and one honest one."""
+    clients = []
+    for i in range(600):
+        client = socket.create_connection(("127.0.0.1", port))
+        client.sendall((HEAD + ("Content-Length: 100\r\n\r\n{" if i % 2 else "Transfer-Encoding: chunked\r\n\r\n5\r\n{")).encode())
+        clients.append(client)
+    code = post(port, chat())
+    for client in clients:
+        client.close()
+    return code
+
+
+def smuggled(port, head):
+    """501, 404 and so on; -1 when the request inside the body was answered too."""
+    inner = "GET /v1/models/SMUGGLED HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client, contextlib.suppress(OSError):
+        client.sendall((head.replace("LENGTH", str(len(inner))) + inner + inner).encode())
+        while piece := client.recv(65536):
+            answer += piece
+    return -1 if b"SMUGGLED" in answer or answer.count(b"HTTP/1.1 ") != 1 else status(answer)
+
+
 def idle(port, count=10000):
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit[1], limit[1]))
@@ -102,11 +126,17 @@ def rows(port):
     yield "no HTTP at all", 400, lambda: status(exchange(port, "\x16\x03\x01 hello\r\n\r\n"))
     yield "half a head, then silence", 408, lambda: slow_head(port)
     yield "300 such clients beside an honest one", 200, lambda: slow_heads_beside(port)
+    yield "600 bodies that do not end beside an honest client", 200, lambda: slow_bodies_beside(port)
+    yield "15 MB in chunks of one byte", 400, lambda: status(exchange(port, HEAD + "Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n" * 15000000 + b"0\r\n\r\n"))
+    for line in ("PROPFIND /x", "POST /nothing", "POST /health", "GET /health", "DELETE /x"):
+        yield f"a request in the body of {line}", (200, 404, 405, 501), lambda line=line: smuggled(port, f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: LENGTH\r\n\r\n")
+    for size in ("g", "0x2", "+2", "-2", "2 ", "", "10000000000000002"):
+        yield f"a chunk of the size '{size}'", 400, lambda size=size: smuggled(port, HEAD + f"Transfer-Encoding: chunked\r\n\r\n{size}\r\n")
     yield "10,000 idle connections beside an honest client", 200, lambda: idle(port)
-    yield "half-closed after a whole request", (0, 499), lambda: post(port, chat(), half_close=True)
+    yield "half-closed after a whole request", (0, 200, 499), lambda: post(port, chat(), half_close=True)
     yield "Content-Length of 1 GB", 413, lambda: big_body(port)
     yield "64 MB of chunks", (0, 400, 413), lambda: big_chunks(port)
-    yield "a body that stops half-way", (0, 400), lambda: status(exchange(port, HEAD + "Content-Length: 100\r\n\r\n{", half_close=True))
+    yield "a body that stops half-way", 400, lambda: status(exchange(port, HEAD + "Content-Length: 100\r\n\r\n{", half_close=True))
     yield "a gzip bomb", 415, lambda: status(exchange(port, HEAD + "Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd"))
     yield "a head of 100 KB", 431, lambda: status(exchange(port, HEAD + "X: " + "a" * 100000 + "\r\n\r\n"))
     yield "1000 header lines", 431, lambda: status(exchange(port, HEAD + "X: a\r\n" * 1000 + "\r\n"))
@@ -118,6 +148,7 @@ def rows(port):
     yield "CR LF inside a field (header injection)", 404, lambda: status(exchange(port, "GET /v1/models/a%0d%0aSet-Cookie:x HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     yield "../../etc/passwd", 404, lambda: status(exchange(port, "GET /../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     yield "%2e%2e%2f%2e%2e%2fetc/passwd", 404, lambda: status(exchange(port, "GET /%2e%2e%2f%2e%2e%2fetc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    yield "no Host", 400, lambda: status(exchange(port, "GET /v1/models HTTP/1.1\r\n\r\n"))
     yield "another Host (DNS rebinding)", 403, lambda: status(exchange(port, "GET /v1/models HTTP/1.1\r\nHost: evil.example\r\n\r\n"))
     yield "a page of another origin", 403, lambda: status(exchange(port, HEAD + "Origin: https://evil.example\r\nContent-Length: 2\r\n\r\n{}"))
     yield "JSON nested 100,000 deep", 400, lambda: post(port, b"[" * 100000)
