@@ -8,6 +8,7 @@
 #include <mutex>
 #include <random>
 
+#include "serve/kept_files.h"
 #include "text/message.h"
 
 namespace fettle::serve {
@@ -114,6 +115,7 @@ Interval wilson(double share, int64_t games) {
 
 struct Votes::Impl {
   explicit Impl(const fs::path& path) {
+    make_private_file(path);
     if (sqlite3_open(path.c_str(), &database) != SQLITE_OK) {
       const std::string why = sqlite3_errmsg(database);
       sqlite3_close(database);
@@ -121,7 +123,12 @@ struct Votes::Impl {
     }
     sqlite3_busy_timeout(database, 5000);
     try {
-      for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", schema}) Statement(database, sql).step();
+      for (const char* sql : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", schema, "SELECT count(*) FROM votes"}) Statement(database, sql).step();
+      // Votes stand in the log until it is written back into the file: both must stay where they are.
+      files.keep(path);
+      for (const char* ending : {"-wal", "-shm"}) {
+        if (fs::exists(path.string() + ending)) files.keep(path.string() + ending);
+      }
     } catch (const Error& error) {
       sqlite3_close(database);
       throw Error(Error::Kind::io, fmt::format("{}: {}", path.string(), error.what()));
@@ -135,7 +142,15 @@ struct Votes::Impl {
     while (all.step()) use(all);
   }
 
+  /// The database, for one caller at a time, and its files still in their places.
+  std::unique_lock<std::mutex> lock() {
+    std::unique_lock held(mutex);
+    files.check();
+    return held;
+  }
+
   sqlite3* database = nullptr;
+  KeptFiles files;
   std::mutex mutex;
 };
 
@@ -155,17 +170,18 @@ Json Votes::add(const OrderedJson& body) {
   const std::string id = fresh_id();
   const int64_t created = std::chrono::duration_cast<std::chrono::seconds>(
                               std::chrono::system_clock::now().time_since_epoch()).count();
-  std::lock_guard lock(impl_->mutex);
+  const auto lock = impl_->lock();
   Statement(impl_->database,
             "INSERT INTO votes (id, created, messages, a_model, a_content, b_model, b_content, vote) "
             "VALUES (?,?,?,?,?,?,?,?)")
       .bind(id).bind(created).bind(messages).bind(a.model).bind(a.content).bind(b.model).bind(b.content).bind(vote)
       .step();
+  impl_->files.check();  // again: it may have gone meanwhile
   return {{"id", id}, {"object", "arena.vote"}, {"created", created}, {"vote", vote}};
 }
 
 Json Votes::list(int64_t limit, const std::string& after) const {
-  std::lock_guard lock(impl_->mutex);
+  const auto lock = impl_->lock();
   int64_t below = INT64_MAX;
   if (!after.empty()) {
     Statement found(impl_->database, "SELECT number FROM votes WHERE id = ?");
@@ -195,13 +211,14 @@ Json Votes::list(int64_t limit, const std::string& after) const {
 }
 
 bool Votes::remove(const std::string& id) {
-  std::lock_guard lock(impl_->mutex);
+  const auto lock = impl_->lock();
   Statement(impl_->database, "DELETE FROM votes WHERE id = ?").bind(id).step();
+  impl_->files.check();
   return sqlite3_changes(impl_->database) > 0;
 }
 
 std::string Votes::export_rows() const {
-  std::lock_guard lock(impl_->mutex);
+  const auto lock = impl_->lock();
   std::string rows;
   impl_->each([&](const Statement& vote) {
     const std::string choice = vote.text(6);
@@ -222,7 +239,7 @@ std::string Votes::export_rows() const {
 }
 
 Json Votes::table() const {
-  std::lock_guard lock(impl_->mutex);
+  const auto lock = impl_->lock();
   std::map<std::string, Tally> models;
   std::map<std::pair<std::string, std::string>, Tally> pairs;
   int64_t votes = 0;

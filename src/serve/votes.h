@@ -16,10 +16,11 @@ struct Interval {
 /// Wilson's score interval at 95 % of `share` of `games`; [0, 1] when there are none.
 Interval wilson(double share, int64_t games);
 
-/// Thread-safe. Several processes may open one file.
+/// Thread-safe. Several processes may open one file. Every call throws Error(io) when the file was removed or replaced under
+/// the server: what would be stored would be lost with the process.
 class Votes {
  public:
-  /// Makes the file when it is not there. WAL with synchronous FULL. Throws Error(io).
+  /// Makes the file when it is not there, for its owner alone. WAL with synchronous FULL. Throws Error(io).
   explicit Votes(const fs::path& path);
   ~Votes();
   Votes(const Votes&) = delete;

@@ -1,6 +1,7 @@
 #include "serve/votes.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -113,6 +114,50 @@ TEST(Votes, WhatWasAnsweredAsStoredOutlivesAKill) {
     kept.insert(Json::parse(rows.substr(at, rows.find('\n', at) - at))["id"].get<std::string>());
   for (size_t at = 0; stored.find('\n', at) != std::string::npos; at = stored.find('\n', at) + 1)
     EXPECT_TRUE(kept.contains(stored.substr(at, stored.find('\n', at) - at)));
+}
+
+/// What went wrong when a vote was given; empty: it is stored.
+std::string refusal_of(Votes& votes) {
+  try {
+    votes.add(vote("x", "y", "a"));
+    return "";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::io);
+    return error.what();
+  }
+}
+
+TEST(Votes, AFileThatIsNoLongerInItsPlaceTakesNoVote) {
+  for (const std::string ending : {"", "-wal", "-shm"}) {
+    for (const bool replaced : {false, true}) {
+      const TemporaryFolder folder;
+      const fs::path path = folder.path() / "votes.sqlite", struck = path.string() + ending, aside = folder.path() / "aside";
+      Votes votes(path);
+      votes.add(vote("x", "y", "a"));
+      fs::rename(struck, aside);
+      if (replaced) write_file(struck, read_file(aside));
+      const std::string why = refusal_of(votes);
+      EXPECT_NE(why.find(struck.string()), std::string::npos) << why;
+      EXPECT_NE(why.find(replaced ? "replaced" : "removed"), std::string::npos) << why;
+      EXPECT_THROW(votes.table(), Error);
+      fs::rename(aside, struck);
+      EXPECT_EQ(refusal_of(votes), "") << "it is back";
+      EXPECT_EQ(votes.table()["votes"], 2);
+    }
+  }
+}
+
+TEST(Votes, AreTheirOwnersAlone) {
+  const TemporaryFolder folder;
+  const mode_t before = umask(022);
+  Votes votes(folder.path() / "votes.sqlite");
+  votes.add(vote("x", "y", "a"));
+  umask(before);
+  for (const char* ending : {"", "-wal", "-shm"}) {
+    struct stat info {};
+    ASSERT_EQ(::stat((folder.path() / ("votes.sqlite" + std::string(ending))).c_str(), &info), 0) << ending;
+    EXPECT_EQ(info.st_mode & 0777U, 0600U) << ending;
+  }
 }
 
 TEST(RequestLog, RotatesWithinItsBounds) {
