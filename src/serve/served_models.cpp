@@ -12,7 +12,7 @@ namespace {
 
 constexpr size_t most_parts = 8;
 
-int64_t now() {
+int64_t unix_time() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
       .count();
 }
@@ -43,7 +43,7 @@ ServedModels::ServedModels(Engine& engine, const ModelConfig& config, int32_t to
       tokens_(tokens),
       names_(std::move(names)),
       owner_(std::move(owner)),
-      created_(now()) {
+      created_(unix_time()) {
   FETTLE_CHECK(!names_.empty());
 }
 
@@ -70,7 +70,7 @@ void ServedModels::load(const std::string& name, const fs::path& path, bool repl
   check_vocabulary(*adapter, path);
   std::lock_guard lock(mutex_);
   engine_.add_adapter(name, std::move(adapter));
-  loaded_[name] = {path, now()};
+  loaded_[name] = {path, unix_time()};
 }
 
 /// One tokenizer serves all; an adapter with tokens of its own would never meet them.
