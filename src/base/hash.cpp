@@ -5,11 +5,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <vector>
 
 #include "base/error.h"
+#include "base/folder.h"
+#include "base/mapped_file.h"
 #include "base/open_file.h"
 
 namespace fettle {
@@ -38,13 +39,8 @@ uint64_t hash64(std::string_view bytes, uint64_t seed) { return XXH3_64bits_with
 
 std::string hash_path(const fs::path& path) {
   if (!fs::is_directory(path)) return hash_file(path);
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
   Hasher hasher;
-  for (const auto& file : files) hasher.add(fs::relative(file, path).generic_string()).add(hash_file(file));
+  for (const auto& file : files_below(path)) hasher.add(fs::relative(file, path).generic_string()).add(hash_file(file));
   return hasher.hex();
 }
 
@@ -57,7 +53,12 @@ std::string sha256_hex(std::string_view bytes) {
   return out;
 }
 
-std::string sha256_file(const fs::path& path) { return sha256_hex(MappedFile(path).text()); }
+std::string sha256_file(const fs::path& path) {
+  const MappedFile file(path);
+  std::string hash = sha256_hex(file.text());
+  check_mapped(file);
+  return hash;
+}
 
 struct Hasher::State {
   XXH3_state_t* value = XXH3_createState();

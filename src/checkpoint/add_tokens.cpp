@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "checkpoint/save.h"
 #include "kernels/quant.h"
+#include "model/mapped_parameters.h"
 
 namespace fettle {
 namespace {
@@ -142,6 +143,7 @@ std::vector<int32_t> add_tokens(LoadedModel& model, const TokensToAdd& tokens, u
                                : parameter->name == "head.bias" ? grown_bias(parameter->value, rows, grown)
                                                                 : parameter->value);
   }
+  check_files(model.parameters);
   grown.keep_alive(std::make_shared<Parameters>(std::move(model.parameters)));
   model.parameters = std::move(grown);
   model.config.vocab_size = static_cast<int32_t>(rows);

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "base/mapped_file.h"
+
 namespace fettle {
 namespace {
 
@@ -376,6 +378,7 @@ Gguf parse_gguf(std::span<const std::byte> bytes, std::string_view where) {
 Gguf open_gguf(const fs::path& file) {
   auto map = std::make_shared<MappedFile>(file);
   Gguf gguf = parse_gguf(map->bytes(), file.string());
+  check_mapped(*map);
   gguf.tensors.keep_alive(std::move(map));
   return gguf;
 }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "base/mapped_file.h"
 #include "base/open_file.h"
 #include "checkpoint/gguf.h"
 #include "checkpoint/llama2c.h"
@@ -179,6 +180,7 @@ LoadedModel load_llama2c(const fs::path& file, const LoadOptions& options) {
   model.config = llama2c_config(map->bytes(), file.string());
   if (options.weights) {
     model.parameters = llama2c_parameters(map->bytes(), model.config, file.string());
+    check_mapped(*map);
     model.parameters.keep_alive(std::move(map));
   }
   const fs::path beside = llama2c_tokenizer(file, model.config.vocab_size);

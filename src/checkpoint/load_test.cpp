@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "checkpoint/export.h"
 #include "checkpoint/gguf.h"
@@ -317,6 +319,58 @@ TEST(Load, WhatIsWrongWithAFolderIsSaid) {
   write_file(folder.path() / "text.txt", "not a model");
   EXPECT_NE(error_text([&] { load_model(folder.path() / "text.txt"); }).find("is no model"),
             std::string::npos);
+}
+
+void expect_changed(const std::function<void()>& work, const fs::path& file) {
+  try {
+    work();
+    ADD_FAILURE() << "no error for " << file;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), Error::Kind::io);
+    EXPECT_NE(std::string(error.what()).find(file.string()), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("changed while it was read"), std::string::npos) << error.what();
+  }
+}
+
+TEST(CutModel, WhoeverComputesOrCopiesGetsAnErrorThatNamesTheFile) {
+  const TemporaryFolder folder;
+  const Json expected = read_json(golden / "expected.json");
+  const std::vector<int32_t> ids = expected["ids"];
+  const std::vector<std::pair<const char*, const char*>> models{{"hf", "hf/model.safetensors"}, {"model.gguf", "model.gguf"}};
+  for (const auto& [path, weights] : models) {
+    const fs::path file = folder.path() / weights, output = folder.path() / "out";
+    const auto fresh = [&] { fs::copy(golden / path, folder.path() / path, fs::copy_options::recursive | fs::copy_options::overwrite_existing); };
+    fresh();
+    LoadedModel model = load_model(folder.path() / path);
+    const auto backend = make_cpu_backend();
+    Decoder decoder(model.config, model.parameters, *backend);
+    Batch batch;
+    append_sequence(batch, ids);
+    std::vector<float> result(batch.labels.size());
+    decoder.score(batch, result);
+    expect_near(result, expected["logps"]);
+    fs::resize_file(file, 4096);
+    expect_changed([&] { decoder.score(batch, result); }, file);
+    expect_changed([&] { decoder.forward(batch, result); }, file);
+    KvCache cache = KvCache::make(model.config, batch.size(), DType::f32, *backend);
+    std::vector<int32_t> rows(batch.tokens.size());
+    std::iota(rows.begin(), rows.end(), 0);
+    Batch next = batch;
+    next.label_rows.clear();
+    next.labels.clear();
+    expect_changed([&] { decoder.extend(next, rows, cache, Tensor()); }, file);
+    expect_changed([&] { to_f32(model.parameters); }, file);
+    ExportOptions options;
+    options.output = output;
+    expect_changed([&] { export_model(model, options); }, file);
+    EXPECT_FALSE(fs::exists(output));
+    const LoadedModel whole = load_model(golden / path);
+    expect_changed([&] { compare_weights(whole, model); }, file);
+    EXPECT_ANY_THROW(load_model(folder.path() / path));
+    fresh();  // one that is opened anew is whole
+    LoadedModel again = load_model(folder.path() / path);
+    expect_near(logps(again, ids), expected["logps"]);
+  }
 }
 
 TEST(Export, WhatCannotBeIsSaidBeforeAnythingIsWritten) {

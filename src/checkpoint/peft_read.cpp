@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "checkpoint/mapped_tensors.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/peft_names.h"
 #include "checkpoint/safetensors.h"
@@ -47,6 +48,7 @@ class Reader {
     read_rows();
     if (adapter_.parameters.all().empty()) fail(file_, "holds no LoRA weights");
     tie();
+    check_files(tensors_);
     for (const auto& owner : tensors_.owners())
       adapter_.parameters.keep_alive(std::const_pointer_cast<void>(owner));
     return std::move(adapter_);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/json.h"
+#include "base/mapped_file.h"
 
 namespace fettle {
 namespace {
@@ -197,6 +198,7 @@ Safetensors parse_safetensors(std::span<const std::byte> bytes, std::string_view
 Safetensors open_safetensors(const fs::path& file) {
   auto map = std::make_shared<MappedFile>(file);
   Safetensors result = parse_safetensors(map->bytes(), file.string());
+  check_mapped(*map);
   result.tensors.keep_alive(std::move(map));
   return result;
 }

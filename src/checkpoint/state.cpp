@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "base/mapped_file.h"
 #include "base/unfinished.h"
 #include "checkpoint/safetensors.h"
 
@@ -66,6 +67,7 @@ void SavedState::restore(std::string_view name, const Tensor& destination) const
   }
   FETTLE_CHECK(destination.contiguous());
   if (!saved.bytes.empty()) std::memcpy(destination.data, saved.bytes.data(), saved.bytes.size());
+  check_mapped(saved.bytes.data());
 }
 
 }  // namespace fettle

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/mapped_file.h"
 #include "base/threads.h"
 #include "kernels/quant.h"
 
@@ -114,7 +115,10 @@ TensorToWrite tensor_to_write(std::string name, const Tensor& value, DType dtype
          layout.elements, dtype_name(dtype));
   }
   return {std::move(name), dtype, std::move(shape),
-          [value, dtype](std::span<std::byte> out) { convert_rows(value, dtype, out); }};
+          [value, dtype](std::span<std::byte> out) {
+            convert_rows(value, dtype, out);
+            check_mapped(value.data);
+          }};
 }
 
 }  // namespace fettle

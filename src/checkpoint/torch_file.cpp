@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "checkpoint/torch_pickle.h"
 
 namespace fettle {
@@ -250,6 +251,7 @@ TensorSet parse_torch_file(std::span<const std::byte> bytes, std::string_view wh
 TensorSet open_torch_file(const fs::path& file) {
   auto map = std::make_shared<MappedFile>(file);
   TensorSet set = parse_torch_file(map->bytes(), file.string());
+  check_mapped(*map);
   set.keep_alive(std::move(map));
   return set;
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/quant.h"
 #include "model/families/families.h"
+#include "model/mapped_parameters.h"
 
 namespace fettle {
 namespace {
@@ -120,6 +121,8 @@ std::vector<TensorDifference> compare_weights(const LoadedModel& a, const Loaded
                                        : std::sqrt(squares / base);
     result.push_back(std::move(difference));
   }
+  check_files(a.parameters);
+  check_files(b.parameters);
   return result;
 }
 
@@ -138,6 +141,8 @@ Parameters combine_weights(const LoadedModel& a, const LoadedModel& b, float sig
     result.add(pair.b->name, out);
     result.keep_alive(buffer);
   }
+  check_files(a.parameters);
+  check_files(b.parameters);
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/threads.h"
+#include "checkpoint/mapped_tensors.h"
 #include "kernels/quant.h"
 #include "model/adapted_weight.h"
 
@@ -259,6 +260,7 @@ Parameters read_weights(const WeightMap& map, const TensorSet& tensors, std::str
     read_entry(parameters, entry, *stored, where);
   }
   check_leftovers(map, tensors, used, where);
+  check_files(tensors);
   for (const auto& owner : tensors.owners()) parameters.keep_alive(std::const_pointer_cast<void>(owner));
   return parameters;
 }
@@ -280,6 +282,12 @@ TensorToWrite weight_to_write(const WeightEntry& entry, const WeightSource& sour
               fill_transposed(all, dtype, out);
             } else {
               fill_rows(all, dtype, out);
+            }
+            for (const WeightPart& part : entry.parts) {
+              for (const auto* from : {source.parameters, source.adapter != nullptr ? &source.adapter->parameters : nullptr}) {
+                const Parameter* parameter = from != nullptr ? from->find(part.name) : nullptr;
+                if (parameter != nullptr) check_mapped(parameter->value.data);
+              }
             }
           }};
 }

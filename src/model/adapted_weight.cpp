@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "kernels/quant.h"
 #include "model/families/families.h"
+#include "model/mapped_parameters.h"
 
 namespace fettle {
 namespace {
@@ -171,6 +172,8 @@ Parameters merge_adapter(ModelConfig& config, const Parameters& base, const Adap
       for (int64_t row = begin; row < end; ++row) weight.values(row, to.row<float>(row), scratch.data());
     });
   }
+  check_files(base);
+  check_files(adapter.parameters);
   return merged;
 }
 

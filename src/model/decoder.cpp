@@ -7,6 +7,7 @@
 #include "model/layers/block.h"
 #include "model/layers/embedding.h"
 #include "model/layers/head.h"
+#include "model/mapped_parameters.h"
 #include "model/measuring.h"
 #include "model/network.h"
 
@@ -97,7 +98,10 @@ struct Decoder::Impl {
         backend(backend),
         recompute(options.recompute),
         training(backend.memory()),
-        inference(backend.memory()) {}
+        inference(backend.memory()) {
+    watch(files, parameters);
+    files.check();
+  }
 
   Context context(Backend& on, Arena& arena) {
     Context context{on, arena, network.config, network.product};
@@ -121,8 +125,14 @@ struct Decoder::Impl {
   template <typename Body>
   void infer(Body body);
   Tensor run_blocks(const Context& context, const CacheRows* cache_rows, KvCache* cache);
+  void check_files() const {
+    files.check();
+    adapter_files.check();
+  }
 
   Network network;
+  /// That weights lie in: what is computed from one that was cut must not be used.
+  MappedMemory files, adapter_files;
   Backend& backend;
   Recompute recompute;
   Arena training, inference;
@@ -250,6 +260,8 @@ Decoder::Decoder(const ModelConfig& config, Parameters& parameters, Backend& bac
 Decoder::~Decoder() = default;
 
 void Decoder::set_adapters(std::vector<ActiveAdapter> adapters) {
+  impl_->adapter_files = {};
+  for (const auto& active : adapters) watch(impl_->adapter_files, active.adapter->parameters);
   impl_->network.link_adapters(adapters);
   impl_->pass.reset();
   impl_->reserved = false;
@@ -295,6 +307,7 @@ void Decoder::score(const Batch& batch, std::span<float> logp, std::span<int32_t
     context.backend.copy_to_host(logp.data(), out);
     if (!best.empty()) context.backend.copy_to_host(best.data(), greedy);
   });
+  impl_->check_files();
 }
 
 void Decoder::forward(const Batch& batch, std::span<float> logp) {
@@ -304,6 +317,7 @@ void Decoder::forward(const Batch& batch, std::span<float> logp) {
   impl_->training.release(0);
   Context context = impl_->training_context(impl_->backend, impl_->training);
   impl_->pass = impl_->run_forward(context, batch, impl_->recompute);
+  impl_->check_files();
   if (logp.empty()) return;
   const ArenaScope scope(impl_->training);
   const Tensor out = impl_->training.take(1, impl_->pass->labels);
@@ -329,6 +343,7 @@ void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::sp
   impl_->backend.copy_from_host(gradient, dlogp.data());
   impl_->run_backward(context, pass, out, gradient);
   if (!logp.empty()) impl_->backend.copy_to_host(logp.data(), out);
+  impl_->check_files();
 }
 
 void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache,
@@ -356,6 +371,7 @@ void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, Kv
     head_hidden(context, impl_->network.head, normed, x, device.label_rows);
     head_logits(context, impl_->network.head, logits, normed);
   });
+  impl_->check_files();
 }
 
 void Decoder::hidden(const Batch& batch, const Tensor& out) {
@@ -367,6 +383,7 @@ void Decoder::hidden(const Batch& batch, const Tensor& out) {
     const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
     head_hidden(context, impl_->network.head, out, x, device.label_rows);
   });
+  impl_->check_files();
 }
 
 void Decoder::weights_changed() {

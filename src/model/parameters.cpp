@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "kernels/quant.h"
+#include "model/mapped_parameters.h"
 
 namespace fettle {
 
@@ -164,6 +165,7 @@ Parameters to_f32(const Parameters& source) {
       }
     });
   }
+  check_files(source);
   return copy;
 }
 

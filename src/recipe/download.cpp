@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
+#include "base/mapped_file.h"
 #include "base/open_file.h"
 #include "base/progress.h"
 
@@ -95,6 +96,7 @@ std::string git_blob_id(const fs::path& path) {
   EVP_DigestInit_ex(context, EVP_sha1(), nullptr);
   EVP_DigestUpdate(context, head.c_str(), head.size() + 1);
   EVP_DigestUpdate(context, file.bytes().data(), file.bytes().size());
+  check_mapped(file);
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   EVP_DigestFinal_ex(context, digest, &size);

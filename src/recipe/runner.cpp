@@ -9,6 +9,7 @@
 #include <chrono>
 #include <set>
 
+#include "base/folder.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -45,12 +46,7 @@ class FileHashes {
   static std::string stamp_of(const fs::path& path) {
     if (fs::is_directory(path)) {
       Hasher hasher;
-      std::vector<fs::path> files;
-      for (const auto& entry : fs::recursive_directory_iterator(path)) {
-        if (entry.is_regular_file()) files.push_back(entry.path());
-      }
-      std::sort(files.begin(), files.end());
-      for (const auto& file : files) hasher.add(file.string()).add(stamp_of(file));
+      for (const auto& file : files_below(path)) hasher.add(file.string()).add(stamp_of(file));
       return hasher.hex();
     }
     struct stat status {};

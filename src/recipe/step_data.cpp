@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "data/example.h"
@@ -138,6 +139,7 @@ class DataStep final : public StepKind {
         try {
           row = convert(values[i], plan, batch[i].where(), reason);
         } catch (const Error& error) {
+          rethrow_unless_of_input(error);
           reason = data::reason_of(error);
           detail = error.what();
         }

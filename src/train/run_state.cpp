@@ -97,7 +97,12 @@ fs::path RunStates::folder(int64_t step) const {
 std::vector<int64_t> RunStates::steps() const {
   std::vector<int64_t> result;
   std::error_code problem;
-  for (const auto& entry : fs::directory_iterator(root_, problem)) {
+  fs::directory_iterator entries(root_, problem);
+  // Begun anew because the old states cannot be seen, a run would write over them.
+  if (problem && problem != std::errc::no_such_file_or_directory)
+    throw Error(Error::Kind::io, fmt::format("{}: cannot be looked into: {}", root_.string(), problem.message()));
+  if (problem) return result;
+  for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
     if (name.compare(0, kPrefix.size(), kPrefix) != 0) continue;
     int64_t step = 0;

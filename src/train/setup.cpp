@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/mapped_file.h"
 #include "kernels/quant.h"
 #include "model/families/families.h"
 #include "train/losses/loss.h"
@@ -53,6 +54,7 @@ void unpack_trained(Adapter& adapter) {
     parameter->value = Tensor(buffer->data(), DType::f32, from.rows, from.cols);
     for (int64_t row = 0; row < from.rows; ++row)
       read_row(from, row, parameter->value.row<float>(row));
+    check_mapped(from.data);
     adapter.parameters.keep_alive(std::move(buffer));
   }
 }
