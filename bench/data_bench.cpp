@@ -196,7 +196,7 @@ void near_clusters(const std::string& path, double threshold) {
   set_threads(1);
   std::vector<uint32_t> first;
   const Seconds seconds = seconds_of(
-      [&] { first = data::near_clusters({(folder.path() / "in.jsonl").string()}, options); });
+      [&] { first = data::near_clusters({{(folder.path() / "in.jsonl").string()}, {}, {}}, options); });
   fmt::print("{}\n", dump_json(OrderedJson{{"seconds", seconds.clock}, {"processor", seconds.processor}, {"first", first}}));
 }
 

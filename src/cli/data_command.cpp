@@ -41,9 +41,7 @@ void finish(const Files& files, const data::PassReport& report) {
   } else {
     print_report(json, data::to_text(report));
   }
-  if (report.more.contains("warnings")) {
-    for (const auto& warning : report.more["warnings"]) log_warning("{}: {}", report.verb, warning.get<std::string>());
-  }
+  for (const auto& warning : data::column_warnings(report.columns)) log_warning("{}: {}", report.verb, warning);
   data::throw_if_unread(report.verb, json);
 }
 

@@ -30,6 +30,7 @@ void run_stats(StatsState& state) {
   if (!state.files.report.empty()) write_file(state.files.report, dump_json(data::to_json(report), 1) + "\n");
   if (!is_standard_output(state.files.report) && !is_standard_output(state.html))
     print_report(data::to_json(report), data::to_text(report));
+  for (const auto& warning : data::column_warnings(report.columns)) log_warning("stats: {}", warning);
   data::throw_if_unread("stats", data::to_json(report));
 }
 
@@ -83,7 +84,7 @@ std::string tokens_of(const data::Example& example, const Text& text, const Show
 }
 
 /// Whether the row was shown; `asked`: it is the one that was asked for. Throws Error when it cannot be read.
-bool show_row(const data::Row& row, const Text& text, const ShowState& state, bool colour, bool& asked) {
+bool show_row(const data::Row& row, const Text& text, const ShowState& state, bool colour, bool& asked, data::ColumnReport& columns) {
   auto value = data::parse_row(row);
   const std::string why = data::show_rejection(value, colour);
   if (!why.empty() && value.is_null()) {
@@ -91,9 +92,11 @@ bool show_row(const data::Row& row, const Text& text, const ShowState& state, bo
     return state.id.empty();
   }
   asked = !state.id.empty() && value.is_object() && value.contains("id") && value["id"] == state.id;
-  const auto example = data::example_from_row(value, data::Format::automatic, {}, row.where());
+  data::RowUse use;
+  const auto example = data::example_from_row(value, data::Format::automatic, {}, row.where(), &use);
   if (!state.id.empty() && example.id != state.id) return false;
   asked = true;
+  columns.add(value, use);
   print_line(why + data::show_example(example, colour));
   if (text.tokenizer) print_line(tokens_of(example, text, state, colour));
   return true;
@@ -109,19 +112,22 @@ void run_show(ShowState& state) {
   data::RowReader reader(state.files.inputs, rejected);
   std::vector<data::Row> rows;
   int64_t shown = 0, broken = 0;
+  data::ColumnReport columns;
   while (shown < state.rows && reader.next(rows)) {
     for (const auto& row : rows) {
       if (shown == state.rows) break;
       bool asked = false;
       try {
-        shown += show_row(row, text, state, colour, asked);
+        shown += show_row(row, text, state, colour, asked, columns);
       } catch (const Error& error) {
-        if (error.kind() == Error::Kind::usage || (asked && !state.id.empty())) throw;
+        if (error.kind() != Error::Kind::input || (asked && !state.id.empty())) throw;
         if (state.id.empty()) log_warning("{}", error.what());
         ++broken;
       }
     }
   }
+  if (const auto lines = data::columns_text(columns); !lines.empty()) log_info("{}", std::string_view(lines).substr(0, lines.size() - 1));
+  for (const auto& warning : data::column_warnings(columns)) log_warning("show: {}", warning);
   if (shown > 0) return;
   if (!state.id.empty())
     fail(state.id, "no row has this id{}", broken > 0 ? fmt::format("; {} rows could not be read", broken) : "");

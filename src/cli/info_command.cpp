@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "base/open_file.h"
 #include "base/progress.h"
 #include "checkpoint/load.h"
@@ -110,7 +111,8 @@ void describe_data(const std::string& path, Report& report) {
       if (first.is_null()) first = values[i];
       try {
         ++formats[std::string(data::format_name(data::detect_format(values[i], {}, batch[i].where())))];
-      } catch (const Error&) {
+      } catch (const Error& error) {
+        rethrow_unless_of_input(error);
         ++formats["unknown"];
       }
     }

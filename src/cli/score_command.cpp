@@ -1,3 +1,4 @@
+#include "base/input_fault.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
@@ -91,7 +92,7 @@ void run_score(ScoreState& state) {
         if (context > 0 && length > context)
           fail(rows[i].where(), "has {} tokens, the model's context holds {}", length, context);
       } catch (const Error& error) {
-        if (error.kind() == Error::Kind::io) throw;  // no fault of the row
+        rethrow_unless_of_input(error);
         errors[i] = error.what();
         inputs[i] = {{0}, {}};
         ++failed;

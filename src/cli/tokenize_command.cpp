@@ -1,12 +1,14 @@
 #include <mutex>
 #include <optional>
 
+#include "base/input_fault.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "checkpoint/load_tokenizer.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
+#include "data/column_report.h"
 #include "data/example.h"
 #include "data/reader.h"
 #include "text/chat/turns.h"
@@ -38,16 +40,33 @@ class Work {
       fail(row.where(), "expected an object with 'text' or 'messages', got {}", value.type_name());
     const auto format = data::detect_format(value, {}, row.where());
     const auto text = value.find("text");
+    data::RowUse use;
     const bool has_text = text != value.end() && text->is_string();
-    if (format != data::Format::text && (format != data::Format::transcript || !has_text))
-      return chat(value, row.where());
-    const std::string plain =
-        has_text ? text->get<std::string>()
-                 : data::example_from_row(value, data::Format::text, {}, row.where()).completion.text;
+    if (format != data::Format::text && (format != data::Format::transcript || !has_text)) {
+      std::string made = chat(value, row.where(), use);
+      count(value, use);
+      return made;
+    }
+    std::string plain;
+    if (has_text) {
+      plain = text->get<std::string>();
+      use.columns = {"text"};
+    } else {
+      plain = data::example_from_row(value, data::Format::text, {}, row.where(), &use).completion.text;
+    }
+    count(value, use);
     return OrderedJson(tokenizer_->encode(plain, {state_.add_special, state_.parse_special})).dump();
   }
 
+  /// What was read of the rows so far. Not while lines are made.
+  const data::ColumnReport& columns() const { return columns_; }
+
  private:
+  void count(const OrderedJson& row, const data::RowUse& use) const {
+    const std::lock_guard lock(mutex_);
+    columns_.add(row, use);
+  }
+
   std::string decode(const OrderedJson& value, const std::string& where) const {
     const OrderedJson& ids = value.is_object() && value.contains("ids") ? value["ids"] : value;
     if (!ids.is_array()) fail(where, "--decode takes a list of ids, or an object with 'ids'");
@@ -60,8 +79,8 @@ class Work {
     return dump_json(OrderedJson{{"text", tokenizer_->decode(numbers, state_.skip_special)}});
   }
 
-  std::string chat(const OrderedJson& value, const std::string& where) const {
-    const data::Example example = data::example_from_row(value, data::Format::automatic, {}, where);
+  std::string chat(const OrderedJson& value, const std::string& where, data::RowUse& use) const {
+    const data::Example example = data::example_from_row(value, data::Format::automatic, {}, where, &use);
     if (example.kind == data::Example::Kind::pair)
       fail(where,
            "is a preference pair, which is no single text; `fettle data convert --to messages` takes the "
@@ -113,6 +132,8 @@ class Work {
   std::shared_ptr<const Tokenizer> tokenizer_;
   mutable std::once_flag once_;
   mutable std::optional<ChatTemplate> template_;
+  mutable std::mutex mutex_;
+  mutable data::ColumnReport columns_;
 };
 
 void run_tokenize(TokenizeState& state) {
@@ -132,6 +153,7 @@ void run_tokenize(TokenizeState& state) {
         try {
           lines[i] = work.line(rows[i]);
         } catch (const Error& error) {
+          rethrow_unless_of_input(error);
           errors[i] = error.what();
           lines[i] = "null";
         }
@@ -145,6 +167,7 @@ void run_tokenize(TokenizeState& state) {
   }
   progress.finish();
   writer.commit();
+  for (const auto& warning : data::column_warnings(work.columns())) log_warning("tokenize: {}", warning);
   for (const auto& rejection : rejected.first()) {
     log_warning("{}:{}: {}: {}", rejection.file, rejection.line, rejection.reason, rejection.detail);
   }

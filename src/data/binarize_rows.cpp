@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "data/verbs.h"
 
 namespace fettle::data {
@@ -32,6 +33,7 @@ PassReport binarize_rows(const PassFiles& files, const BinarizeOptions& options,
       verdict.rows.clear();
       if (pair) verdict.rows.push_back(pair_row(*pair, verdict.id));
     } catch (const Error& error) {
+      rethrow_unless_of_input(error);
       verdict.drop = true;
       verdict.reason = "does not fit its format";
       verdict.detail = error.what();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "data/json_text.h"
 #include "data/phrases.h"
 #include "data/python_text.h"
@@ -257,6 +258,7 @@ void clean_page(const Page& page, const CleanOptions& options, PageVerdict& verd
   try {
     view.open(row);
   } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     return unreadable("Page data is not valid JSON", error.what());
   }
   try {

@@ -41,6 +41,35 @@ std::map<std::string, int64_t> ignored(const std::map<std::string, int64_t>& fou
 
 }  // namespace
 
+void ReadRows::add(const RowView& row) {
+  const auto& [refusal, use] = row.reading();
+  if (!refusal.empty()) {
+    ++refused_[refusal];
+    return;
+  }
+  constexpr size_t looked_at = 8;  // shapes beyond stand there twice
+  const auto shape = row.shape();
+  const auto end = alike_.rend();
+  const auto last = alike_.size() > looked_at ? alike_.rbegin() + looked_at : end;
+  const auto found = std::find_if(alike_.rbegin(), last, [&](const Alike& alike) { return alike.shape == shape && alike.use == use; });
+  if (found != last) {
+    ++found->rows;
+  } else {
+    alike_.push_back({std::string(shape), use, 1});
+  }
+}
+
+void ColumnReport::count_use(const RowUse& use, int64_t rows) {
+  for (const auto& column : use.columns) count(used_, column, rows);
+  for (const auto& mapping : use.mappings) count(mappings_, mapping, rows);
+  for (const auto* lists : {&use.message_keys, &use.remarks}) {
+    auto once = *lists;
+    std::sort(once.begin(), once.end());
+    once.erase(std::unique(once.begin(), once.end()), once.end());
+    for (const auto& name : once) count(lists == &use.remarks ? remarks_ : message_keys_, name, rows);
+  }
+}
+
 void ColumnReport::add(const OrderedJson& row, const RowUse& use) {
   const bool guessed = among(implicit_prompt, use.remarks);
   for (const auto& [key, value] : row.items()) {
@@ -48,13 +77,20 @@ void ColumnReport::add(const OrderedJson& row, const RowUse& use) {
     count(found_, key);
     if (guessed && !among(key, use.columns)) count(beside_guess_, key);
   }
-  for (const auto& column : use.columns) count(used_, column);
-  for (const auto& mapping : use.mappings) count(mappings_, mapping);
-  for (const auto* lists : {&use.message_keys, &use.remarks}) {
-    auto once = *lists;
-    std::sort(once.begin(), once.end());
-    once.erase(std::unique(once.begin(), once.end()), once.end());
-    for (const auto& name : once) count(lists == &use.remarks ? remarks_ : message_keys_, name);
+  count_use(use, 1);
+}
+
+void ColumnReport::add(const ReadRows& rows) {
+  for (const auto& [reason, count_of] : rows.refused_) count(refused_, reason, count_of);
+  for (const auto& [shape, use, alike] : rows.alike_) {
+    const bool guessed = among(implicit_prompt, use.remarks);
+    for (size_t at = 0, end = 0; at < shape.size(); at = end + 1) {
+      end = shape.find('\0', at);
+      const std::string key = shape.substr(at, end - at);
+      count(found_, key, alike);
+      if (guessed && !among(key, use.columns)) count(beside_guess_, key, alike);
+    }
+    count_use(use, alike);
   }
 }
 
@@ -62,7 +98,8 @@ void ColumnReport::merge(const ColumnReport& other) {
   for (const auto& [to, from] :
        {std::pair(&found_, &other.found_), std::pair(&used_, &other.used_),
         std::pair(&mappings_, &other.mappings_), std::pair(&message_keys_, &other.message_keys_),
-        std::pair(&remarks_, &other.remarks_), std::pair(&beside_guess_, &other.beside_guess_)}) {
+        std::pair(&remarks_, &other.remarks_), std::pair(&beside_guess_, &other.beside_guess_),
+        std::pair(&refused_, &other.refused_)}) {
     for (const auto& [name, rows] : *from) count(*to, name, rows);
   }
 }
@@ -89,6 +126,10 @@ std::string ColumnReport::to_text() const {
   return text;
 }
 
+std::string ColumnReport::ignored_columns() const {
+  return listed(ignored(found_, used_));
+}
+
 std::vector<std::string> ColumnReport::warnings() const {
   std::vector<std::string> all;
   if (!beside_guess_.empty()) {
@@ -103,6 +144,27 @@ std::vector<std::string> ColumnReport::warnings() const {
         "keys of turns that fettle does not know (only a chat template that names them reads them): {}",
         listed(message_keys_)));
   }
+  return all;
+}
+
+void add_columns(const ColumnReport& columns, OrderedJson& report) {
+  if (columns.empty()) return;
+  report.update(columns.to_json());
+  report["training_refuses"] = columns.refused();
+  if (auto warnings = column_warnings(columns); !warnings.empty()) report["warnings"] = std::move(warnings);
+}
+
+std::string columns_text(const ColumnReport& columns) {
+  std::string text = columns.to_text();
+  if (!text.empty()) text += '\n';
+  for (const auto& [reason, rows] : columns.refused()) text += fmt::format("training would refuse {}: {}\n", rows, reason);
+  return text;
+}
+
+std::vector<std::string> column_warnings(const ColumnReport& columns) {
+  auto all = columns.warnings();
+  if (const auto names = columns.ignored_columns(); !names.empty())
+    all.push_back(fmt::format("columns that nothing reads: {}", names));
   return all;
 }
 

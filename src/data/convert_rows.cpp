@@ -86,47 +86,23 @@ void to_format(const Example& example, const ConvertOptions& options, Verdict& v
 
 }  // namespace
 
-namespace {
-
-/// Columns of rows that nothing reads, so that no format keeps them.
-class LeftOut {
- public:
-  void add(const OrderedJson& row, const RowUse& use) {
-    for (const auto& [key, value] : row.items()) {
-      const bool used = key == "id" || value.is_null() || std::find(use.columns.begin(), use.columns.end(), key) != use.columns.end();
-      if (used) continue;
-      const std::lock_guard lock(mutex_);
-      ++rows_[key];
-    }
-  }
-  void report(PassReport& report) const {
-    if (rows_.empty()) return;
-    report.more["columns_left_out"] = rows_;
-    std::string names;
-    for (const auto& [name, rows] : rows_) names += fmt::format("{}'{}' ({} rows)", names.empty() ? "" : ", ", name, rows);
-    report.more["warnings"].push_back("the format has no place for the columns " + names);
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<std::string, int64_t> rows_;
-};
-
-}  // namespace
-
 PassReport convert_rows(const PassFiles& files, const ConvertOptions& options) {
-  LeftOut left_out;
+  ColumnReport columns;
+  std::mutex mutex;
   const auto judge = [&](Row& row, RowView& view, Verdict& verdict) {
     const OrderedJson value = view.value();
     RowUse use;
-    const Example example = example_from_row(value, options.from, options.columns, row.where(), options.tokenizer == nullptr ? &use : nullptr);
-    if (options.tokenizer == nullptr) left_out.add(value, use);
+    const Example example = example_from_row(value, options.from, options.columns, row.where(), &use);
+    {
+      const std::lock_guard lock(mutex);
+      columns.add(value, use);
+    }
     verdict.id = example.id;
     options.tokenizer != nullptr ? to_tokens(example, options, verdict)
                                  : to_format(example, options, verdict);
   };
-  auto report = run_pass("convert", files, judge, {}, Naming::judge);
-  left_out.report(report);
+  auto report = run_pass("convert", files, judge, {}, Reading::judge);
+  report.columns = std::move(columns);
   return report;
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
@@ -53,7 +54,7 @@ Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& s
     }
     if (outcome.made == 0) outcome.reason = "not of a kind that this method learns from";
   } catch (const Error& error) {
-    if (error.kind() == Error::Kind::usage) throw;
+    rethrow_unless_of_input(error);
     outcome.items.clear();
     outcome.reason = outcome.id.empty() ? reason_of(error) : "cannot be tokenised";
     outcome.detail = error.what();

@@ -20,6 +20,11 @@ namespace {
   throw Error(Error::Kind::io, std::string(library) + " cannot be started: is there no memory left?");
 }
 
+/// No fault of the data: whoever reads on must not take this for their end.
+[[noreturn]] void no_memory(const char* library) {
+  throw Error(Error::Kind::io, fmt::format("out of memory: {} has none left to unpack the data", library));
+}
+
 /// zlib and bzip2 count in 32 bits.
 unsigned bounded(size_t size) {
   return static_cast<unsigned>(std::min<size_t>(size, size_t{1} << 30));
@@ -51,6 +56,7 @@ class Inflate : public Decompressor {
       return Status::frame_end;
     }
     if (status == Z_OK || status == Z_BUF_ERROR) return Status::going;
+    if (status == Z_MEM_ERROR) no_memory("zlib");
     step.damage = stream_.msg != nullptr ? stream_.msg : "no reason given";
     return Status::damaged;
   }
@@ -86,10 +92,9 @@ class Zstd : public Decompressor {
     }
     if (!ZSTD_isError(status)) return status == 0 ? Status::frame_end : Status::going;
     const ZSTD_ErrorCode code = ZSTD_getErrorCode(status);
+    if (code == ZSTD_error_memory_allocation) no_memory("zstd");  // its window takes up to 2 GiB
     step.damage = code == ZSTD_error_dictionary_wrong ? "they need a dictionary that the file does not hold"
-                  : code == ZSTD_error_memory_allocation
-                      ? "there is no memory for the window, which takes up to 2 GiB"
-                      : ZSTD_getErrorName(status);
+                                                      : ZSTD_getErrorName(status);
     return Status::damaged;
   }
 
@@ -130,7 +135,9 @@ class Zstd : public Decompressor {
       }
       dictionary = std::move(plain);
     }
-    if (ZSTD_isError(ZSTD_DCtx_loadDictionary(stream_, dictionary.data(), dictionary.size()))) {
+    const size_t loaded = ZSTD_DCtx_loadDictionary(stream_, dictionary.data(), dictionary.size());
+    if (ZSTD_getErrorCode(loaded) == ZSTD_error_memory_allocation) no_memory("zstd");
+    if (ZSTD_isError(loaded)) {
       dictionary_problem_ = "their dictionary is none";
       return unread({"\0", 1});
     }
@@ -164,13 +171,13 @@ class Xz : public Decompressor {
       return Status::frame_end;
     }
     if (status == LZMA_OK || status == LZMA_BUF_ERROR) return Status::going;
+    if (status == LZMA_MEM_ERROR) no_memory("liblzma");
     step.damage =
         status == LZMA_FORMAT_ERROR    ? "a stream should begin here"
         : status == LZMA_OPTIONS_ERROR ? "they use a filter that liblzma does not know"
         : status == LZMA_MEMLIMIT_ERROR
             ? "unpacking takes " + std::to_string(lzma_memusage(&stream_) >> 20) + " MiB, more than 2 GiB"
-        : status == LZMA_MEM_ERROR ? "there is no memory for the dictionary"
-                                   : "they do not fit their check sums";
+            : "they do not fit their check sums";
     return Status::damaged;
   }
 
@@ -208,6 +215,7 @@ class Bzip2 : public Decompressor {
       return Status::frame_end;
     }
     if (status == BZ_OK) return Status::going;
+    if (status == BZ_MEM_ERROR) no_memory("libbz2");
     step.damage =
         status == BZ_DATA_ERROR_MAGIC ? "a stream should begin here" : "they do not fit their check sums";
     return Status::damaged;
@@ -233,6 +241,7 @@ class Lz4 : public Decompressor {
     size_t in = step.in_size, out = step.out_size;
     const size_t status = LZ4F_decompress(context_, step.out, &out, step.in, &in, nullptr);
     if (LZ4F_isError(status)) {
+      if (std::strcmp(LZ4F_getErrorName(status), "ERROR_allocation_failed") == 0) no_memory("liblz4");
       step.damage = LZ4F_getErrorName(status);
       return Status::damaged;
     }
@@ -273,7 +282,10 @@ class Brotli : public Decompressor {
       return Status::frame_end;
     }
     if (status != BROTLI_DECODER_RESULT_ERROR) return Status::going;
-    step.damage = BrotliDecoderErrorString(BrotliDecoderGetErrorCode(state_));
+    const auto code = BrotliDecoderGetErrorCode(state_);
+    // The codes for lack of memory stand together, behind those for broken data.
+    if (code <= BROTLI_DECODER_ERROR_ALLOC_CONTEXT_MODES && code >= BROTLI_DECODER_ERROR_ALLOC_BLOCK_TYPE_TREES) no_memory("brotli");
+    step.damage = BrotliDecoderErrorString(code);
     return Status::damaged;
   }
 

@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <numeric>
 #include <tuple>
 #include <unordered_map>
 
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
@@ -14,6 +14,7 @@
 #include "data/mapped_pages.h"
 #include "data/minhash.h"
 #include "data/row_key.h"
+#include "data/spill_file.h"
 #include "data/spooled_inputs.h"
 #include "data/unread_input.h"
 #include "data/verbs.h"
@@ -80,27 +81,6 @@ struct Remembered {
   uint32_t shingle_count = 0;
 };
 
-/// Bytes that this process reads again later: written in order, and not worth a flush to the disk.
-class Scratch {
- public:
-  explicit Scratch(fs::path path) : path_(std::move(path)), file_(path_, std::ios::binary) {}
-  void write(const void* data, size_t size) {
-    file_.write(static_cast<const char*>(data), static_cast<std::streamsize>(size));
-    size_ += size;
-  }
-  uint64_t size() const { return size_; }
-  MappedFile read() {
-    file_.close();
-    if (!file_) fail_io(path_.string(), "cannot write");
-    return MappedFile(path_);
-  }
-
- private:
-  fs::path path_;
-  std::ofstream file_;
-  uint64_t size_ = 0;
-};
-
 /// Reads everything once, finds the clusters, and says for every row which one is kept in its place. In memory are
 /// 12 bytes a row and the sorts' buffers; keys, shingles and bands lie on the disk.
 class Clusters {
@@ -110,14 +90,20 @@ class Clusters {
     read(files);
     if (options.keep == DedupeOptions::Keep::best && scored_ == 0 && rows_ > 0)
       fail_usage("dedupe: no row has a number under '{}', by which the best should stay; name the field with the score", options.score_field);
-    const MappedFile rows = remembered_.read();
+    remembered_.close();
+    shingles_.close();
+    const MappedFile rows(remembered_.path());
     join_equal();
     if (options.near) join_similar(rows);
     choose(rows);
+    check_mapped(rows);
   }
 
   /// The number of the row that stands for this one; itself when it is kept.
-  uint32_t kept(int64_t row) const { return kept_[static_cast<size_t>(row)]; }
+  uint32_t kept(const Row& row) const {
+    if (static_cast<size_t>(row.number) >= kept_.size()) fail_changed(*row.file, "it has more rows than before");
+    return kept_[static_cast<size_t>(row.number)];
+  }
   bool same_text(int64_t a, int64_t b) const {
     return same_as_[static_cast<size_t>(a)] == same_as_[static_cast<size_t>(b)];
   }
@@ -145,7 +131,9 @@ class Clusters {
     RejectedRows ignored;  // the second reading reports them
     const auto inputs = InputTally().openable(files.inputs);
     if (inputs.empty()) return;
-    RowReader reader(inputs, ignored);
+    ReadOptions read_options;
+    read_options.states = files.states;
+    RowReader reader(inputs, ignored, read_options);
     Progress progress("dedupe, first reading", 0, "rows");
     std::vector<Row> batch;
     while (reader.next(batch)) {
@@ -158,13 +146,15 @@ class Clusters {
           try {
             view.open(batch[i]);
             look(batch[i], view, shingler, looks[i]);
-          } catch (const Error&) {
+          } catch (const Error& error) {
+            rethrow_unless_of_input(error);
           }
         }
       });
       for (size_t i = 0; i < batch.size(); ++i) remember(batch[i].number, looks[i]);
       progress.advance(batch.size());
     }
+    if (files.states) files.states->read_again();
   }
 
   void look(const Row& row, const RowView& view, Shingler& shingler, Look& look) const {
@@ -234,7 +224,7 @@ class Clusters {
   }
 
   void join_similar(const MappedFile& rows) {
-    const MappedFile shingles = shingles_.read();
+    const MappedFile shingles(shingles_.path());
     const auto* remembered = reinterpret_cast<const Remembered*>(rows.bytes().data());
     // A page, and what the system reads around it, stays this process's memory until it is given back.
     constexpr uint64_t around = uint64_t{64} << 10, most = uint64_t{32} << 20;
@@ -264,6 +254,7 @@ class Clusters {
       if (stands_for_equals) bucket.push_back(row);
     }
     join_bucket(bucket, set, beside);
+    check_mapped(shingles);
   }
 
   /// Only pairs whose true similarity reaches the threshold are joined.
@@ -302,7 +293,7 @@ class Clusters {
   const DedupeOptions& options_;
   Bands bands_;
   TemporaryFolder folder_;
-  Scratch remembered_{folder_.path() / "rows"}, shingles_{folder_.path() / "shingles"};
+  SpillFile remembered_{folder_.path() / "rows"}, shingles_{folder_.path() / "shingles"};
   ExternalSort<KeyOfRow> keys_{folder_.path(), "keys", options_.sort_memory};
   ExternalSort<uint64_t> bands_of_rows_{folder_.path(), "bands", options_.sort_memory};
   int64_t rows_ = 0, capped_ = 0, scored_ = 0;
@@ -347,7 +338,7 @@ PassReport dedupe_rows(const PassFiles& given, const DedupeOptions& options) {
   std::unordered_map<uint32_t, std::string> kept_ids;
   const std::vector<bool> leads = options.clusters.empty() ? std::vector<bool>() : clusters.leaders();
   const auto settle = [&](const Row& row, Verdict& verdict) {
-    const uint32_t kept = clusters.kept(row.number);
+    const uint32_t kept = clusters.kept(row);
     if (kept == row.number) {
       if (!leads.empty() && leads[kept]) kept_ids[kept] = verdict.id;
       return;
@@ -366,11 +357,11 @@ PassReport dedupe_rows(const PassFiles& given, const DedupeOptions& options) {
   return report;
 }
 
-std::vector<uint32_t> near_clusters(const std::vector<std::string>& inputs, const DedupeOptions& options) {
+std::vector<uint32_t> near_clusters(const PassFiles& files, const DedupeOptions& options) {
   DedupeOptions near = options;
   near.near = true;
   near.keep = DedupeOptions::Keep::first;
-  return Clusters({inputs, {}, {}}, near).take();
+  return Clusters(files, near).take();
 }
 
 }  // namespace fettle::data

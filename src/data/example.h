@@ -55,6 +55,7 @@ struct RowUse {
   std::vector<std::string> mappings;      ///< "question → prompt"
   std::vector<std::string> message_keys;  ///< keys of turns that no format knows; only a chat template may read them
   std::vector<std::string> remarks;       ///< fixed phrases that rows are counted under
+  bool operator==(const RowUse&) const = default;
 };
 
 /// A row that is not read. The message says where and why; `reason` is the phrase that such rows are counted under:

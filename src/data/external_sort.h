@@ -1,22 +1,20 @@
 #pragma once
 // Sorting more records than memory holds: sorted runs on the disk, merged when they are read.
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <queue>
 #include <string>
 #include <type_traits>
 #include <vector>
 
-#include "base/error.h"
-#include "base/file.h"
 #include "data/sort_numbers.h"
+#include "data/spill_file.h"
 
 namespace fettle::data {
 
 /// T is plain data with operator<. add() all, then next() until it gives false. Uses `memory` bytes while adding,
 /// and a small buffer for each run while merging. Runs lie in `folder`, which must be empty of other sorts' files
-/// with the same name. One thread.
+/// with the same name. Error(io) when a run cannot be written or read back whole. One thread.
 template <typename T>
 class ExternalSort {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -56,16 +54,14 @@ class ExternalSort {
  private:
   class Run {
    public:
-    explicit Run(const fs::path& path) : path_(path) {}
-    void open() {
-      file_.open(path_, std::ios::binary);
-      if (!file_) fail_io(path_.string(), "cannot open");
+    Run(const fs::path& path, const std::vector<T>& records) : file_(path) {
+      file_.write(records.data(), records.size() * sizeof(T));
+      file_.close();
     }
     bool next(T& record) {
       if (at_ == buffer_.size()) {
         buffer_.resize((size_t{1} << 18) / sizeof(T) + 1);
-        file_.read(reinterpret_cast<char*>(buffer_.data()), static_cast<std::streamsize>(buffer_.size() * sizeof(T)));
-        buffer_.resize(static_cast<size_t>(file_.gcount()) / sizeof(T));
+        buffer_.resize(file_.read(buffer_.data(), buffer_.size() * sizeof(T)) / sizeof(T));
         at_ = 0;
         if (buffer_.empty()) return false;
       }
@@ -74,8 +70,7 @@ class ExternalSort {
     }
 
    private:
-    fs::path path_;
-    std::ifstream file_;
+    SpillFile file_;
     std::vector<T> buffer_;
     size_t at_ = 0;
   };
@@ -98,12 +93,7 @@ class ExternalSort {
 
   void spill() {
     sort();
-    const fs::path path = folder_ / (name_ + std::to_string(runs_.size()));
-    std::ofstream file(path, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(held_.data()), static_cast<std::streamsize>(held_.size() * sizeof(T)));
-    file.close();
-    if (!file) fail_io(path.string(), "cannot write");
-    runs_.push_back(std::make_unique<Run>(path));
+    runs_.push_back(std::make_unique<Run>(folder_ / (name_ + std::to_string(runs_.size())), held_));
     held_.clear();
   }
 
@@ -114,7 +104,6 @@ class ExternalSort {
     held_ = {};
     for (size_t i = 0; i < runs_.size(); ++i) {
       T first;
-      runs_[i]->open();
       if (runs_[i]->next(first)) heads_.push({first, i});
     }
   }

@@ -17,6 +17,8 @@ FastTextModel::FastTextModel(const fs::path& path) : impl_(std::make_unique<Impl
   if (!fs::is_regular_file(path)) fail(path.string(), "there is no such fastText model");
   try {
     impl_->model.loadModel(path.string());
+  } catch (const std::bad_alloc&) {
+    throw;
   } catch (const std::exception& error) {
     fail(path.string(), "cannot be read as a fastText model: {}", error.what());
   }

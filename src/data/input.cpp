@@ -5,20 +5,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
-#include "base/error.h"
+#include "base/interrupt.h"
 #include "base/open_file.h"
 
 namespace fettle::data {
 
 ByteInput::ByteInput(const std::string& path) : path_(path) {
-  descriptor_ = path == "-" ? ::dup(STDIN_FILENO) : open_retrying(path, O_RDONLY);
-  if (descriptor_ < 0) fail_io(path, "cannot open");
+  descriptor_ = open_input(path);
   try {
-    struct stat status {};
-    if (::fstat(descriptor_, &status) == 0 && S_ISDIR(status.st_mode)) fail(path, "is a folder, a file was expected");
+    look_at_file();
     head_.resize(compression_head);
     size_t got = 0;
     while (got < head_.size()) {
@@ -41,6 +40,44 @@ ByteInput::ByteInput(const std::string& path) : path_(path) {
   }
 }
 
+void fail_open(std::string_view path, int code) {
+  constexpr std::array own{ENOENT, EACCES, EPERM, ENOTDIR, ELOOP, ENAMETOOLONG, ENXIO, ENODEV};
+  if (std::find(own.begin(), own.end(), code) == own.end()) {
+    errno = code;
+    fail_io(path, "cannot open");
+  }
+  throw CannotOpen(Error::Kind::io, fmt::format("{}: cannot open: {}", path, std::strerror(code)));
+}
+
+void rethrow_unless_of_file(const Error& error) {
+  if (error.kind() != Error::Kind::input && dynamic_cast<const CannotOpen*>(&error) == nullptr) throw;
+}
+
+int open_input(const std::string& path) {
+  const int descriptor = path == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open_retrying(path, O_RDONLY);
+  if (descriptor >= 0) return descriptor;
+  if (errno == EINTR) throw_if_interrupted();
+  fail_open(path, errno);
+}
+
+size_t read_input(int descriptor, const std::string& path, char* to, size_t size) {
+  for (;;) {
+    const ssize_t got = ::read(descriptor, to, size);
+    if (got >= 0) return static_cast<size_t>(got);
+    if (errno != EINTR) fail_io(path, "cannot read");
+    throw_if_interrupted();
+  }
+}
+
+void ByteInput::look_at_file() {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) fail_io(path_, "cannot be looked at");
+  if (S_ISDIR(status.st_mode)) fail(path_, "is a folder, a file was expected");
+  is_file_ = S_ISREG(status.st_mode) && status.st_size > 0;  // files under /proc say 0 and hold something
+  const off_t at = is_file_ ? ::lseek(descriptor_, 0, SEEK_CUR) : 0;
+  left_ = status.st_size - std::max<off_t>(at, 0);
+}
+
 ByteInput::~ByteInput() {
   ::close(descriptor_);
 }
@@ -51,11 +88,10 @@ const std::string& ByteInput::problem() const {
 }
 
 size_t ByteInput::read_file(char* to, size_t size) {
-  for (;;) {
-    const ssize_t got = ::read(descriptor_, to, size);
-    if (got >= 0) return static_cast<size_t>(got);
-    if (errno != EINTR) fail_io(path_, "cannot read");
-  }
+  const size_t got = read_input(descriptor_, path_, to, size);
+  left_ -= static_cast<int64_t>(got);
+  if (got == 0 && size > 0 && is_file_ && left_ > 0) fail_changed(path_, fmt::format("{} bytes are missing at its end", left_));
+  return got;
 }
 
 size_t ByteInput::read_packed(char* to, size_t size) {

@@ -2,7 +2,7 @@
 // Reading mapped files of any size without holding them all.
 #include <sys/mman.h>
 
-#include "base/file.h"
+#include "base/mapped_file.h"
 
 namespace fettle::data {
 

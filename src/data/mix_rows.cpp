@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/random.h"
@@ -30,6 +31,7 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
     std::vector<Row> batch;
     int64_t in = 0, out = 0;
     RowView view;
+    ReadRows rows;
     while (reader.next(batch)) {
       throw_if_interrupted();
       for (auto& row : batch) {
@@ -37,11 +39,13 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
         try {
           view.open(row);
         } catch (const Error& error) {
+          rethrow_unless_of_input(error);
           tally.broken(*row.file, error.what());
           rejected->add({*row.file, row.line, "not valid JSON", error.what(), "", std::move(row.text)});
           continue;
         }
         tally.read(*row.file);
+        rows.add(view);
         const std::string own = view.id(), id = own.empty() ? row_id(row, view) : own;
         const int64_t count = copies_of(weight, id, options.seed);
         if (count > 0) {
@@ -56,6 +60,7 @@ PassReport mix_rows(const PassFiles& files, const MixOptions& options) {
       }
       progress.advance(batch.size());
     }
+    total.columns.add(rows);
     if (in == 0 && reader.report().rejected > 0) tally.broken(path, "all of it is rejected");
     total.in += in + reader.report().rejected;
     for (const auto& file : reader.report().files) total.read.files.push_back(file);

@@ -2,6 +2,7 @@
 #include <functional>
 #include <span>
 
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
@@ -282,6 +283,7 @@ class Conversion {
             samples[i] = template_.encode(parse_row(row), row.where());
             if (json && !quiet) texts[i] = template_.decode(samples[i].ids);
           } catch (const Error& error) {
+            rethrow_unless_of_input(error);
             problems[i] = error.what();
           }
         }

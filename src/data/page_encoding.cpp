@@ -129,7 +129,7 @@ std::string_view encoding_of_xml(std::string_view text) {
 std::string_view guess_encoding(std::string_view bytes) {
   const std::unique_ptr<uchardet, decltype(&uchardet_delete)> detector(uchardet_new(), &uchardet_delete);
   bytes = bytes.substr(0, guessed_from);
-  if (!detector || uchardet_handle_data(detector.get(), bytes.data(), bytes.size()) != 0) return "";
+  if (!detector || uchardet_handle_data(detector.get(), bytes.data(), bytes.size()) != 0) throw std::bad_alloc();
   uchardet_data_end(detector.get());
   const std::string_view name = uchardet_get_charset(detector.get());
   if (name == "UHC") return "euc-kr";

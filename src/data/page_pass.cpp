@@ -58,8 +58,10 @@ PassReport run_pages(const std::string& verb, const PassFiles& files, RowLayout 
     throw_if_interrupted();
     std::vector<PageVerdict> verdicts(batch.size());
     parallel_for(static_cast<int64_t>(batch.size()), 1, [&](int64_t begin, int64_t end) {
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+        throw_if_interrupted();
         judge(batch[i], verdicts[i]);
+      }
     });
     for (size_t i = 0; i < batch.size(); ++i) {
       report.repaired += batch[i].repaired;

@@ -5,6 +5,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "base/folder.h"
+#include "base/interrupt.h"
 #include "data/decompress.h"
 #include "data/input.h"
 #include "data/page_encoding.h"
@@ -28,23 +30,24 @@ bool is_mhtml(std::string_view text) {
          head.find('<') > head.find(':');
 }
 
-std::vector<std::string> expand_pages(const std::vector<std::string>& paths) {
+/// Folders that cannot be looked into go to `unread`.
+std::vector<std::string> expand_pages(const std::vector<std::string>& paths, std::vector<UnreadInput>& unread) {
   std::vector<std::string> files;
   for (const auto& path : paths) {
-    if (!fs::is_directory(path)) {
+    std::error_code unknown;
+    if (!fs::is_directory(path, unknown)) {
       const auto more = expand_paths({path});
       for (const auto& file : more) {
         if (more.size() == 1 || is_page_name(file)) files.push_back(file);
       }
       continue;
     }
-    const size_t before = files.size();
-    for (const auto& entry :
-         fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied)) {
-      if (entry.is_regular_file() && is_page_name(entry.path().string()))
-        files.push_back(entry.path().string());
+    const size_t before = files.size(), unread_before = unread.size();
+    const auto below = files_below(path, [&](const fs::path& part, const std::string& why) { unread.push_back({part.string(), why}); });
+    for (const auto& file : below) {
+      if (is_page_name(file.string())) files.push_back(file.string());
     }
-    if (files.size() == before)
+    if (files.size() == before && unread.size() == unread_before)
       fail(path, "holds no page; expected *.html, *.htm or *.warc (.gz, .zst, .xz, .bz2, .lz4 too)");
     std::sort(files.begin() + static_cast<std::ptrdiff_t>(before), files.end());
   }
@@ -133,6 +136,7 @@ struct PageReader::Impl {
     try {
       input = std::make_unique<ByteInput>(*file);
     } catch (const Error& error) {
+      rethrow_unless_of_file(error);
       unread.push_back({*file, error.what()});
       return false;
     }
@@ -172,7 +176,9 @@ struct PageReader::Impl {
 };
 
 PageReader::PageReader(const std::vector<std::string>& paths, RejectedRows& rejected, PageReadOptions options)
-    : impl_(new Impl{expand_pages(paths), rejected, options}) {}
+    : impl_(new Impl{{}, rejected, options}) {
+  impl_->files = expand_pages(paths, impl_->unread);
+}
 PageReader::~PageReader() = default;
 
 bool PageReader::next(std::vector<Page>& batch) {
@@ -180,6 +186,7 @@ bool PageReader::next(std::vector<Page>& batch) {
   uint64_t gathered = 0;
   while (gathered < impl_->options.batch_bytes &&
          (impl_->archive || impl_->next_file < impl_->files.size())) {
+    throw_if_interrupted();
     Page page;
     if (impl_->archive ? !impl_->from_archive(page) : !impl_->open_next(page)) continue;
     gathered += page.text.size() + 1024;

@@ -1,13 +1,14 @@
 #include "data/parquet_codec.h"
 
-#include <brotli/decode.h>
 #include <lz4.h>
 #include <snappy.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "base/error.h"
 #include "data/decompress.h"
@@ -46,6 +47,7 @@ std::string gunzip(std::string_view in, int64_t size, std::string_view where) {
   stream.avail_out = static_cast<uInt>(out.size());
   const int status = inflate(&stream, Z_FINISH);
   inflateEnd(&stream);
+  if (status == Z_MEM_ERROR) throw std::bad_alloc();
   if (status != Z_STREAM_END) fail(where, "a Parquet page's gzip data are damaged");
   out.resize(stream.total_out);
   return out;
@@ -58,18 +60,16 @@ std::string unzstd(std::string_view in, int64_t size, std::string_view where) {
     fail(where, "a Parquet page's zstd data are damaged");
   std::string out(static_cast<size_t>(size), '\0');
   const size_t got = ZSTD_decompress(out.data(), out.size(), in.data(), in.size());
+  if (ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation) throw std::bad_alloc();
   if (ZSTD_isError(got)) fail(where, "a Parquet page's zstd data are damaged ({})", ZSTD_getErrorName(got));
   out.resize(got);
   return out;
 }
 
 std::string unbrotli(std::string_view in, int64_t size, std::string_view where) {
-  std::string out(static_cast<size_t>(size), '\0');
-  size_t got = out.size();
-  const auto status = BrotliDecoderDecompress(in.size(), reinterpret_cast<const uint8_t*>(in.data()), &got,
-                                              reinterpret_cast<uint8_t*>(out.data()));
-  if (status != BROTLI_DECODER_RESULT_SUCCESS) fail(where, "a Parquet page's Brotli data are damaged");
-  out.resize(got);
+  std::string out, problem;
+  if (!decompress(Compression::brotli, in, static_cast<size_t>(size), out, problem) && out.size() <= static_cast<size_t>(size))
+    fail(where, "a Parquet page's Brotli data are damaged: {}", problem);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "data/mapped_pages.h"
 #include "data/parquet_writer.h"
+#include "data/parsed.h"
 
 namespace fettle::data {
 namespace {
@@ -215,8 +216,7 @@ ParquetRows::~ParquetRows() = default;
 
 void ParquetRows::add(std::string_view json_text) {
   Element row;
-  if (impl_->parser.parse(json_text.data(), json_text.size()).get(row) != simdjson::SUCCESS ||
-      !row.is_object()) {
+  if (!parsed(impl_->parser.parse(json_text.data(), json_text.size()).get(row)) || !row.is_object()) {
     fail(impl_->path.string(), "a row that is no JSON object cannot go into a Parquet file");
   }
   learn(impl_->seen, row, "");
@@ -234,14 +234,20 @@ void ParquetRows::commit() {
   size_t touched = 0;
   for (std::string_view text = rows.text(); !text.empty();) {
     const size_t end = text.find('\n');
+    if (end == std::string_view::npos) break;  // the file was cut
     touched += end;
     if (touched > size_t{64} << 20) {
       forget_pages(rows);
       touched = 0;
     }
-    shredder.row(simdjson::dom::object(impl_->parser.parse(text.data(), end).value()));
+    Element row;
+    const bool whole = parsed(impl_->parser.parse(text.data(), end).get(row)) && row.is_object();
+    check_mapped(rows);
+    FETTLE_CHECK(whole);
+    shredder.row(simdjson::dom::object(row));
     text.remove_prefix(end + 1);
   }
+  check_mapped(rows);
   writer.commit();
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "data/parsed.h"
 #include "data/reader.h"
 #include "data/row_view.h"
 
@@ -113,13 +114,13 @@ OrderedJson to_ordered_json(simdjson::dom::element element) {
 OrderedJson parse_row(const Row& row, bool* repaired) {
   thread_local simdjson::dom::parser parser;
   if (parser.max_depth() != max_depth && parser.allocate(size_t{1} << 16, max_depth) != simdjson::SUCCESS) {
-    throw Error(Error::Kind::io, "no memory for the JSON parser");
+    throw std::bad_alloc();
   }
   simdjson::dom::element element;
-  if (parser.parse(row.text).get(element) == simdjson::SUCCESS) return to_ordered_json(element);
+  if (parsed(parser.parse(row.text).get(element))) return to_ordered_json(element);
   const std::string fixed = repair(row.text);
   if (repaired != nullptr) *repaired = fixed != row.text;
-  if (fixed != row.text && parser.parse(fixed).get(element) == simdjson::SUCCESS) return to_ordered_json(element);
+  if (fixed != row.text && parsed(parser.parse(fixed).get(element))) return to_ordered_json(element);
   // What is left is broken, for which this parser has the better message, or has a number beyond 64 bits.
   return OrderedJson(parse_json(fixed, row.where()));
 }

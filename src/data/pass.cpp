@@ -1,10 +1,12 @@
 #include "data/pass.h"
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
@@ -15,10 +17,11 @@ namespace fettle::data {
 namespace {
 
 /// False when the row could not be read: it is no JSON, or the verb cannot tell what it means.
-bool judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdict& verdict) {
+bool judge_row(Row& row, RowView& view, const Judge& judge, Reading reading, Verdict& verdict) {
   try {
     view.open(row);
   } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     verdict.drop = true;
     verdict.reason = "not valid JSON";
     verdict.detail = error.what();
@@ -27,7 +30,7 @@ bool judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdi
   try {
     verdict.id = view.id();
     const bool has_id = !verdict.id.empty();
-    if (!has_id && naming == Naming::pass) verdict.id = row_id(row, view);
+    if (!has_id && reading == Reading::pass) verdict.id = row_id(row, view);
     judge(row, view, verdict);
     if (verdict.id.empty()) verdict.id = row_id(row, view);
     // A row that needs no change is written from where it stands.
@@ -35,7 +38,7 @@ bool judge_row(Row& row, RowView& view, const Judge& judge, Naming naming, Verdi
     if (!verdict.drop && verdict.rows.empty() && !as_it_is)
       verdict.rows.push_back(with_id(row, has_id, verdict.id));
   } catch (const Error& error) {
-    if (error.kind() == Error::Kind::usage) throw;
+    rethrow_unless_of_input(error);
     verdict.drop = true;
     verdict.reason = reason_of(error);
     verdict.detail = error.what();
@@ -52,7 +55,8 @@ std::string row_id(const Row& row, const RowView& view) {
   if (!own.empty()) return own;
   try {
     return example_from_row(view.value(), Format::automatic, {}, row.where()).id;
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     return hash_hex(row.text).substr(0, 16);
   }
 }
@@ -68,6 +72,7 @@ OrderedJson to_json(const PassReport& report) {
                    {"inputs", report.read.files},
                    {"output", report.files.output.string()}};
   if (!report.files.rejected.empty()) json["rejected"] = report.files.rejected.string();
+  add_columns(report.columns, json);
   json.update(report.more);
   return json;
 }
@@ -86,11 +91,11 @@ std::string to_text(const PassReport& report) {
   if (report.repaired > 0)
     text += fmt::format("{:>10}  rows repaired (invalid UTF-8 or JSON that only Python writes)\n",
                         report.repaired);
-  return text;
+  return text + columns_text(report.columns);
 }
 
 PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle,
-                    Naming naming) {
+                    Reading reading) {
   PassReport report;
   report.verb = verb;
   report.files = files;
@@ -99,21 +104,29 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
   InputTally tally;
   const auto inputs = tally.openable(files.inputs);
   std::optional<RowReader> reader;
-  if (!inputs.empty()) reader.emplace(inputs, *rejected);
+  ReadOptions read_options;
+  read_options.states = files.states;
+  if (!inputs.empty()) reader.emplace(inputs, *rejected, read_options);
   RowWriter writer(files.output);
   Progress progress(verb, 0, "rows");
   std::vector<Row> batch;
   std::vector<Unreadable> unreadable;
+  std::mutex columns;
   while (reader && reader->next(batch, unreadable)) {
     throw_if_interrupted();
     std::vector<Verdict> verdicts(batch.size());
     std::vector<uint8_t> repaired(batch.size(), 0), read(batch.size(), 0);
     parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
+      ReadRows rows;
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-        read[i] = judge_row(batch[i], view, judge, naming, verdicts[i]);
+        throw_if_interrupted();
+        read[i] = judge_row(batch[i], view, judge, reading, verdicts[i]);
         repaired[i] = view.repaired();
+        if (read[i] != 0 && reading == Reading::pass) rows.add(view);
       }
+      const std::lock_guard lock(columns);
+      report.columns.add(rows);
     });
     auto broken = unreadable.begin();
     const auto reject_broken_before = [&](size_t row) {
@@ -148,6 +161,7 @@ PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge
     report.in += static_cast<int64_t>(batch.size());
     progress.advance(batch.size());
   }
+  if (files.states) files.states->finish();
   writer.commit();
   rejected->commit();
   if (reader) report.read = reader->report();

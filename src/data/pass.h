@@ -2,9 +2,11 @@
 // What every verb of `fettle data` shares: rows in, rows out, and a record of everything that was dropped.
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "data/column_report.h"
 #include "data/reader.h"
 #include "data/row_view.h"
 #include "data/text_key.h"
@@ -15,6 +17,7 @@ struct PassFiles {
   std::vector<std::string> inputs;
   fs::path output;    ///< "-" is standard output
   fs::path rejected;  ///< empty: rejected rows are counted only
+  std::shared_ptr<InputStates> states = {};  ///< of an earlier reading, where there was one
 };
 
 /// in = out + the sum of reasons, broken rows included.
@@ -24,6 +27,9 @@ struct PassReport {
   std::map<std::string, int64_t> reasons;
   PassFiles files;
   ReadReport read;
+  /// What training would take and leave of the rows that were read, whether the verb keeps them or not; nothing for verbs that
+  /// read pages.
+  ColumnReport columns;
   OrderedJson more = OrderedJson::object();  ///< the verb's own figures
 };
 OrderedJson to_json(const PassReport& report);
@@ -47,10 +53,11 @@ struct Verdict {
 /// when it is of no known format.
 using Judge = std::function<void(Row& row, RowView& view, Verdict& verdict)>;
 using Settle = std::function<void(const Row& row, Verdict& verdict)>;
-/// Who names a row without an id: making one takes parsing the row once more, which a judge may have done.
-enum class Naming { pass, judge };
+/// Who names a row without an id, and says what is read of it: that takes parsing the row once more, which a judge may have
+/// done. A judge that does counts its rows' columns in the report itself.
+enum class Reading { pass, judge };
 PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
-                    const Settle& settle = {}, Naming naming = Naming::pass);
+                    const Settle& settle = {}, Reading reading = Reading::pass);
 
 /// The id of a row by the rule above.
 std::string row_id(const Row& row, const RowView& view);

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/input_fault.h"
+#include "base/interrupt.h"
 #include "base/threads.h"
 #include "data/input.h"
 #include "data/mapped_pages.h"
@@ -49,7 +51,7 @@ struct RowReader::Impl {
   std::vector<Row>* batch = nullptr;
   std::vector<Unreadable>* unreadable = nullptr;  ///< where broken input goes instead of to `rejected`
   uint64_t batch_bytes = 0;
-  int64_t next_number = 0;
+  int64_t next_number = 0, first_number = 0;  ///< the second: of the open file
   /// Fits the processor's second cache; to an aligned place the system copies several times quicker on some processors.
   alignas(64) char chunk[size_t{256} << 10];
 
@@ -58,7 +60,9 @@ struct RowReader::Impl {
   void open() {
     name = std::make_shared<const std::string>(files.front());
     files.pop_front();
-    input = std::make_unique<ByteInput>(*name);
+    open_file();
+    first_number = next_number;
+    if (options.states) options.states->open(*name, input->state());
     size_t got = 0;
     while (got < 4) {
       const size_t more = input->read(chunk + got, sizeof chunk - got);
@@ -72,6 +76,16 @@ struct RowReader::Impl {
         options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
         options.lines ? Layout::lines : is_table_name(*name) ? Layout::table : Layout::unknown);
     if (got > 0) split(got);
+  }
+
+  /// An input that a reading before this one found has to be there.
+  void open_file() {
+    try {
+      input = std::make_unique<ByteInput>(*name);
+    } catch (const CannotOpen&) {
+      if (options.states && options.states->knows(*name)) fail_changed(*name, "it was read once, and is gone");
+      throw;
+    }
   }
 
   /// Hands the first `got` bytes of the chunk to the splitter.
@@ -112,7 +126,8 @@ struct RowReader::Impl {
     try {
       read();
     } catch (const Error& error) {
-      if (error.kind() != Error::Kind::input) throw;
+      rethrow_unless_of_input(error);
+      if (mapped) check_mapped(*mapped);
       reject({*name, parquet_row + 1, "unreadable Parquet file", error.what(), "", ""});
       parquet.reset();
     }
@@ -122,6 +137,7 @@ struct RowReader::Impl {
     Piece piece;
     bool more = false;
     reading_parquet([&] { more = parquet->next(piece.text, options.max_row_bytes); });
+    check_mapped(*mapped);
     if (!more) return close();
     piece.line = ++parquet_row;
     report.bytes += piece.text.size();
@@ -156,6 +172,7 @@ struct RowReader::Impl {
     batch_bytes = 0;
     const uint64_t enough = options.batch_bytes * static_cast<uint64_t>(threads());
     while (batch_bytes < enough) {
+      throw_if_interrupted();
       if (!input) {
         if (files.empty()) break;
         open();
@@ -190,6 +207,8 @@ struct RowReader::Impl {
       kind = splitter->layout_name();
       if (wide) kind += ", " + wide->name();
     }
+    if (mapped) check_mapped(*mapped);
+    if (options.states) options.states->close(*name, input->state(), next_number - first_number);
     if (!input->compression().empty()) kind += ", " + input->compression();
     ++report.formats[kind];
     report.files.push_back(*name);
@@ -240,6 +259,7 @@ bool RowReader::next(std::vector<Row>& batch, std::vector<OrderedJson>& values) 
           if (!values[i].is_object())
             problems[i] = fmt::format("a {} where an object was expected", values[i].type_name());
         } catch (const Error& error) {
+          rethrow_unless_of_input(error);
           problems[i] = error.what();
         }
       }

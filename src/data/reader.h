@@ -8,7 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/folder.h"
 #include "base/json.h"
+#include "data/input_states.h"
 #include "data/rejected.h"
 
 namespace fettle::data {
@@ -28,6 +30,7 @@ struct ReadOptions {
   uint64_t max_row_bytes = uint64_t{64} << 20;
   /// How much text next() gathers for each thread; what is made of it should not leave the caches.
   uint64_t batch_bytes = uint64_t{512} << 10;
+  std::shared_ptr<InputStates> states = {};  ///< what inputs were at an earlier reading, or will be compared with at a later one
   bool lines = false;  ///< every line is a row, also where the first begins with '['
 };
 
@@ -51,8 +54,9 @@ struct ReadReport {
 
 /// The files that `paths` mean, in a stable order: a file; a folder's data files (*.jsonl, *.json, *.ndjson,
 /// *.parquet and their .gz and .zst, sorted by name, subfolders included); a pattern with * ? [ ]; "-". Error
-/// when one matches nothing.
-std::vector<std::string> expand_paths(const std::vector<std::string>& paths);
+/// when one matches nothing, CannotOpen when something cannot be looked into; folders below a folder that cannot go to
+/// `unreadable` where that is given.
+std::vector<std::string> expand_paths(const std::vector<std::string>& paths, const OnUnreadable& unreadable = {});
 
 /// Reads rows one batch after another. One thread at a time; splitting is serial, parsing is the caller's
 /// (parse_row is thread-safe). Broken input never throws: it goes to `rejected`. An unreadable or missing

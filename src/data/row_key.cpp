@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "data/example.h"
 
 namespace fettle::data {
@@ -115,7 +116,8 @@ RowKey row_key(const Row& row, const RowView& view) {
     beside += example.class_label;
     if (example.weight == 0) beside += "\nweight 0";
     if (example.kind == Example::Kind::judged) beside += example.desirable ? "\nliked" : "\ndisliked";
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     beside = row.text;  // training refuses it; only its copy says the same
   }
   if (beside.empty() && made.in_turns.empty()) return made;

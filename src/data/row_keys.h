@@ -24,6 +24,7 @@ struct RowKeys {
   enum class Value { null, text, list, object, other };
   void set(int index, Value value);
   bool present(int index) const;  ///< not null
+  bool operator==(const RowKeys&) const = default;
 };
 
 // Names of one thing, in the order in which they are looked for.

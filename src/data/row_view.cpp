@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/input_fault.h"
 #include "data/key_set.h"
+#include "data/parsed.h"
 #include "data/turn_keys.h"
 #include "data/turns.h"
 
@@ -26,9 +28,11 @@ RowKeys::Value kind_of(simdjson::dom::element value) {
   }
 }
 
-/// A turn that has a role and a text and nothing else that says something.
+/// A turn that has a role and a text and nothing else that says something. `flags`: whether it may be left out of the loss, or
+/// has keys that nobody knows.
 struct PlainTurn {
   std::string_view role, text;
+  bool flags = false;
 };
 std::optional<PlainTurn> plain_turn(simdjson::dom::element value) {
   simdjson::dom::object turn;
@@ -56,6 +60,7 @@ std::optional<PlainTurn> plain_turn(simdjson::dom::element value) {
       case TurnKey::weight:
       case TurnKey::masked:
       case TurnKey::unknown:
+        plain.flags |= !field.value.is_null();
         break;
     }
   }
@@ -69,6 +74,7 @@ struct Known {
   KeySet prompts{prompt_keys()}, completions{completion_keys()}, chosens{chosen_keys()},
       rejecteds{rejected_keys()}, turns{turn_keys()}, systems{system_keys()};
   KeySet elsewhere{"tools", "functions", "history"};
+  KeySet beside{"id", "source", "score"};
   int input = row_key_index("input"), context = row_key_index("context"), text = row_key_index("text"),
       instruction = row_key_index("instruction"), output = row_key_index("output"),
       prompt = row_key_index("prompt"), messages = row_key_index("messages");
@@ -83,16 +89,16 @@ const Known& known() {
 void RowView::open(Row& row) {
   constexpr size_t max_depth = 512;
   if (parser_.max_depth() != max_depth && parser_.allocate(size_t{1} << 16, max_depth) != simdjson::SUCCESS) {
-    throw Error(Error::Kind::io, "no memory for the JSON parser");
+    throw std::bad_alloc();
   }
   repaired_ = false;
-  if (parser_.parse(row.text).get(element_) != simdjson::SUCCESS) {
+  if (!parsed(parser_.parse(row.text).get(element_))) {
     row.text = dump_json(parse_row(row));
     repaired_ = true;
-    if (parser_.parse(row.text).get(element_) != simdjson::SUCCESS) fail(row.where(), "not valid JSON");
+    if (!parsed(parser_.parse(row.text).get(element_))) fail(row.where(), "not valid JSON");
   }
   if (element_.get(object_) != simdjson::SUCCESS) fail(row.where(), "not a JSON object");
-  collected_ = false;
+  collected_ = keyed_ = read_ = false;
 }
 
 const std::vector<TextPart>& RowView::texts() const {
@@ -122,6 +128,7 @@ bool RowView::add_turns(int key) const {
   for (const auto item : items) {
     const auto plain = plain_turn(item);
     if (!plain) return false;
+    plain_turns_ &= !plain->flags;
     add(field.key, plain->role, plain->text, true, turn++);
   }
   return turn > 0;
@@ -185,14 +192,56 @@ void RowView::add_message(std::string_view field, const Message& message, bool i
   add(field, "tool_calls", made_.back(), is_turn && message.content.empty(), turn);
 }
 
+/// Into example_ and reading_.
+void RowView::read_example() const {
+  read_ = true;
+  reading_ = {};
+  example_.reset();
+  try {
+    example_ = example_from_row(value(), Format::automatic, {}, "row", &reading_.use);
+  } catch (const Error& error) {
+    rethrow_unless_of_input(error);
+    reading_.refusal = reason_of(error);
+  }
+}
+
+/// Whether the keys alone tell what is read of a row whose texts stand in place: it has nothing else that means something.
+bool RowView::is_plain() const {
+  if (!in_place_ || !plain_turns_) return false;
+  KeyBits others = values_of(keys_) & ~known().beside.bits();
+  // What is empty here was looked at, and passed over.
+  others &= ~(keys_.text & known().systems.bits());
+  if (keys_.text[static_cast<size_t>(known().input)]) others.reset(static_cast<size_t>(known().input));
+  for (const auto& part : texts_) {
+    if (is_blank(part.text)) return false;
+    others.reset(static_cast<size_t>(row_key_index(part.field)));
+  }
+  return others.none();
+}
+
+const RowReading& RowView::reading() const {
+  texts();
+  if (read_) return reading_;
+  const bool plain = is_plain();
+  if (plain && plain_keys_ == keys_ && plain_shape_ == shape_) {
+    read_ = true;
+    reading_.refusal.clear();
+    reading_.use = plain_use_;
+    return reading_;
+  }
+  read_example();
+  if (plain && reading_.refusal.empty()) {
+    plain_shape_ = shape_;
+    plain_keys_ = keys_;
+    plain_use_ = reading_.use;
+  }
+  return reading_;
+}
+
 /// The texts of what example_from_row makes of the row.
 void RowView::collect_example() const {
-  RowUse use;
-  try {
-    example_ = example_from_row(value(), Format::automatic, {}, "row", &use);
-  } catch (const Error&) {
-    return;
-  }
+  read_example();
+  if (!example_) return;
   const Example& example = *example_;
   const bool conversation = example.kind == Example::Kind::conversation;
   const auto turn_lists = known().turns.first_in(values_of(keys_));
@@ -223,12 +272,12 @@ void RowView::collect_example() const {
   add("tools", "tools", made_.back(), false);
 }
 
-void RowView::collect() const {
-  texts_.clear();
-  made_.clear();
-  example_.reset();
+void RowView::look_at_keys() const {
+  keyed_ = true;
   keys_ = {};
+  shape_.clear();
   for (const auto field : object_) {
+    if (!field.value.is_null()) shape_.append(field.key).push_back('\0');
     const int index = row_key_index(field.key);
     if (index < 0) continue;
     const auto at = static_cast<size_t>(index);
@@ -236,7 +285,21 @@ void RowView::collect() const {
     keys_.set(index, kind_of(field.value));
     fields_[at] = {field.key, field.value};
   }
-  if (collect_in_place()) return;
+}
+
+std::string_view RowView::shape() const {
+  if (!keyed_) look_at_keys();
+  return shape_;
+}
+
+void RowView::collect() const {
+  texts_.clear();
+  made_.clear();
+  example_.reset();
+  plain_turns_ = true;
+  if (!keyed_) look_at_keys();
+  in_place_ = collect_in_place();
+  if (in_place_) return;
   texts_.clear();
   collect_example();
 }

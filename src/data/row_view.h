@@ -25,6 +25,12 @@ struct TextPart {
   int64_t turn = -1;    ///< its place in the row's list of turns; -1 outside of one
 };
 
+/// What training makes of a row (example_from_row).
+struct RowReading {
+  std::string refusal;  ///< the reason why it is not read; empty when it is
+  RowUse use;
+};
+
 /// A copy of what simdjson parsed; of equal keys the last wins, at the place of the first.
 OrderedJson to_ordered_json(simdjson::dom::element element);
 
@@ -39,6 +45,10 @@ class RowView {
   /// All texts in the order in which example_from_row gives them: prompt, answer, rejected answer, each turn with its
   /// thoughts and calls, then the tools. Empty when the row is of no known format, or is not read.
   const std::vector<TextPart>& texts() const;
+  /// Whether training reads the row, and what it takes for what. Lives until the next row.
+  const RowReading& reading() const;
+  /// The keys of the row that are not null, in its order, each with a zero byte behind it.
+  std::string_view shape() const;
   /// The row's own id, "" if it has none.
   std::string id() const;
   /// A top-level field as text (numbers and others as JSON); "" when missing or null.
@@ -49,7 +59,10 @@ class RowView {
 
  private:
   void collect() const;
+  void look_at_keys() const;
   bool collect_in_place() const;
+  bool is_plain() const;
+  void read_example() const;
   bool add_turns(int key) const;
   bool add_text(int key, std::string_view role, bool is_turn = true) const;
   void collect_example() const;
@@ -61,7 +74,7 @@ class RowView {
   simdjson::dom::element element_;
   simdjson::dom::object object_;
   mutable std::vector<TextPart> texts_;  ///< of this row once they were asked for
-  mutable bool collected_ = false;
+  mutable bool collected_ = false, keyed_ = false, read_ = false;
   // What collect() looks at: the known keys, and of rows that are not told by their keys alone the whole example.
   mutable RowKeys keys_;
   struct Field {
@@ -69,6 +82,13 @@ class RowView {
     simdjson::dom::element value;
   };
   mutable std::array<Field, most_row_keys> fields_;
+  mutable std::string shape_;
+  mutable bool plain_turns_ = true;     ///< turns have nothing beside role and text
+  mutable bool in_place_ = false;       ///< the texts stand in the row as they are meant
+  mutable RowReading reading_;
+  mutable std::string plain_shape_;     ///< of the last row whose reading its keys alone decide, and what was read of it
+  mutable RowKeys plain_keys_;
+  mutable RowUse plain_use_;
   mutable std::optional<Example> example_;
   mutable std::deque<std::string> made_;
   bool repaired_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "data/html_markdown.h"
 #include "data/json_text.h"
 #include "data/language.h"
@@ -221,6 +222,7 @@ void segment_page(const Page& page, const SegmentOptions& options, PageVerdict& 
     return segmenter.drop("no header", "", "", outline.root().text);
   segmenter.choose(outline.root(), {});
 } catch (const Error& error) {
+  rethrow_unless_of_input(error);
   verdict.dropped.push_back({"nested too deep", error.what(), "", ""});
 }
 

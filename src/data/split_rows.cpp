@@ -50,7 +50,7 @@ PassReport split_rows(const PassFiles& given, const SplitOptions& options) {
   if (reads_twice) {
     DedupeOptions near;
     near.threshold = options.threshold;
-    first = near_clusters(files.inputs, near);
+    first = near_clusters(files, near);
     places.resize(first.size());
   }
   const auto judge = [&](Row&, RowView& view, Verdict& verdict) {
@@ -59,7 +59,8 @@ PassReport split_rows(const PassFiles& given, const SplitOptions& options) {
   };
   const auto settle = [&](const Row& row, Verdict& verdict) {
     double place = verdict.place;
-    if (!first.empty()) {
+    if (reads_twice) {
+      if (static_cast<size_t>(row.number) >= first.size()) fail_changed(*row.file, "it has more rows than before");
       places[static_cast<size_t>(row.number)] = place;
       place = places[first[static_cast<size_t>(row.number)]];
     }

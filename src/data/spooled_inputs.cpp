@@ -1,29 +1,23 @@
 #include "data/spooled_inputs.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "base/interrupt.h"
-#include "base/open_file.h"
+#include "data/input.h"
 
 namespace fettle::data {
 namespace {
 
 void copy(const std::string& from, const fs::path& to) {
-  const int descriptor = from == "-" ? ::dup(STDIN_FILENO) : open_retrying(from, O_RDONLY);
-  if (descriptor < 0) fail_io(from, "cannot open");
+  const int descriptor = open_input(from);
   const std::unique_ptr<const int, void (*)(const int*)> closed(&descriptor, [](const int* open) { ::close(*open); });
   AtomicFile file(to);
   std::string chunk(size_t{256} << 10, '\0');
   for (;;) {
     throw_if_interrupted();
-    const ssize_t got = ::read(descriptor, chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_io(from, "cannot read");
+    const size_t got = read_input(descriptor, from, chunk.data(), chunk.size());
     if (got == 0) break;
-    file.write(chunk.data(), static_cast<size_t>(got));
+    file.write(chunk.data(), got);
   }
   file.commit();
 }
@@ -48,6 +42,7 @@ SpooledInputs::SpooledInputs(const std::vector<std::string>& inputs) {
 PassFiles SpooledInputs::instead(const PassFiles& files) const {
   PassFiles made = files;
   made.inputs = paths_;
+  made.states = std::make_shared<InputStates>();
   return made;
 }
 

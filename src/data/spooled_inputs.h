@@ -12,7 +12,7 @@ class SpooledInputs {
   /// Copies "-", pipes and devices as they are into the system's temporary folder, until this is destroyed.
   explicit SpooledInputs(const std::vector<std::string>& inputs);
   const std::vector<std::string>& paths() const { return paths_; }
-  /// The same files with these inputs.
+  /// The same files with these inputs, which must be the same at both readings.
   PassFiles instead(const PassFiles& files) const;
 
  private:

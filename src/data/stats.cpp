@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <mutex>
 
 #include "base/hash.h"
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/threads.h"
@@ -48,6 +50,7 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
     view.open(row);
     look.readable = true;
   } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     look.problem = error.what();
     return look;
   }
@@ -55,7 +58,8 @@ Look look_at(Row& row, RowView& view, const StatsOptions& options) {
   look.has_id = !view.id().empty();
   try {
     look.format = format_name(detect_format(outline(view.object()), {}, row.where()));
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     look.format = "unknown";
   }
   Hasher hasher;
@@ -149,6 +153,7 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
   ExternalSort<uint64_t> texts(folder.path(), "texts", size_t{64} << 20);
   std::vector<Row> batch;
   std::vector<Unreadable> unreadable;
+  std::mutex columns;
   while (reader && reader->next(batch, unreadable)) {
     throw_if_interrupted();
     for (const auto& [before, broken] : unreadable)
@@ -156,8 +161,13 @@ StatsReport data_stats(const std::vector<std::string>& inputs, const StatsOption
     std::vector<Look> looks(batch.size());
     parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
-      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+      ReadRows rows;
+      for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         looks[i] = look_at(batch[i], view, options);
+        if (looks[i].readable) rows.add(view);
+      }
+      const std::lock_guard lock(columns);
+      report.columns.add(rows);
     });
     for (size_t row = 0; row < looks.size(); ++row) {
       const auto& look = looks[row];
@@ -215,6 +225,7 @@ OrderedJson to_json(const StatsReport& report) {
                    {"groups", report.groups},
                    {"turns", distribution_json(report.turns)},
                    {"characters", distribution_json(report.characters)}};
+  add_columns(report.columns, json);
   if (!report.unread.empty()) json["unread"] = to_json(report.unread);
   if (!report.languages.empty()) json["languages"] = report.languages;
   if (report.tokens.count > 0) json["tokens"] = distribution_json(report.tokens);
@@ -225,6 +236,7 @@ OrderedJson to_json(const StatsReport& report) {
 std::string to_text(const StatsReport& report) {
   std::string text = fmt::format("{} rows, {} rejected, {} repaired, {} repeat the texts of another\n",
                                  report.rows, report.rejected, report.repaired, report.equal_texts);
+  text += columns_text(report.columns);
   for (const auto& [language, count] : report.languages)
     text += fmt::format("  language {:<15}{:>12}\n", language, count);
   for (const auto& [format, count] : report.formats)

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/column_report.h"
 #include "data/pass.h"
 #include "data/unread_input.h"
 #include "text/tokenizer.h"
@@ -39,6 +40,7 @@ struct StatsReport {
   std::map<std::string, std::map<std::string, int64_t>> groups;
   Distribution turns, characters, tokens;               ///< per row
   std::map<std::string, Distribution> role_characters;  ///< per text
+  ColumnReport columns;  ///< what training would take and leave
   ReadReport read;
   std::vector<UnreadInput> unread;
 };

@@ -2,6 +2,7 @@
 #include <optional>
 #include <set>
 
+#include "base/input_fault.h"
 #include "data/pass.h"
 #include "data/show.h"
 
@@ -34,7 +35,8 @@ std::optional<Found> find_row(const std::string& file, const std::string& id) {
         const std::string own = row_id(row, view);
         if (own == id) return Found{row.line, row.text};
         if (!made_of_it && own.starts_with(id + "-")) made_of_it = Found{row.line, row.text};
-      } catch (const Error&) {
+      } catch (const Error& error) {
+        rethrow_unless_of_input(error);
       }
     }
   }
@@ -47,7 +49,8 @@ std::optional<PassRecord> record_of(const std::string& file) {
   Json json;
   try {
     json = read_json(file);
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    rethrow_unless_of_input(error);
     return std::nullopt;
   }
   if (!json.is_object() || !json.contains("verb") || !json.contains("inputs") || !json.contains("output"))

@@ -9,19 +9,21 @@ std::vector<std::string> InputTally::openable(const std::vector<std::string>& pa
   std::vector<std::string> found, files;
   for (const auto& path : paths) {
     try {
-      const auto inside = expand_paths({path});
+      const auto inside = expand_paths({path}, [this](const fs::path& below, const std::string& why) { broken(below.string(), why); });
       found.insert(found.end(), inside.begin(), inside.end());
     } catch (const Error& error) {
-      if (error.kind() == Error::Kind::usage) throw;
+      rethrow_unless_of_file(error);
       broken(path, error.what());
     }
   }
   for (auto& file : found) {
+    std::error_code unknown;
     // Opening a pipe would take its first bytes away.
-    if (file != "-" && fs::is_regular_file(file)) {
+    if (file != "-" && fs::is_regular_file(file, unknown)) {
       try {
         const ByteInput input(file);
       } catch (const Error& error) {
+        rethrow_unless_of_file(error);
         broken(file, error.what());
         continue;
       }

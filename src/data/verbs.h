@@ -69,7 +69,8 @@ struct DedupeOptions {
   size_t sort_memory = size_t{128} << 20;
 };
 PassReport dedupe_rows(const PassFiles& files, const DedupeOptions& options);
-/// For every row number (broken rows too) the first row of its cluster of exact and near duplicates.
-std::vector<uint32_t> near_clusters(const std::vector<std::string>& inputs, const DedupeOptions& options);
+/// For every row number (broken rows too) the first row of its cluster of exact and near duplicates: a first reading of the
+/// inputs, after which `files.states` knows them.
+std::vector<uint32_t> near_clusters(const PassFiles& files, const DedupeOptions& options);
 
 }  // namespace fettle::data

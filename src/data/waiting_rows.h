@@ -30,8 +30,9 @@ class WaitingRows {
       touched_ = 0;
       forget_pages(*mapped_);
     }
-    return {std::string(mapped_->text().substr(place.at, place.bytes)), static_cast<int64_t>(index), place.line,
-            place.file};
+    Row row{std::string(mapped_->text().substr(place.at, place.bytes)), static_cast<int64_t>(index), place.line, place.file};
+    check_mapped(*mapped_);
+    return row;
   }
 
  private:
