@@ -171,6 +171,8 @@ class Batch {
     writer_.commit();
   }
   int64_t failed() const { return failed_; }
+  /// ": why" of the first row without an answer; empty when there is none.
+  std::string first_error() const { return first_error_.empty() ? "" : ": " + first_error_; }
   int64_t written() const { return written_; }
 
  private:
@@ -192,7 +194,7 @@ class Batch {
   void write(Job& job) {
     const GenerationResult& result = *job.result;
     if (!result.error.empty()) {
-      ++failed_;
+      if (failed_++ == 0) first_error_ = result.error;
       job.row["error"] = result.error;
     } else if (result.samples.size() == 1) {
       job.row["completion"] = result.samples[0].text;
@@ -209,6 +211,7 @@ class Batch {
   Progress progress_;
   std::deque<std::unique_ptr<Job>> jobs_;
   int64_t failed_ = 0, written_ = 0;
+  std::string first_error_;
   RequestGroup requests_;  ///< last: its callbacks use the others
 };
 
@@ -229,8 +232,8 @@ void answer_file(Generator& generator) {
   const int64_t lost = batch.failed() + rejected.count();
   log_info("{} rows answered, {} not", batch.written() - batch.failed(), lost);
   if (lost > 0) {
-    fail(state.input, "{} rows have no answer: {} carry the reason under 'error', {} could not be read", lost,
-         batch.failed(), rejected.count());
+    fail(state.input, "{} rows have no answer: {} carry the reason under 'error', {} could not be read{}", lost,
+         batch.failed(), rejected.count(), batch.first_error());
   }
 }
 

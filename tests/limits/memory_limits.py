@@ -75,6 +75,7 @@ def commands(folder):
     config = folder / "train.yaml"
     config.write_text(f"method: sft\nmodel: {model}\ndata: {rows}\nout: {folder}/run\nsteps: 2\nbatch_size: 4\nforce_memory: true\n")
     yield "generate", run, ["generate", "--model", model, "--prompt", "Who bakes bread?", "--max-tokens", "8"]
+    yield "generate --input", run, ["generate", "--model", model, "--input", str(rows), "--max-tokens", "4", "--output", str(folder / "answers.jsonl")]
     yield "score", run, ["score", "--model", model, "--input", str(rows), "--output", str(folder / "scores.jsonl")]
     yield "train", run, ["train", str(config)]
     yield "export", run, ["export", "--model", model, "--to", "gguf", "--dtype", "q8_0", "--output", str(folder / "out.gguf")]
