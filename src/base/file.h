@@ -13,11 +13,11 @@ namespace fettle {
 
 namespace fs = std::filesystem;
 
-/// The whole file as bytes. "-" reads standard input. Throws when larger than `limit` bytes.
+/// A regular file as bytes; a pipe or device is refused, but for "-", standard input. Throws when larger than `limit` bytes.
 std::string read_file(const fs::path& path, uint64_t limit = uint64_t{1} << 40);
 
 /// Writes to a temporary file beside `path`, flushes it to the disk, renames it over `path`, and flushes the folder: after a
-/// crash or kill `path` is either the old file or the whole new one. "-" writes standard output.
+/// crash or kill `path` is the old file or the whole new one. A link is written at its target. "-" writes standard output.
 void write_file(const fs::path& path, std::string_view bytes);
 
 /// A read-only memory map. Movable; unmapped when destroyed. An empty file maps to an empty span.
@@ -36,7 +36,7 @@ class MappedFile {
 };
 
 /// A file being written piece by piece; it appears under its name only by commit(). Destroyed without commit(), it
-/// leaves nothing behind. One writer, not thread-safe.
+/// leaves nothing behind; what a killed process left goes with the next one for this folder. One writer, not thread-safe.
 class AtomicFile {
  public:
   explicit AtomicFile(fs::path path);
@@ -62,16 +62,16 @@ class AtomicFile {
 /// Whether the name is one that AtomicFile gives a file before commit(): a killed program leaves such files behind.
 bool is_half_written(const fs::path& path);
 
-/// Replaces the folder `target` by `made` (both on one file system): a reader sees the old folder or the new one.
+/// Replaces the folder `target` (or what it links to) by `made`, on one file system: readers see the old folder or the new one.
 void replace_folder(const fs::path& made, const fs::path& target);
 
 /// Flushes every file in `folder`, and the folder, to the disk.
 void flush_folder(const fs::path& folder);
 
-/// The user's cache folder for fettle: $FETTLE_CACHE, else $XDG_CACHE_HOME/fettle, else ~/.cache/fettle. Created.
+/// The user's cache folder for fettle: $FETTLE_CACHE, else $XDG_CACHE_HOME/fettle, else ~/.cache/fettle. Created, for its user.
 fs::path cache_folder();
 
-/// A fresh folder under the system's temporary folder; removed when destroyed.
+/// A fresh folder under $TMPDIR or /tmp, for its user alone; removed when destroyed, or after a kill when the next one is made.
 class TemporaryFolder {
  public:
   TemporaryFolder();
