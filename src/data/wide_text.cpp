@@ -3,7 +3,7 @@
 namespace fettle::data {
 namespace {
 
-constexpr uint32_t replacement = 0xFFFD;
+constexpr uint32_t replacement_point = 0xFFFD;
 
 bool opens_text(char c) {
   return c == '{' || c == '[' || c == '<';
@@ -56,7 +56,7 @@ std::string WideText::name() const {
 }
 
 void WideText::replace(std::string& utf8) {
-  append_utf8(replacement, utf8);
+  append_utf8(replacement_point, utf8);
   ++replaced_;
 }
 
