@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <new>
 #include <vector>
 
 #include "text/base64.h"
@@ -164,6 +165,7 @@ class UnicodeForm final : public Normalizer {
       const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(view.data() + at),
                                      static_cast<utf8proc_ssize_t>(end - at), &made,
                                      static_cast<utf8proc_option_t>(options_));
+      if (size == UTF8PROC_ERROR_NOMEM) throw std::bad_alloc();
       if (size < 0) fail("normalizer", "{}", utf8proc_errmsg(size));
       rewrite.put({reinterpret_cast<const char*>(made), static_cast<size_t>(size)}, text,
                   span.begin + static_cast<uint32_t>(at));
