@@ -154,6 +154,15 @@ TEST(Yaml, ScalarsLinesAndSet) {
   EXPECT_THROW(parse_yaml("a: [1\n", "x"), Error);
   EXPECT_THROW(parse_yaml("a: [{p\xe1th: b}]\n", "x"), Error);
   EXPECT_THROW(parse_yaml("a: b\xff\n", "x"), Error);
+  // Small files that would take all memory or all day.
+  std::string bomb = "a0: &a0 [x]\n", deep(100000, '['), keys, list, nested;
+  for (int i = 1; i < 40; ++i) bomb += fmt::format("a{}: &a{} [*a{}, *a{}]\n", i, i, i - 1, i - 1);
+  for (int i = 0; i < 100000; ++i) keys += fmt::format("k{}: 1\n", i);
+  for (int i = 0; i < 400000; ++i) list += "- 1\n";
+  for (int i = 0; i < 50000; ++i) nested += "- ";
+  for (const std::string& text : {bomb, deep, list, "[" + std::string(1000000, ','), std::string(100000, '{'), nested})
+    EXPECT_THROW(parse_yaml(text, "x"), Error) << text.substr(0, 40);
+  EXPECT_EQ(parse_yaml(keys, "x").value.size(), 100000U);
 }
 
 }  // namespace

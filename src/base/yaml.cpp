@@ -1,17 +1,25 @@
 #include "base/yaml.h"
 
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/emitterstyle.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <sstream>
+#include <unordered_set>
+
+#include "base/ordered_json.h"
 
 namespace fettle {
 namespace {
 
 constexpr int deepest = 64;
-constexpr size_t most_nodes = 1'000'000;  // aliases can blow a small file up
-constexpr size_t most_path_bytes = size_t{256} << 20;
+constexpr size_t most_nodes = 300'000;  // aliases can blow a small file up
+constexpr size_t most_path_bytes = size_t{64} << 20;
+constexpr size_t most_bytes = size_t{16} << 20;
 
 bool all_digits(std::string_view text) { return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos; }
 
@@ -55,6 +63,37 @@ bool is_utf8(const std::string& text) {
   }
 }
 
+/// The library's nodes take hundreds of bytes each, so they are counted before any is made.
+class NodeCounter final : public YAML::EventHandler {
+ public:
+  explicit NodeCounter(std::string_view where) : where_(where) {}
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { count(mark); }
+  void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t, const std::string&) override { count(mark); }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { count(mark); }
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override { count(mark); }
+  void OnMapEnd() override {}
+
+ private:
+  void count(const YAML::Mark& mark) {
+    if (++nodes_ > most_nodes) fail(fmt::format("{}:{}", where_, mark.line + 1), "more than {} values", most_nodes);
+  }
+  std::string_view where_;
+  size_t nodes_ = 0;
+};
+
+YAML::Node load(std::string_view text, std::string_view where) {
+  if (text.size() > most_bytes) fail(where, "has {} bytes, {} at most are read as YAML", text.size(), most_bytes);
+  const std::string copy(text);
+  std::istringstream stream(copy);
+  NodeCounter counter(where);
+  YAML::Parser(stream).HandleNextDocument(counter);
+  return YAML::Load(copy);
+}
+
 struct Converter {
   YamlDocument& document;
   size_t nodes = 0, path_bytes = 0;
@@ -89,14 +128,15 @@ struct Converter {
 
   OrderedJson mapping(const YAML::Node& node, const std::string& path, int depth) {
     OrderedJson object = OrderedJson::object();
+    std::unordered_set<std::string> keys;
     for (const auto& entry : node) {
       if (!entry.first.IsScalar()) fail_at(entry.first, "a key must be plain text");
       const std::string key = entry.first.Scalar();
       if (!is_utf8(key)) fail_at(entry.first, "a key that is not UTF-8");
-      if (object.contains(key)) fail_at(entry.first, fmt::format("key '{}' stands here twice", key));
+      if (!keys.insert(key).second) fail_at(entry.first, fmt::format("key '{}' stands here twice", key));
       const std::string child = path.empty() ? key : path + "." + key;
       document.lines.emplace(child, entry.first.Mark().line + 1);
-      object[key] = convert(entry.second, child, depth + 1);
+      append_member(object, key, convert(entry.second, child, depth + 1));
     }
     return object;
   }
@@ -113,14 +153,14 @@ YamlDocument parse_yaml(std::string_view text, std::string_view where) {
   YamlDocument document;
   document.where = where;
   try {
-    document.value = Converter{document}.convert(YAML::Load(std::string(text)), "", 0);
+    document.value = Converter{document}.convert(load(text, where), "", 0);
   } catch (const YAML::Exception& error) {
     fail(fmt::format("{}:{}", where, error.mark.line + 1), "not valid YAML: {}", error.msg);
   }
   return document;
 }
 
-YamlDocument read_yaml(const fs::path& path) { return parse_yaml(read_file(path, uint64_t{64} << 20), path.string()); }
+YamlDocument read_yaml(const fs::path& path) { return parse_yaml(read_file(path, most_bytes), path.string()); }
 
 OrderedJson parse_yaml_value(std::string_view text, std::string_view where) { return parse_yaml(text, where).value; }
 

@@ -17,8 +17,8 @@ struct YamlDocument {
 };
 
 /// Plain scalars become what YAML's core schema says (1e-5 and 5.0e-7 are numbers, quoted ones strings). Aliases are
-/// expanded; duplicate keys, other key types than strings, texts that are not UTF-8, and nesting beyond 64
-/// levels are errors naming the line.
+/// expanded; duplicate keys, other key types than strings, texts that are not UTF-8, nesting beyond 64
+/// levels, more than 300,000 values (aliases expanded) and more than 16 MiB are errors naming the line.
 YamlDocument parse_yaml(std::string_view text, std::string_view where);
 YamlDocument read_yaml(const fs::path& path);
 

@@ -1,5 +1,7 @@
 #include "text/message.h"
 
+#include "base/ordered_json.h"
+
 namespace fettle {
 namespace {
 
@@ -41,11 +43,11 @@ Message from_any_json(const AnyJson& value, std::string_view where) {
       message.content = field.template get<std::string>();
     } else if (key == "content" && field.is_array()) {
       message.content = joined_parts(field, where);
-      message.extra[key] = field;
+      append_member(message.extra, key, field);
     } else if (key == "content" && !field.is_null()) {
       fail(where, "'content' of a message must be text, found {}", dump_json(field).substr(0, 60));
     } else {
-      message.extra[key] = field;
+      append_member(message.extra, key, field);
     }
   }
   if (!value.contains("content") && message.extra.empty()) fail(where, "a message needs 'content', a string");

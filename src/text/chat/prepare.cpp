@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/ordered_json.h"
 #include "text/chat_template.h"
 
 namespace fettle {
@@ -67,14 +68,14 @@ std::string python_json(const OrderedJson& value) {
 
 bool change_arguments(OrderedJson& arguments, TemplateTraits::Calls form) {
   if (form == TemplateTraits::Calls::mapping && arguments.is_string()) {
-    OrderedJson parsed = OrderedJson::parse(arguments.get_ref<const std::string&>(), nullptr, false);
-    if (!parsed.is_object()) return false;
-    arguments = std::move(parsed);
+    auto parsed = ordered_json_or_none(arguments.get_ref<const std::string&>());
+    if (!parsed || !parsed->is_object()) return false;
+    arguments = std::move(*parsed);
     return true;
   }
   if (form != TemplateTraits::Calls::text) return false;
   OrderedJson value = arguments;
-  if (value.is_string()) value = OrderedJson::parse(value.get_ref<const std::string&>(), nullptr, false);
+  if (value.is_string()) value = ordered_json_or_none(value.get_ref<const std::string&>()).value_or(nullptr);
   if (!value.is_object()) return false;
   arguments = python_json(value);
   return true;
