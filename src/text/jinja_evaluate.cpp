@@ -54,6 +54,7 @@ const Value& Interpreter::attribute_in_place(const Expr& node, Value& made) {
   const Dict* dict = object.dict();
   if (dict != nullptr && &object != &object_made && find_method(object, node.text) == nullptr &&
       !is_refused_method(object, node.text)) {
+    charge(static_cast<int64_t>(dict->entries.size() / 16));
     if (const Value* value = dict->find(node.text)) return *value;
   }
   return made = get_attribute(object, node.text);
@@ -205,6 +206,7 @@ Value Interpreter::evaluate_slice(const Value& object, const Expr& slice) {
   if (object.is_undefined()) return get_item(object, start);
   if (const Text* text = object.text()) {
     charge_text(text->size());
+    if (!step.is_none()) charge(static_cast<int64_t>(text->size() / 8));
     return slice_text(*text, start, stop, step);
   }
   const List* list = object.list();

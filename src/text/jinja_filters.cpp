@@ -13,7 +13,7 @@ Value do_trim(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("trim", arguments, {"chars"});
   const Text* characters = bound.text(0);
   const Text text = to_text(v);
-  run.charge_text(text.size());
+  run.charge_text(text.size() * (characters == nullptr ? 1 : std::min<size_t>(characters->size() + 1, 1024)));
   return strip(text, Side::both, characters == nullptr ? nullptr : &characters->bytes());
 }
 
@@ -21,7 +21,7 @@ template <Text (*change)(const Text&)>
 Value do_case(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("this filter", arguments, {});
   const Text text = to_text(v);
-  run.charge_text(text.size() * 4);
+  charge_characters(run, text.size());
   return change(text);
 }
 
@@ -55,19 +55,22 @@ Text title_words(const Text& text) {
 Value do_string(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("string", arguments, {});
   if (v.is_string()) return v;
-  run.charge(weight(v));
+  run.charge(4 * weight(v));
   return to_text(v);
 }
 
-Value do_safe(Interpreter&, const Value& v, const Arguments& arguments) {
+Value do_safe(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("safe", arguments, {});
-  return v.is_string() ? v : Value(to_text(v));
+  if (v.is_string()) return v;
+  run.charge(4 * weight(v));
+  return to_text(v);
 }
 
 Value do_escape(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("escape", arguments, {});
   const Text text = to_text(v);
   run.charge_text(text.size() * 5);
+  run.charge(static_cast<int64_t>(text.size() / 4));
   Text out;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text.bytes()[i];
@@ -84,6 +87,7 @@ Value do_escape(Interpreter& run, const Value& v, const Arguments& arguments) {
 
 Value do_replace(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("replace", arguments, {"old", "new", "count"});
+  run.charge(weight(v));
   const bool all = bound[2] == nullptr || bound[2]->is_none();
   return replace(run, to_text(v), to_text(bound.required(0)).bytes(), to_text(bound.required(1)),
                  all ? -1 : bound.integer(2, -1));
@@ -106,11 +110,12 @@ Value do_indent(Interpreter& run, const Value& v, const Arguments& arguments) {
     indention = pad(run, Text(), bound.integer(0, 4), " ", Side::left);
   }
   Text text = string_of(v, "indent");
+  charge_characters(run, text.size());
   text.append("\n", kFromTemplate);
   Text out;
   if (bound.flag(1)) out.append(indention);
   bool first = true;
-  for (const Text& line : split_lines(text, false)) {
+  for (const Text& line : split_lines(run, text, false)) {
     if (!first) out.append("\n", kFromTemplate);
     if (!first && (bound.flag(2) || !line.empty())) out.append(indention);
     out.append(line);
@@ -135,7 +140,7 @@ Value do_truncate(Interpreter& run, const Value& v, const Arguments& arguments) 
   const int64_t leeway = no_leeway ? 5 : bound.integer(3, 5);
   if (length < end_length || leeway < 0) raise("truncate: length {} is shorter than its end", length);
   const Text& text = string_of(v, "truncate");
-  run.charge_text(text.size());
+  charge_characters(run, text.size());
   if (count_characters(text.bytes()) <= length + leeway) return v;
   Text out = text.slice(0, offset_of_character(text.bytes(), length - end_length));
   if (!bound.flag(1)) {
@@ -149,7 +154,7 @@ Value do_truncate(Interpreter& run, const Value& v, const Arguments& arguments) 
 Value do_wordcount(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("wordcount", arguments, {});
   const Text text = to_text(v);
-  run.charge_text(text.size());
+  charge_characters(run, text.size());
   int64_t count = 0;
   bool inside = false;
   for (size_t at = 0; at < text.size();) {
@@ -170,12 +175,13 @@ Value do_format(Interpreter& run, const Value& v, const Arguments& arguments) {
   return percent_format(run, to_text(v), make_list(arguments.positional, ListKind::tuple));
 }
 
-Value do_int(Interpreter&, const Value& v, const Arguments& arguments) {
+Value do_int(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("int", arguments, {"default", "base"});
   const Value fallback = bound[0] == nullptr ? Value(int64_t{0}) : *bound[0];
   if (v.is_integer()) return v.integer();
   if (v.is_real()) return std::isfinite(v.real()) ? Value(truncated(v.real())) : fallback;
   if (!v.is_string()) return fallback;
+  charge_characters(run, v.text()->size());
   if (const auto value = parse_integer(v.text()->bytes(),
                                        static_cast<int>(std::clamp<int64_t>(bound.integer(1, 10), -1, 99))))
     return *value;
@@ -183,10 +189,11 @@ Value do_int(Interpreter&, const Value& v, const Arguments& arguments) {
   return real && std::isfinite(*real) ? Value(truncated(*real)) : fallback;
 }
 
-Value do_float(Interpreter&, const Value& v, const Arguments& arguments) {
+Value do_float(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("float", arguments, {"default"});
   if (v.is_number()) return v.real();
   if (v.is_string()) {
+    charge_characters(run, v.text()->size());
     if (const auto value = parse_real(v.text()->bytes())) return *value;
   }
   return bound[0] == nullptr ? Value(0.0) : *bound[0];

@@ -7,14 +7,26 @@
 namespace fettle::jinja {
 namespace {
 
-Value lower_case(const Value& value) {
-  return value.is_string() ? Value(lower(*value.text())) : value;
+/// The items, paid for.
+std::vector<Value> items_of(Interpreter& run, const Value& v) {
+  std::vector<Value> items = iterate(v);
+  run.charge(static_cast<int64_t>(items.size()));
+  return items;
 }
 
-Value do_length(Interpreter&, const Value& v, const Arguments& arguments) {
+Value lower_case(Interpreter& run, const Value& value) {
+  if (!value.is_string()) return value;
+  charge_characters(run, value.text()->size());
+  return lower(*value.text());
+}
+
+Value do_length(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("length", arguments, {});
   if (v.is_undefined()) return int64_t{0};
-  if (const Text* text = v.text()) return count_characters(text->bytes());
+  if (const Text* text = v.text()) {
+    run.charge_text(text->size());
+    return count_characters(text->bytes());
+  }
   if (const Dict* dict = v.dict()) return static_cast<int64_t>(dict->entries.size());
   if (Loop* loop = v.loop()) return loop->length();
   if (v.list() == nullptr || v.list()->kind == ListKind::generator)
@@ -22,7 +34,7 @@ Value do_length(Interpreter&, const Value& v, const Arguments& arguments) {
   return static_cast<int64_t>(v.list()->items.size());
 }
 
-Value do_first(Interpreter&, const Value& v, const Arguments& arguments) {
+Value do_first(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("first", arguments, {});
   const List* list = v.list();
   if (list != nullptr && list->consumed < list->items.size()) {
@@ -30,28 +42,28 @@ Value do_first(Interpreter&, const Value& v, const Arguments& arguments) {
     if (list->kind == ListKind::generator) ++list->consumed;
     return item;
   }
-  const std::vector<Value> items = iterate(v);
+  const std::vector<Value> items = items_of(run, v);
   return items.empty() ? Value::undefined("no first item, the sequence was empty") : items.front();
 }
 
-Value do_last(Interpreter&, const Value& v, const Arguments& arguments) {
+Value do_last(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("last", arguments, {});
   if (v.list() != nullptr && v.list()->kind == ListKind::generator)
     raise("last needs a list; write '| list | last'");
-  const std::vector<Value> items = iterate(v);
+  const std::vector<Value> items = items_of(run, v);
   return items.empty() ? Value::undefined("no last item, the sequence was empty") : items.back();
 }
 
 Value do_list(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("list", arguments, {});
   run.charge(weight(v));
-  return make_list(iterate(v));
+  return make_list(items_of(run, v));
 }
 
 Value do_reverse(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Bound bound("reverse", arguments, {});
   run.charge(weight(v));
-  std::vector<Value> items = iterate(v);
+  std::vector<Value> items = items_of(run, v);
   std::reverse(items.begin(), items.end());
   if (v.is_string()) return join(run, Text(), items);
   return make_list(std::move(items), ListKind::generator);
@@ -141,10 +153,11 @@ Value do_dictsort(Interpreter& run, const Value& v, const Arguments& arguments) 
   const std::string by = bound[1] == nullptr ? "key" : bound.required_text(1).bytes();
   if (by != "key" && by != "value") raise("dictsort: by must be 'key' or 'value', got '{}'", by);
   if (v.dict() == nullptr) raise("dictsort works on a dict, got {}", v.type_name());
+  run.charge(static_cast<int64_t>(v.dict()->entries.size()));
   std::vector<std::pair<Value, Value>> rows;  // sort key, pair
   for (const auto& [key, value] : v.dict()->entries) {
     const Value& chosen = by == "key" ? key : value;
-    rows.emplace_back(bound.flag(0) ? chosen : lower_case(chosen), make_list({key, value}, ListKind::tuple));
+    rows.emplace_back(bound.flag(0) ? chosen : lower_case(run, chosen), make_list({key, value}, ListKind::tuple));
   }
   const bool reverse = bound.flag(2);
   std::stable_sort(rows.begin(), rows.end(), [&](const auto& a, const auto& b) {
@@ -160,13 +173,13 @@ Value do_dictsort(Interpreter& run, const Value& v, const Arguments& arguments) 
 Value sort_key(Interpreter& run, const Value& item, const Value* path, bool case_sensitive) {
   const auto single = [&](const Value& part) {
     Value key = run.get_path(item, part);
-    return case_sensitive ? key : lower_case(key);
+    return case_sensitive ? key : lower_case(run, key);
   };
   if (path == nullptr || path->is_none()) return single(None{});
   if (!path->is_string() || path->text()->bytes().find(',') == std::string::npos) return single(*path);
   const Text comma(",");
   std::vector<Value> keys;
-  for (const Value& part : split(*path->text(), &comma, -1, false)) keys.push_back(single(part));
+  for (const Value& part : split(run, *path->text(), &comma, -1, false)) keys.push_back(single(part));
   return make_list(std::move(keys));
 }
 
@@ -207,10 +220,10 @@ Value do_groupby(Interpreter& run, const Value& v, const Arguments& arguments) {
     Value key, shown, item;
   };
   std::vector<Row> rows;
-  for (const Value& item : iterate(v)) {
+  for (const Value& item : items_of(run, v)) {
     Value shown = run.get_path(item, bound.required(0));
     if (shown.is_undefined() && bound[1] != nullptr) shown = *bound[1];
-    rows.push_back({bound.flag(2) ? shown : lower_case(shown), shown, item});
+    rows.push_back({bound.flag(2) ? shown : lower_case(run, shown), shown, item});
   }
   std::stable_sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) {
     run.charge(1 + std::min(weight(a.key), weight(b.key)));

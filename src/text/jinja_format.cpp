@@ -194,6 +194,7 @@ class PercentFormatter {
       const size_t close = text.find(')', at_);
       if (close == std::string_view::npos || values_.dict() == nullptr)
         raise("%(name) needs a dict and a closing ')'");
+      run_.charge(static_cast<int64_t>(values_.dict()->entries.size() / 16));
       keyed = values_.dict()->find(text.substr(at_ + 1, close - at_ - 1));
       if (keyed == nullptr)
         raise("the format string names '{}', which the dict lacks", text.substr(at_ + 1, close - at_ - 1));

@@ -1,8 +1,9 @@
 // json.dumps of Python, with provenance: what comes out of a message's string belongs to that message.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
-#include "text/jinja_interpreter.h"
+#include "text/jinja_strings.h"
 
 namespace fettle::jinja {
 namespace {
@@ -40,7 +41,7 @@ class Writer {
     run_.charge(1);
     check_size(static_cast<int64_t>(out_.size()));
     if (const Text* text = value.text()) {
-      run_.charge_text(text->size());
+      charge_characters(run_, text->size());
       return out_.append(quoted(text->bytes(), style_.ensure_ascii), text->main_source());
     }
     if (value.is_none()) return plain("null");
@@ -98,11 +99,18 @@ class Writer {
     plain("\"");
   }
 
+  static int64_t weight_of_keys(const Dict& dict) {
+    int64_t sum = 0;
+    for (const auto& entry : dict.entries) sum += weight(entry.first);
+    return sum;
+  }
+
   void object(const Dict& dict) {
     if (dict.entries.empty()) return plain("{}");
     std::vector<const std::pair<Value, Value>*> entries;
     for (const auto& entry : dict.entries) entries.push_back(&entry);
     if (style_.sort_keys) {
+      run_.charge(weight_of_keys(dict) * std::bit_width(dict.entries.size()));
       std::stable_sort(entries.begin(), entries.end(),
                        [](const auto* a, const auto* b) { return compare(a->first, b->first) < 0; });
     }

@@ -13,10 +13,16 @@ const Text& self_text(Run& run, const Value& self) {
   return *self.text();
 }
 
+/// For methods that look at every character.
+const Text& self_characters(Run& run, const Value& self) {
+  charge_characters(run, self.text()->size());
+  return *self.text();
+}
+
 template <Text (*change)(const Text&)>
 Value str_case(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("this method", arguments, {});
-  return change(self_text(run, self));
+  return change(self_characters(run, self));
 }
 
 Text swap_case(const Text& text) {
@@ -34,22 +40,21 @@ template <Side side>
 Value str_strip(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("strip", arguments, {"chars"});
   const Text* characters = bound.text(0);
-  return strip(self_text(run, self), side, characters == nullptr ? nullptr : &characters->bytes());
+  const Text& text = self_text(run, self);
+  if (characters != nullptr) run.charge_text(text.size() * std::min<size_t>(characters->size(), 1024));
+  return strip(text, side, characters == nullptr ? nullptr : &characters->bytes());
 }
 
 template <bool from_right>
 Value str_split(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("split", arguments, {"sep", "maxsplit"});
-  const Text& text = self_text(run, self);
-  run.charge(static_cast<int64_t>(text.size() / 8));
-  return make_list(split(text, bound.text(0), bound.integer(1, -1), from_right));
+  return make_list(split(run, self_characters(run, self), bound.text(0), bound.integer(1, -1), from_right));
 }
 
 Value str_splitlines(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("splitlines", arguments, {"keepends"});
   std::vector<Value> out;
-  for (Text& line : split_lines(self_text(run, self), bound.flag(0))) out.emplace_back(std::move(line));
-  run.charge(static_cast<int64_t>(out.size()));
+  for (Text& line : split_lines(run, self_characters(run, self), bound.flag(0))) out.emplace_back(std::move(line));
   return make_list(std::move(out));
 }
 
@@ -70,7 +75,7 @@ std::pair<size_t, size_t> window(std::string_view text, const Bound& bound, size
 template <bool at_end>
 Value str_affix(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound(at_end ? "endswith" : "startswith", arguments, {"prefix", "start", "end"});
-  const std::string_view text = self_text(run, self).bytes();
+  const std::string_view text = self_characters(run, self).bytes();
   const auto [begin, end] = window(text, bound, 1);
   if (begin > end) return false;
   const std::string_view part = text.substr(begin, end - begin);
@@ -90,12 +95,12 @@ enum class Miss { minus_one, error };
 template <bool from_right, Miss miss>
 Value str_find(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("find", arguments, {"sub", "start", "end"});
-  const std::string_view text = self_text(run, self).bytes();
+  const std::string_view text = self_characters(run, self).bytes();
   const auto [begin, end] = window(text, bound, 1);
   const std::string& sought = bound.required_text(0).bytes();
   if (begin <= end) {
     const std::string_view part = text.substr(begin, end - begin);
-    const size_t found = from_right ? part.rfind(sought) : part.find(sought);
+    const size_t found = from_right ? find_last_part(run, part, sought) : find_part(run, part, sought);
     if (found != std::string_view::npos) return count_characters(text.substr(0, begin + found));
   }
   if (miss == Miss::error) raise("substring not found");
@@ -104,15 +109,15 @@ Value str_find(Run& run, const Value& self, const Arguments& arguments) {
 
 Value str_count(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("count", arguments, {"sub", "start", "end"});
-  const std::string_view text = self_text(run, self).bytes();
+  const std::string_view text = self_characters(run, self).bytes();
   const auto [begin, end] = window(text, bound, 1);
   if (begin > end) return int64_t{0};
   const std::string_view part = text.substr(begin, end - begin);
   const std::string& sought = bound.required_text(0).bytes();
   if (sought.empty()) return count_characters(part) + 1;
   int64_t count = 0;
-  for (size_t at = part.find(sought); at != std::string_view::npos;
-       at = part.find(sought, at + sought.size()))
+  for (size_t at = find_part(run, part, sought); at != std::string_view::npos;
+       at = find_part(run, part, sought, at + sought.size()))
     ++count;
   return count;
 }
@@ -138,7 +143,7 @@ Value str_format(Run& run, const Value& self, const Arguments& arguments) {
 template <bool (*is)(uint32_t)>
 Value str_all(Run& run, const Value& self, const Arguments& arguments) {
   const Bound bound("this method", arguments, {});
-  const std::string_view text = self_text(run, self).bytes();
+  const std::string_view text = self_characters(run, self).bytes();
   for (size_t at = 0; at < text.size();) {
     if (!is(next_character(text, at))) return false;
   }
@@ -149,10 +154,10 @@ bool is_alphanumeric(uint32_t c) {
 }
 
 Value str_isupper(Run& run, const Value& self, const Arguments&) {
-  return is_upper(self_text(run, self).bytes());
+  return is_upper(self_characters(run, self).bytes());
 }
 Value str_islower(Run& run, const Value& self, const Arguments&) {
-  return is_lower(self_text(run, self).bytes());
+  return is_lower(self_characters(run, self).bytes());
 }
 
 Value str_removeprefix(Run& run, const Value& self, const Arguments& arguments) {
@@ -195,7 +200,7 @@ Value str_partition(Run& run, const Value& self, const Arguments& arguments) {
   const Text& text = self_text(run, self);
   const std::string& cut = bound.required_text(0).bytes();
   if (cut.empty()) raise("partition: the separator is empty");
-  const size_t found = from_right ? text.bytes().rfind(cut) : text.bytes().find(cut);
+  const size_t found = from_right ? find_last_part(run, text.bytes(), cut) : find_part(run, text.bytes(), cut);
   if (found == std::string::npos) {
     const Value empty = Text();
     return make_list(

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "text/jinja_interpreter.h"
+#include "text/jinja_strings.h"
 
 namespace fettle::jinja {
 namespace {
@@ -164,7 +164,7 @@ bool contains(Interpreter& run, const Value& container, const Value& item) {
   run.charge(weight(container));
   if (const Text* text = container.text()) {
     if (item.text() == nullptr) raise("'in' a string needs a string on its left, got {}", item.type_name());
-    return text->bytes().find(item.text()->bytes()) != std::string::npos;
+    return find_part(run, text->bytes(), item.text()->bytes()) != std::string_view::npos;
   }
   if (const Dict* dict = container.dict()) return dict->find(item) != nullptr;
   const std::vector<Value> items = iterate(container);

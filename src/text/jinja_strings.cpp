@@ -3,9 +3,45 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace fettle::jinja {
+
+size_t find_part(Interpreter& run, std::string_view text, std::string_view part, size_t from) {
+  if (from > text.size()) return std::string_view::npos;
+  const char* begin = text.data() + from;
+  // glibc's search is linear however much the texts repeat themselves; that of std::string is not.
+  const void* found = ::memmem(begin, text.size() - from, part.data(), part.size());
+  const size_t at = found == nullptr ? std::string_view::npos : static_cast<size_t>(static_cast<const char*>(found) - text.data());
+  run.charge_text(std::min(at, text.size()) - from + part.size());
+  return at;
+}
+
+size_t find_last_part(Interpreter& run, std::string_view text, std::string_view part) {
+  constexpr size_t few = 16;
+  run.charge_text((text.size() + part.size()) * std::min(part.size() + 1, few));
+  if (part.size() <= few || part.size() > text.size()) return text.rfind(part);
+  const std::string backwards(text.rbegin(), text.rend()), sought(part.rbegin(), part.rend());
+  const void* found = ::memmem(backwards.data(), backwards.size(), sought.data(), sought.size());
+  if (found == nullptr) return std::string_view::npos;
+  return text.size() - part.size() - static_cast<size_t>(static_cast<const char*>(found) - backwards.data());
+}
+
+void charge_characters(Interpreter& run, size_t bytes) {
+  run.charge_text(bytes);
+  run.charge(static_cast<int64_t>(bytes / 8));
+}
+
+namespace {
+
+/// A list of pieces costs more than its characters.
+void count_piece(Interpreter& run, size_t pieces) {
+  run.charge(1);
+  if (static_cast<int64_t>(pieces) > kMaxItems) raise("a text in more than {} pieces", kMaxItems);
+}
+
+}  // namespace
 
 Text replace(Interpreter& run, const Text& text, std::string_view old, const Text& by, int64_t count) {
   Text out;
@@ -27,7 +63,7 @@ Text replace(Interpreter& run, const Text& text, std::string_view old, const Tex
     }
   }
   while (count != 0 && !old.empty()) {
-    const size_t found = bytes.find(old, at);
+    const size_t found = find_part(run, bytes, old, at);
     if (found == std::string_view::npos) break;
     grow(at, found, true);
     at = found + old.size();
@@ -39,7 +75,7 @@ Text replace(Interpreter& run, const Text& text, std::string_view old, const Tex
 
 namespace {
 
-std::vector<Value> split_spaces(const Text& text, int64_t limit, bool from_right) {
+std::vector<Value> split_spaces(Interpreter& run, const Text& text, int64_t limit, bool from_right) {
   // Words with the offset behind them; a limit leaves the rest of the text in one piece.
   std::vector<std::pair<size_t, size_t>> words;
   const std::string_view bytes = text.bytes();
@@ -49,6 +85,7 @@ std::vector<Value> split_spaces(const Text& text, int64_t limit, bool from_right
     if (!space && begin == std::string::npos) begin = here;
     if (space && begin != std::string::npos) {
       words.emplace_back(begin, here);
+      count_piece(run, words.size());
       begin = std::string::npos;
     }
     if (here == bytes.size()) break;
@@ -77,17 +114,24 @@ std::vector<Value> split_spaces(const Text& text, int64_t limit, bool from_right
 
 }  // namespace
 
-std::vector<Value> split(const Text& text, const Text* separator, int64_t limit, bool from_right) {
-  if (separator == nullptr) return split_spaces(text, limit, from_right);
+std::vector<Value> split(Interpreter& run, const Text& text, const Text* separator, int64_t limit, bool from_right) {
+  if (separator == nullptr) return split_spaces(run, text, limit, from_right);
   const std::string& cut = separator->bytes();
   if (cut.empty()) raise("split: the separator is empty");
   std::vector<Value> out;
   const std::string_view bytes = text.bytes();
   if (from_right) {
     size_t end = bytes.size();
+    // From one cut to the next: a search that ends where it finds something, backwards.
+    const std::string backwards(bytes.rbegin(), bytes.rend()), sought(cut.rbegin(), cut.rend());
+    const auto last_before = [&](size_t stop) {
+      const size_t found = find_part(run, backwards, sought, bytes.size() - stop);
+      return found == std::string_view::npos ? found : bytes.size() - found - cut.size();
+    };
     for (; limit != 0; --limit) {
-      const size_t found = end < cut.size() ? std::string_view::npos : bytes.rfind(cut, end - cut.size());
+      const size_t found = last_before(end);
       if (found == std::string_view::npos) break;
+      count_piece(run, out.size());
       out.emplace_back(text.slice(found + cut.size(), end));
       end = found;
     }
@@ -97,8 +141,9 @@ std::vector<Value> split(const Text& text, const Text* separator, int64_t limit,
   }
   size_t at = 0;
   for (; limit != 0; --limit) {
-    const size_t found = bytes.find(cut, at);
+    const size_t found = find_part(run, bytes, cut, at);
     if (found == std::string_view::npos) break;
+    count_piece(run, out.size());
     out.emplace_back(text.slice(at, found));
     at = found + cut.size();
   }
@@ -106,7 +151,7 @@ std::vector<Value> split(const Text& text, const Text* separator, int64_t limit,
   return out;
 }
 
-std::vector<Text> split_lines(const Text& text, bool keep_ends) {
+std::vector<Text> split_lines(Interpreter& run, const Text& text, bool keep_ends) {
   std::vector<Text> out;
   const std::string_view bytes = text.bytes();
   size_t begin = 0;
@@ -114,6 +159,7 @@ std::vector<Text> split_lines(const Text& text, bool keep_ends) {
     const size_t end = at;
     const uint32_t c = next_character(bytes, at);
     if (!is_line_end(c)) continue;
+    count_piece(run, out.size());
     if (c == '\r' && at < bytes.size() && bytes[at] == '\n') ++at;
     out.push_back(text.slice(begin, keep_ends ? at : end));
     begin = at;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "text/chat_template.h"
 #include "text/jinja_interpreter.h"
@@ -148,6 +149,51 @@ TEST(Jinja, StopsWhatDoesNotEnd) {
   std::string ifs;
   for (int i = 0; i < 5000; ++i) ifs += "{% if 1 %}";
   stops(ifs, "nested more than");
+}
+
+/// The work of a filter is paid for, so that no template takes much longer than its steps do.
+TEST(Jinja, WorkOnLongTextsIsCharged) {
+  const std::string same = "{% set a = 'a' * 1000000 %}{% set s = 'a' * 500000 + 'b' %}{% set r = 'b' + 'a' * 500000 %}";
+  std::vector<std::string> once;
+  for (const char* call : {"a.count(s)", "s in a", "a.find(s)", "a.rfind(r)", "a.index('a')", "a.replace(s, 'x')", "a.split(s)", "a.rsplit(r)",
+                           "a.partition(s)", "a.rpartition(r)", "a.replace(s, 'x', 3)", "a | replace(s, 'x')", "a.strip(s)", "a | trim(s)"})
+    once.push_back(same + "{% set x = " + call + " %}");
+  // Processor time of so many steps; a template has ten million.
+  const auto seconds = [](const std::string& source) {
+    constexpr int64_t steps = 500'000;
+    const std::clock_t begin = std::clock();
+    const auto program = jinja::parse(source, "t");
+    jinja::Interpreter run(*program, steps, std::nullopt);
+    try {
+      run.run(jinja::Bindings(*program), 0, "t");
+    } catch (const Error&) {
+    }
+    return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  };
+  for (const std::string& source : once) EXPECT_LT(seconds(source), 0.5) << source.substr(100);
+  const std::string loop = "{% for i in range(100000) %}{% for j in range(100000) %}";
+  for (const char* work :
+       {"a.upper()", "a.swapcase()", "a.title()", "a | upper", "a | title", "a | capitalize", "a | length", "a | wordcount", "a | escape",
+        "a | first", "a | last", "a | list", "a | reverse", "a | int", "a | float", "a is lower", "a is upper", "a is eq(a ~ '')", "a is sameas(a ~ '')",
+        "a.isalnum()", "a.isspace()", "a.splitlines()", "a.split('a')", "a.split()", "a.rsplit('b')", "a.count('b')", "a.find('b')", "a.rfind('b')",
+        "a.rfind('ab')", "'b' in a", "a[5:]", "a[::2]", "a[999999]", "a + 'b'", "a ~ 'b'", "a == a ~ ''", "a | tojson", "a | indent", "a | replace('b', 'c')",
+        "a | trim", "a.strip('b')", "a.strip('a')", "a.startswith('b', 5)", "a.zfill(1000001)", "a | center(1000002)", "'%s' | format(a)", "'{}'.format(a)",
+        "[a, a] | join", "[a, a] | string", "[a] | tojson", "[a, a] | unique | list", "[a, a] | sort | list", "[a, a] | max", "{'k': a} == {'k': a ~ ''}",
+        "a.replace('a', 'b')", "a | batch(1) | list", "a | slice(1) | list", "[a] | map('upper') | list", "[a] | select('lower') | list",
+        "a | truncate(5)", "a.removeprefix('b')", "a.partition('b')", "a.rpartition('b')", "a | string", "a | safe", "[[a]] | safe",
+        "{'k': a} | dictsort(by='value') | list", "{'k': a} | items | list", "[a, a] | groupby(0) | list", "[a, a] | sum(start='')"}) {
+    const double spent = seconds("{% set a = 'a' * 1000000 %}" + loop + "{% set x = " + work + " %}{% endfor %}{% endfor %}");
+    EXPECT_LT(spent, 0.5) << work;
+  }
+}
+
+TEST(Jinja, ManyKeysTakeNoLonger) {
+  OrderedJson variables, list = OrderedJson::array();
+  for (int i = 0; i < 60000; ++i) list.push_back({fmt::format("k{}", i), i});
+  variables["pairs"] = std::move(list);
+  const std::clock_t begin = std::clock();
+  error_of("{% set d = dict(pairs) %}{{ d == dict(pairs | reverse) }}", variables);
+  EXPECT_LT(static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC, 2.0);
 }
 
 TEST(Jinja, LongFlatExpressionsAreFine) {

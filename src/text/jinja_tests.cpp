@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "text/jinja_interpreter.h"
+#include "text/jinja_strings.h"
 
 namespace fettle::jinja {
 namespace {
@@ -17,6 +17,13 @@ bool compares(Interpreter& run, const Value& subject, const Arguments& arguments
 int64_t whole(const Value& value, std::string_view test) {
   if (!value.is_integer()) raise("'{}' asks for an integer, got {}", test, value.type_name());
   return value.integer();
+}
+
+Text shown(Interpreter& run, const Value& v) {
+  run.charge(weight(v));
+  Text text = to_text(v);
+  charge_characters(run, text.size());
+  return text;
 }
 
 bool is_odd(Interpreter&, const Value& v, const Arguments&) {
@@ -60,11 +67,11 @@ bool is_number(Interpreter&, const Value& v, const Arguments&) {
 bool is_string(Interpreter&, const Value& v, const Arguments&) {
   return v.is_string();
 }
-bool is_lower(Interpreter&, const Value& v, const Arguments&) {
-  return jinja::is_lower(to_text(v).bytes());
+bool is_lower(Interpreter& run, const Value& v, const Arguments&) {
+  return jinja::is_lower(shown(run, v).bytes());
 }
-bool is_upper(Interpreter&, const Value& v, const Arguments&) {
-  return jinja::is_upper(to_text(v).bytes());
+bool is_upper(Interpreter& run, const Value& v, const Arguments&) {
+  return jinja::is_upper(shown(run, v).bytes());
 }
 bool is_mapping(Interpreter&, const Value& v, const Arguments&) {
   return v.dict() != nullptr;
@@ -80,8 +87,9 @@ bool is_iterable(Interpreter&, const Value& v, const Arguments&) {
   return v.is_undefined() || v.is_string() || v.list() != nullptr || v.dict() != nullptr ||
          v.loop() != nullptr;
 }
-bool is_same(Interpreter&, const Value& v, const Arguments& arguments) {
+bool is_same(Interpreter& run, const Value& v, const Arguments& arguments) {
   const Value& other = Bound("sameas", arguments, {"other"}).required(0);
+  run.charge(std::min(weight(v), weight(other)));
   return v.type_name() == other.type_name() && equal(v, other);
 }
 bool is_in(Interpreter& run, const Value& v, const Arguments& arguments) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 
 #include "text/jinja_callable.h"
 
@@ -89,12 +90,46 @@ void add_child(Container& parent, const Value& child) {
   if (parent.weight > kMaxWeight) raise("a list or dict of more than {} values", kMaxWeight);
 }
 
+/// Finds keys of a dict, of which a look-up alone walks through all entries.
+class KeyPlaces {
+ public:
+  /// To be called when entries came to `dict`, which is always the same one.
+  void added(const Dict& dict) {
+    constexpr size_t few = 16;
+    if (dict.entries.size() <= few) return;
+    for (; counted_ < dict.entries.size(); ++counted_) {
+      const Text* text = dict.entries[counted_].first.text();
+      if (text != nullptr)
+        strings_.emplace(text->bytes(), counted_);
+      else
+        others_.push_back(counted_);
+    }
+  }
+
+  const Value* find(const Dict& dict, const Value& key) const {
+    if (counted_ == 0) return dict.find(key);
+    if (const Text* text = key.text()) {
+      const auto found = strings_.find(text->bytes());
+      return found == strings_.end() ? nullptr : &dict.entries[found->second].second;
+    }
+    for (const size_t place : others_) {
+      if (equal(dict.entries[place].first, key)) return &dict.entries[place].second;
+    }
+    return nullptr;
+  }
+
+ private:
+  size_t counted_ = 0;                                    ///< entries that stand in the two below
+  std::unordered_map<std::string_view, size_t> strings_;  ///< the keys' texts are shared and do not move
+  std::vector<size_t> others_;
+};
+
 }  // namespace
 
 int64_t weight(const Value& value) {
   if (const List* list = value.list()) return list->weight;
   if (const Dict* dict = value.dict()) return dict->weight;
-  if (const Text* text = value.text()) return 1 + static_cast<int64_t>(text->size() / 256);
+  if (const Text* text = value.text()) return 1 + static_cast<int64_t>(text->size() / 64);
   return 1;
 }
 
@@ -110,6 +145,7 @@ Value make_list(std::vector<Value> items, ListKind kind) {
 Dict dict_of(std::vector<std::pair<Value, Value>> entries) {
   if (static_cast<int64_t>(entries.size()) > kMaxItems) raise("a dict of more than {} keys", kMaxItems);
   Dict dict;
+  KeyPlaces places;
   dict.entries.reserve(entries.size());
   for (auto& [key, value] : entries) {
     const List* list = key.list();
@@ -118,10 +154,11 @@ Dict dict_of(std::vector<std::pair<Value, Value>> entries) {
     }
     add_child(dict, key);
     add_child(dict, value);
-    if (const Value* known = dict.find(key)) {
+    if (const Value* known = places.find(dict, key)) {
       *const_cast<Value*>(known) = std::move(value);
     } else {
       dict.entries.emplace_back(std::move(key), std::move(value));
+      places.added(dict);
     }
   }
   return dict;
@@ -177,8 +214,10 @@ bool equal_lists(const List& left, const List& right) {
 bool equal_dicts(const Dict& left, const Dict& right) {
   if (&left == &right) return true;
   if (left.entries.size() != right.entries.size()) return false;
+  KeyPlaces places;
+  places.added(right);
   return std::all_of(left.entries.begin(), left.entries.end(), [&](const auto& entry) {
-    const Value* other = right.find(entry.first);
+    const Value* other = places.find(right, entry.first);
     return other != nullptr && equal(entry.second, *other);
   });
 }
