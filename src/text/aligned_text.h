@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
+
 namespace fettle {
 
 /// Bytes [begin, end) of an AlignedText. The struct has a name of its own because kernels/ has a Span of
@@ -37,12 +39,19 @@ class AlignedText {
     return at < origins_.size() ? origins_[at] : start_ + size_;
   }
 
+  /// What stages may make of the text in all: the longest that Unicode's own forms make of a character is eleven times as long.
+  size_t largest() const { return size_t{64} * size_ + 4096; }
+
   /// Collects a rewritten text; hand it to replace().
   struct Rewrite {
     std::string text;
     std::vector<uint32_t> origins;  ///< filled when tracked
     /// Appends `piece`, all of whose bytes came from byte `at` of `source`.
     void put(std::string_view piece, const AlignedText& source, uint32_t at) {
+      if (text.size() + piece.size() > source.largest()) {
+        fail("normalizer", "makes more than {} bytes of a text of {}; no sound tokenizer does, so its file is broken", source.largest(),
+             source.size_);
+      }
       text.append(piece);
       if (source.tracked()) origins.insert(origins.end(), piece.size(), source.origin(at));
     }

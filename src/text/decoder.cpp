@@ -217,7 +217,7 @@ std::unique_ptr<TokenDecoder> make_decoder(const Json& description, std::string_
     const auto scheme =
         json_get_or<std::string>(description, "prepend_scheme", add ? "always" : "never", where);
     auto replacement = json_get_or<std::string>(description, "replacement", "\xe2\x96\x81", where);
-    if (replacement.empty()) fail(where, "decoder: Metaspace needs a replacement");
+    if (replacement.empty()) fail(where, "Metaspace needs a replacement");
     return std::make_unique<MetaspaceDecoder>(std::move(replacement), scheme != "never");
   }
   if (kind == "Strip") {
@@ -239,7 +239,7 @@ std::unique_ptr<TokenDecoder> make_decoder(const Json& description, std::string_
     }
     return std::make_unique<SequenceDecoder>(std::move(stages));
   }
-  fail(where, "decoder of type '{}' is not supported", kind);
+  fail(where, "the type '{}' is not supported", kind);
 }
 
 }  // namespace fettle

@@ -347,7 +347,7 @@ std::unique_ptr<Normalizer> make_normalizer(const Json& description, std::string
     return make_precompiled(
         decode_base64(json_get<std::string>(description, "precompiled_charsmap", where), where), where);
   }
-  fail(where, "normalizer of type '{}' is not supported", kind);
+  fail(where, "the type '{}' is not supported", kind);
 }
 
 }  // namespace fettle

@@ -16,7 +16,7 @@ void add_template(const Json& description, std::string_view where, Surroundings&
     const auto ids =
         json_get<std::vector<int32_t>>(json_get<Json>(special, name.c_str(), where), "ids", where);
     for (const int32_t id : ids) {
-      if (id < 0) fail(where, "post_processor: special token '{}' has the negative id {}", name, id);
+      if (id < 0) fail(where, "special token '{}' has the negative id {}", name, id);
       (behind ? out.behind : out.before).push_back(id);
     }
   }
@@ -26,7 +26,7 @@ void add_template(const Json& description, std::string_view where, Surroundings&
 int32_t pair_id(const Json& description, const char* key, std::string_view where) {
   const auto pair = json_get<Json>(description, key, where);
   if (!pair.is_array() || pair.size() != 2 || !pair[1].is_number_unsigned()) {
-    fail(where, "post_processor: '{}' must be [token, id]", key);
+    fail(where, "'{}' must be [token, id]", key);
   }
   return pair[1].get<int32_t>();
 }
@@ -47,7 +47,7 @@ void add(const Json& description, std::string_view where, Surroundings& out) {
     for (const Json& stage : json_get<std::vector<Json>>(description, "processors", where))
       add(stage, where, out);
   } else {
-    fail(where, "post_processor of type '{}' is not supported", kind);
+    fail(where, "the type '{}' is not supported", kind);
   }
 }
 

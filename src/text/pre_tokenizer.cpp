@@ -297,7 +297,8 @@ class Sequence final : public PreTokenizer {
 using Stages = std::vector<std::unique_ptr<PreTokenizer>>;
 
 std::string kind_of(const Json& description) {
-  return description.is_object() ? description.value("type", std::string()) : std::string();
+  const auto found = description.find("type");
+  return found != description.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 bool splits_single_digits(const Json& stage, std::string_view where) {
@@ -339,7 +340,7 @@ void add_split(const Json& stage, std::string_view where, Stages& out) {
 
 void add_metaspace(const Json& stage, std::string_view where, Stages& out) {
   const auto replacement = json_get_or<std::string>(stage, "replacement", "\xe2\x96\x81", where);
-  if (replacement.empty()) fail(where, "pre_tokenizer: Metaspace needs a replacement");
+  if (replacement.empty()) fail(where, "Metaspace needs a replacement");
   // Files of before tokenizers 0.14 say add_prefix_space instead.
   const bool add = json_get_or(stage, "add_prefix_space", true, where);
   const auto scheme = json_get_or<std::string>(stage, "prepend_scheme", add ? "always" : "never", where);
@@ -387,7 +388,7 @@ void add_character_split(const Json& stage, std::string_view kind, std::string_v
 }
 
 void add_stage(const Json& stage, std::string_view where, bool keep_bytes, Stages& out) {
-  const std::string kind = kind_of(stage);
+  const auto kind = json_get<std::string>(stage, "type", where);
   if (kind == "Sequence") {
     add_sequence(stage, where, keep_bytes, out);
   } else if (kind == "ByteLevel") {
@@ -412,7 +413,7 @@ void add_stage(const Json& stage, std::string_view where, bool keep_bytes, Stage
              kind == "BertPreTokenizer") {
     add_character_split(stage, kind, where, out);
   } else {
-    fail(where, "pre_tokenizer of type '{}' is not supported", kind);
+    fail(where, "the type '{}' is not supported", kind);
   }
 }
 

@@ -29,7 +29,7 @@ void find_templates(const fs::path& folder, TokenizerConfig& result) {
     if (found->is_string()) list.push_back(named("default", found->get<std::string>()));
     if (found->is_array()) list = *found;
   }
-  const std::string where = (folder / "tokenizer_config.json").string();
+  const std::string where = (folder / "tokenizer_config.json").string() + ": chat_template";
   for (const Json& entry : list) {
     const auto source = json_get<std::string>(entry, "template", where);
     if (json_get<std::string>(entry, "name", where) == "default") result.chat_template = source;

@@ -194,7 +194,7 @@ void read_added_tokens(const Json& json, PipelineParts& parts, std::string_view 
   const auto list = json_get_or(json, "added_tokens", Json::array(), where);
   if (!list.is_array()) fail(where, "key 'added_tokens' must be a list");
   for (const Json& entry : list) {
-    AddedToken token = read_added(entry, vocabulary.count() + list.size(), where);
+    AddedToken token = read_added(entry, vocabulary.count() + list.size(), fmt::format("{}: added_tokens", where));
     const int32_t known = vocabulary.find(token.content);
     if (known >= 0) token.id = known;  // as the reference does: the model's id stands
     const std::string& taken = vocabulary.token(token.id);
@@ -231,8 +231,9 @@ std::shared_ptr<PipelineTokenizer> pipeline_from_json(const Json& json, std::str
   const bool bytes = kind == "BPE" && ends_with_byte_level(pre_tokenizer) && !needs_characters(model, where);
   PipelineParts parts;
   parts.where = where;
-  parts.normalizer = make_normalizer(part("normalizer"), where);
-  parts.pre_tokenizer = make_pre_tokenizer(pre_tokenizer, where, bytes);
+  const auto place = [&](const char* key) { return fmt::format("{}: {}", where, key); };
+  parts.normalizer = make_normalizer(part("normalizer"), place("normalizer"));
+  parts.pre_tokenizer = make_pre_tokenizer(pre_tokenizer, place("pre_tokenizer"), bytes);
   if (kind == "BPE") {
     parts.model = read_bpe(model, bytes ? pre_tokenizer : Json(), where);
   } else if (kind == "Unigram") {
@@ -240,8 +241,8 @@ std::shared_ptr<PipelineTokenizer> pipeline_from_json(const Json& json, std::str
   } else {
     fail(where, "model of type '{}' is not supported; expected BPE or Unigram", kind);
   }
-  parts.decoder = make_decoder(part("decoder"), where);
-  parts.surroundings = read_post_processor(part("post_processor"), where);
+  parts.decoder = make_decoder(part("decoder"), place("decoder"));
+  parts.surroundings = read_post_processor(part("post_processor"), place("post_processor"));
   read_added_tokens(json, parts, where);
   const auto text = std::make_shared<const std::string>(std::move(source));
   parts.to_json = [text] { return *text; };

@@ -74,14 +74,14 @@ TEST(Tokenizer, BrokenFilesNameTheFault) {
             "tokenizer.json: added token '<s>' has id 3, which model.vocab gives to 'c'");
   EXPECT_EQ(error_with("/added_tokens/0/id", 7), "tokenizer.json: added tokens '<s>' and '</s>' share the id 7");
   EXPECT_EQ(error_with("/normalizer", {{"type", "Magic"}}),
-            "tokenizer.json: normalizer of type 'Magic' is not supported");
+            "tokenizer.json: normalizer: the type 'Magic' is not supported");
   EXPECT_EQ(error_with("/pre_tokenizer", {{"type", "Magic"}}),
-            "tokenizer.json: pre_tokenizer of type 'Magic' is not supported");
+            "tokenizer.json: pre_tokenizer: the type 'Magic' is not supported");
   EXPECT_EQ(error_with("/decoder", {{"type", "Metaspace"}, {"replacement", ""}}),
             "tokenizer.json: decoder: Metaspace needs a replacement");
   EXPECT_EQ(error_with("/pre_tokenizer", {{"type", "Metaspace"}, {"replacement", ""}}),
             "tokenizer.json: pre_tokenizer: Metaspace needs a replacement");
-  EXPECT_EQ(error_with("/decoder", {{"type", "Magic"}}), "tokenizer.json: decoder of type 'Magic' is not supported");
+  EXPECT_EQ(error_with("/decoder", {{"type", "Magic"}}), "tokenizer.json: decoder: the type 'Magic' is not supported");
   EXPECT_NE(error_with("/pre_tokenizer", Json::parse(R"({"type": "Split", "pattern": {"Regex": "(a"},
                                                          "behavior": "Isolated", "invert": false})"))
                 .find("pattern '(a' is not valid at offset 2"),
@@ -222,6 +222,27 @@ TEST_F(TokenizerFolder, EmptyAndBrokenFolders) {
   EXPECT_THROW(Tokenizer::from_folder(folder_), Error);
   write("notes.txt", "x");
   EXPECT_THROW(Tokenizer::open(folder_ / "notes.txt"), Error);
+}
+
+/// A normalizer of some hundred bytes that would make gigabytes of a short text.
+TEST(Tokenizer, WhatNormalizersMakeIsBounded) {
+  const auto refusal = [](const Json& normalizer) -> std::string {
+    Json json = small();
+    json["normalizer"] = normalizer;
+    try {
+      Tokenizer::from_json(json.dump(), "tokenizer.json")->encode("banana");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  for (const char* kind : {"Regex", "String"}) {
+    Json stages = Json::array();
+    for (int i = 0; i < 40; ++i) stages.push_back({{"type", "Replace"}, {"pattern", {{kind, "a"}}}, {"content", "aaaaaaaa"}});
+    EXPECT_NE(refusal({{"type", "Sequence"}, {"normalizers", stages}}).find("its file is broken"), std::string::npos) << kind;
+  }
+  EXPECT_NE(refusal({{"type", "Prepend"}, {"prepend", std::string(100000, 'x')}}).find("its file is broken"), std::string::npos);
+  EXPECT_EQ(refusal({{"type", "NFKD"}}), "");
 }
 
 }  // namespace
