@@ -6,6 +6,7 @@
 #include <memory_resource>
 
 #include "base/error.h"
+#include "data/html_bounded.h"
 
 namespace fettle::data {
 namespace {
@@ -188,16 +189,8 @@ std::string text_of(const HtmlNode& node) {
 HtmlTree::HtmlTree(std::string_view html) : memory_(std::make_unique<Memory>()), html_(html) {
   if (nests_deeper_than(html_, max_depth))
     throw Error(fmt::format("tags are nested deeper than {}", max_depth));
-  GumboOptions options = kGumboDefaultOptions;
   // gumbo frees a tree by recursion; from a pool nothing has to be freed one by one.
-  options.userdata = &memory_->pool;
-  options.allocator = [](void* pool, size_t size) {
-    return static_cast<std::pmr::monotonic_buffer_resource*>(pool)->allocate(size, 16);
-  };
-  options.deallocator = [](void*, void*) {};
-  options.max_errors = 0;
-  const GumboOutput* output = gumbo_parse_with_options(&options, html_.data(), html_.size());
-  root_ = copy(output->root, nullptr, 0);
+  root_ = copy(parse_html_bounded(html_, memory_->pool)->root, nullptr, 0);
   if (body_ == nullptr) body_ = root_;
 }
 

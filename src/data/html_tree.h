@@ -33,7 +33,7 @@ struct HtmlNode {
 class HtmlTree {
  public:
   /// `html` is UTF-8 and need not outlive the tree. Throws Error for a page whose tags are nested deeper than
-  /// `max_depth`.
+  /// `max_depth`, or that goes beyond the bounds of html_bounded.h.
   explicit HtmlTree(std::string_view html);
   ~HtmlTree();
   HtmlTree(const HtmlTree&) = delete;
