@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "generate/constrain/grammar_work.h"
 #include "text/unicode.h"
 
 namespace fettle {
@@ -98,6 +99,7 @@ CharacterSet complement(const CharacterSet& set) {
 
 bool CharacterAutomaton::matches(std::string_view text) const {
   if (empty()) return false;
+  GrammarWork::spend(text.size());
   size_t state = 0;
   for (size_t at = 0; at < text.size();) {
     const char32_t c = unicode::next(text, at);
@@ -142,6 +144,7 @@ CharacterAutomaton intersection(const CharacterAutomaton& a, const CharacterAuto
   for (size_t i = 0; i < pairs.size(); ++i) {
     const auto& x = a.states[static_cast<size_t>(pairs[i].first)];
     const auto& y = b.states[static_cast<size_t>(pairs[i].second)];
+    GrammarWork::spend(8 + x.edges.size() + y.edges.size());
     out.states.push_back({x.accepts && y.accepts, {}});
     auto p = x.edges.begin();
     auto q = y.edges.begin();
@@ -166,6 +169,7 @@ CharacterAutomaton complement(const CharacterAutomaton& automaton) {
   const auto sink = static_cast<int32_t>(out.states.size());
   out.states.push_back({});
   for (auto& state : out.states) {
+    GrammarWork::spend(8 + 2 * state.edges.size());
     state.accepts = !state.accepts;
     std::vector<CharacterRange> covered;
     for (const auto& edge : state.edges) covered.push_back({edge.low, edge.high});
@@ -178,6 +182,7 @@ CharacterAutomaton complement(const CharacterAutomaton& automaton) {
 
 int32_t CharacterGraph::add_state() {
   if (states_.size() >= most_graph_states) too_large();
+  GrammarWork::spend(1);
   states_.emplace_back();
   return static_cast<int32_t>(states_.size()) - 1;
 }
@@ -264,9 +269,11 @@ CharacterAutomaton CharacterGraph::determined(int32_t start, int32_t end) const 
         if (edge.high >= bounds[b]) targets.push_back(2 * edge.to);
       }
       work += edges.size() + 1;
+      GrammarWork::spend(edges.size() + 1);
       if (targets.empty()) continue;
       Places places = closed(std::move(targets), false);
       work += places.size();
+      GrammarWork::spend(8 * places.size());
       if (work > most_work) too_large();
       join_edge(state.edges, {bounds[b], bounds[b + 1] - 1, number_of(std::move(places))});
     }

@@ -7,8 +7,10 @@
 namespace fettle {
 namespace {
 
-constexpr size_t most_grammar_states = 32768, most_grammar_frames = size_t{1} << 19,
-                 most_grammar_work = size_t{1} << 25;
+// An answer is read on the engine's thread, where others wait: what may come next takes a tenth of a second at most, a whole
+// answer one.
+constexpr size_t most_grammar_states = 32768, most_grammar_frames = size_t{1} << 18, most_grammar_work = size_t{1} << 24,
+                 most_work_at_once = size_t{1} << 22, many_frames = 32;
 constexpr int32_t unmade = -2;
 
 }  // namespace
@@ -77,15 +79,18 @@ GrammarAutomaton::GrammarAutomaton(Grammar grammar) : grammar_(std::move(grammar
 
 void GrammarAutomaton::count_work(size_t steps) {
   work_ += steps;
-  if (work_ > most_grammar_work)
-    fail("grammar", "the answer can be read in too many ways; ask for a simpler one");
+  work_at_once_ += steps;
+  if (work_ > most_grammar_work || work_at_once_ > most_work_at_once)
+    throw Error(fmt::format("the answer can be read in too many ways at once (more than {} steps); ask for alternatives that begin differently",
+                            work_at_once_ > most_work_at_once ? most_work_at_once : most_grammar_work));
 }
 
 int32_t GrammarAutomaton::intern(const Frame& frame) {
   const auto [at, fresh] = frame_numbers_.try_emplace(frame, static_cast<int32_t>(frames_.size()));
   if (fresh) {
     if (frames_.size() >= most_grammar_frames)
-      fail("grammar", "the answer can be read in too many ways; ask for a simpler one");
+      throw Error(fmt::format("the answer can be read in too many ways at once (more than {}); ask for alternatives that begin differently",
+                              most_grammar_frames));
     frames_.push_back(frame);
     seen_.push_back(0);
   }
@@ -143,30 +148,54 @@ int32_t GrammarAutomaton::intern(std::vector<int32_t> frames, bool accepts) {
       state_numbers_.try_emplace({frames, accepts}, static_cast<int32_t>(states_.size()));
   if (fresh) {
     if (states_.size() >= most_grammar_states)
-      fail("grammar", "the answer has more than {} states; ask for a shorter or flatter one",
-           most_grammar_states);
-    states_.push_back({std::move(frames), accepts, {}});
+      throw Error(fmt::format("the answer has more than {} states; ask for a shorter or flatter one", most_grammar_states));
+    states_.push_back({std::move(frames), accepts, {}, {}});
     states_.back().next.fill(unmade);
   }
   return at->second;
+}
+
+int GrammarAutomaton::byte_of(int32_t number) const {
+  const Frame& frame = frames_[static_cast<size_t>(number)];
+  const Grammar::Symbol& symbol = (*frame.sequence)[static_cast<size_t>(frame.position)];
+  return frame.inner < 0 && symbol.low == symbol.high ? symbol.low : 256;
+}
+
+void GrammarAutomaton::sort_frames(State& state) {
+  count_work(state.frames.size());
+  state.by_byte = state.frames;
+  std::ranges::stable_sort(state.by_byte, {}, [&](int32_t number) { return byte_of(number); });
+}
+
+void GrammarAutomaton::step(int32_t number, uint8_t byte, std::vector<Frame>& after) {
+  const Frame frame = frames_[static_cast<size_t>(number)];
+  const Grammar::Symbol& symbol = (*frame.sequence)[static_cast<size_t>(frame.position)];
+  if (frame.inner >= 0) {
+    const int64_t inner = grammar_.terminal(symbol.terminal).next(frame.inner, byte);
+    if (inner != TextTerminal::dead) after.push_back({frame.sequence, frame.position, frame.parent, inner});
+  } else if (byte >= symbol.low && byte <= symbol.high) {
+    after.push_back({frame.sequence, frame.position + 1, frame.parent, -1});
+  }
 }
 
 int32_t GrammarAutomaton::next(int32_t state, uint8_t byte) {
   const int32_t known = states_[static_cast<size_t>(state)].next[byte];
   if (known != unmade) return known;
   std::vector<Frame> after;
-  count_work(states_[static_cast<size_t>(state)].frames.size() / 4);
-  for (const int32_t number : states_[static_cast<size_t>(state)].frames) {
-    const Frame frame = frames_[static_cast<size_t>(number)];
-    const Grammar::Symbol& symbol = (*frame.sequence)[static_cast<size_t>(frame.position)];
-    if (frame.inner >= 0) {
-      const int64_t inner = grammar_.terminal(symbol.terminal).next(frame.inner, byte);
-      if (inner != TextTerminal::dead) after.push_back({frame.sequence, frame.position, frame.parent, inner});
-    } else if (byte >= symbol.low && byte <= symbol.high) {
-      after.push_back({frame.sequence, frame.position + 1, frame.parent, -1});
-    }
+  State& from = states_[static_cast<size_t>(state)];
+  if (from.frames.size() < many_frames) {
+    count_work(from.frames.size() / 4);
+    for (const int32_t number : from.frames) step(number, byte, after);
+  } else {
+    if (from.by_byte.empty()) sort_frames(from);
+    const auto key = [&](int32_t number) { return byte_of(number); };
+    const auto own = std::ranges::equal_range(from.by_byte, int{byte}, {}, key);
+    const auto others = std::ranges::equal_range(from.by_byte, 256, {}, key);
+    count_work(own.size() / 4 + others.size() / 4);
+    for (const int32_t number : own) step(number, byte, after);
+    for (const int32_t number : others) step(number, byte, after);
   }
-  const int32_t to = after.empty() ? dead : settle(std::move(after));
+  const int32_t to = after.empty() ? dead : settle(std::move(after));  // `from` may have moved
   states_[static_cast<size_t>(state)].next[byte] = to;
   return to;
 }

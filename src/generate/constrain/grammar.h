@@ -46,6 +46,12 @@ class Grammar {
 
   /// Whether each rule gives a text that ends.
   std::vector<bool> ending_rules() const;
+  /// A rule with the start's alternatives, which has none from then on: what is added to it stands around them.
+  int32_t move_start() {
+    rules_.push_back(std::move(rules_.front()));
+    rules_.front().clear();
+    return static_cast<int32_t>(rules_.size()) - 1;
+  }
   /// Leaves out the alternatives that give none, so that no text runs into them.
   void remove_endless();
 
@@ -68,7 +74,10 @@ class GrammarAutomaton {
   int32_t next(int32_t state, uint8_t byte);
   /// Whether the text may end here.
   bool accepts(int32_t state) const { return states_[static_cast<size_t>(state)].accepts; }
+  /// What is asked from here on counts as one: what may follow one place of a text.
+  void begin_place() { work_at_once_ = 0; }
   size_t states() const { return states_.size(); }
+  const Grammar& grammar() const { return grammar_; }
 
  private:
   /// A place in an alternative and where to go on behind it; -1: the end of the text. `inner`: the terminal's
@@ -87,7 +96,14 @@ class GrammarAutomaton {
     std::vector<int32_t> frames;  ///< each at a byte or inside a terminal
     bool accepts;
     std::array<int32_t, 256> next;
+    /// Of a state with many frames, when first asked for: those at one certain byte, sorted by it. The others stand behind.
+    std::vector<int32_t> by_byte;
   };
+  /// Adds where a frame leads with this byte, if anywhere.
+  void step(int32_t number, uint8_t byte, std::vector<Frame>& after);
+  void sort_frames(State& state);
+  /// The one byte that a frame waits for; 256 when there are more.
+  int byte_of(int32_t number) const;
   int32_t intern(const Frame& frame);
   int32_t intern(std::vector<int32_t> frames, bool accepts);
   /// Follows references and ends from `waiting` until bytes stand at the top, and makes a state of them.
@@ -99,7 +115,7 @@ class GrammarAutomaton {
   std::unordered_map<Frame, int32_t, FrameHash> frame_numbers_;
   std::vector<uint32_t> seen_;  ///< per frame: the last call of settle() that met it
   uint32_t settled_ = 0;
-  size_t work_ = 0;
+  size_t work_ = 0, work_at_once_ = 0;
   std::vector<State> states_;
   std::map<std::pair<std::vector<int32_t>, bool>, int32_t> state_numbers_;
   int32_t start_ = dead;

@@ -1,5 +1,6 @@
 #include "generate/constrain/json_schema.h"
 
+#include "generate/constrain/grammar_work.h"
 #include "generate/constrain/pattern.h"
 #include "generate/constrain/schema_grammar.h"
 #include "text/unicode.h"
@@ -17,6 +18,7 @@ Grammar terminal_grammar(TextTerminal text) {
 }  // namespace
 
 Grammar json_schema_grammar(const OrderedJson& schema) {
+  const GrammarWork work;
   Grammar grammar;
   const int32_t start = grammar.add_rule();
   JsonRules json(grammar);
@@ -28,6 +30,7 @@ Grammar json_schema_grammar(const OrderedJson& schema) {
 }
 
 Grammar pattern_grammar(std::string_view pattern) {
+  const GrammarWork work;
   TextTerminal text(whole_pattern_automaton(pattern), TextTerminal::Form::plain);
   if (text.empty())
     throw Error(fmt::format("no text fits the pattern '{}'",
@@ -36,10 +39,26 @@ Grammar pattern_grammar(std::string_view pattern) {
 }
 
 Grammar choice_grammar(const std::vector<std::string>& texts) {
+  const GrammarWork work;
   return terminal_grammar({texts_automaton(texts), TextTerminal::Form::plain});
 }
 
+Grammar behind_thought(Grammar answer, std::string_view open, std::string_view close, bool opened) {
+  const int32_t start = 0, rest = answer.move_start();
+  const Grammar::Symbol thought = answer.add_terminal({complement(containing(close)), TextTerminal::Form::plain});
+  const Grammar::Symbol gap = answer.add_terminal({whole_pattern_automaton("\n{0,3}"), TextTerminal::Form::plain});
+  const Grammar::Sequence thinking = JsonRules::join({{thought}, Grammar::literal(close), {gap, Grammar::reference(rest)}});
+  if (opened) {
+    answer.add_alternative(start, thinking);
+  } else {
+    answer.add_alternative(start, JsonRules::join({Grammar::literal(open), thinking}));
+    answer.add_alternative(start, {Grammar::reference(rest)});
+  }
+  return answer;
+}
+
 Grammar call_grammar(const CallGrammar& calls) {
+  const GrammarWork work;
   Grammar grammar;
   const int32_t start = grammar.add_rule(), call = grammar.add_rule(), more = grammar.add_rule();
   JsonRules json(grammar);

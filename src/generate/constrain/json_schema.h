@@ -25,6 +25,10 @@ Grammar pattern_grammar(std::string_view pattern);
 /// One of these texts.
 Grammar choice_grammar(const std::vector<std::string>& texts);
 
+/// The texts of `answer`, behind a thought: any text up to `close`, and what newlines follow. `opened`: the prompt has opened
+/// it. Else the text may begin with `open` and a thought, or at once.
+Grammar behind_thought(Grammar answer, std::string_view open, std::string_view close, bool opened);
+
 /// An answer that calls functions: `begin`, calls with `between` between them, `end`. A call is its `head`,
 /// an instance of its `schema`, `tail`.
 struct CallGrammar {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "generate/constrain/grammar_work.h"
+
 namespace fettle {
 namespace {
 
@@ -173,10 +175,12 @@ class Reader {
   }
   void keep_values(std::vector<OrderedJson> values, const char* key) {
     out_.values_path = below(key);
-    if (out_.values)
+    if (out_.values) {
+      GrammarWork::spend(values.size() * out_.values->size() / 16);
       std::erase_if(values, [&](const OrderedJson& value) {
         return std::ranges::find(*out_.values, value) == out_.values->end();
       });
+    }
     out_.values = std::move(values);
   }
 
@@ -292,6 +296,11 @@ std::string pointer_step(std::string_view key) {
 
 void SchemaSource::count_work(const std::string& path) {
   if (++work_ > most_schema_steps) fail_schema(path, "is too large once its references are followed");
+  try {
+    GrammarWork::spend(16 + path.size() / 8);  // paths are kept
+  } catch (const Error& error) {
+    fail_schema(path, "{}", error.what());
+  }
 }
 
 SchemaPlace SchemaSource::target(const std::string& reference, const std::string& path) const {
@@ -355,6 +364,7 @@ SchemaConstraints SchemaSource::read(const SchemaAtoms& atoms) {
     if (atom.part != SchemaAtom::Part::own) continue;
     count_work(atom.place.path);
     if (out.path.empty()) out.path = atom.place.path;
+    GrammarWork::spend(16 * atom.place.schema->size());
     Reader(atom.place, out).read(implied);
   }
   // A keyword that speaks of one type alone says which type is meant, where nothing else does.

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 
+#include "generate/constrain/grammar_work.h"
 #include "generate/constrain/pattern.h"
 #include "generate/constrain/string_formats.h"
 
@@ -105,10 +106,21 @@ void SchemaGrammar::check_exclusive(const SchemaAtom& chosen) {
   }
 }
 
+const SchemaGrammar::Described& SchemaGrammar::described(const SchemaPlace& place) {
+  const auto [at, fresh] = described_.try_emplace(place.schema);
+  if (!fresh) return at->second;
+  Described& made = at->second;
+  made.fits = source_.expand(place, made.atoms);
+  if (made.fits) made.constraints = source_.read(made.atoms);
+  return made;
+}
+
 bool SchemaGrammar::exclusive(const SchemaPlace& a, const SchemaPlace& b, int depth) {
-  SchemaAtoms atoms_a, atoms_b;
   if (depth > 4) return false;
-  if (!source_.expand(a, atoms_a) || !source_.expand(b, atoms_b)) return true;
+  GrammarWork::spend(32);
+  const Described &first = described(a), &second = described(b);
+  if (!first.fits || !second.fits) return true;
+  const SchemaAtoms &atoms_a = first.atoms, &atoms_b = second.atoms;
   // Where one is a choice, each of its alternatives must exclude the other.
   for (const auto& side : {std::pair(&atoms_a, &b), std::pair(&atoms_b, &a)}) {
     for (const SchemaAtom& atom : *side.first) {
@@ -120,7 +132,7 @@ bool SchemaGrammar::exclusive(const SchemaPlace& a, const SchemaPlace& b, int de
       if (all) return true;
     }
   }
-  const SchemaConstraints x = source_.read(atoms_a), y = source_.read(atoms_b);
+  const SchemaConstraints &x = first.constraints, &y = second.constraints;
   const auto types = [](const SchemaConstraints& c) {
     uint8_t bits = 0;
     if (!c.values) return c.types;
@@ -130,6 +142,7 @@ bool SchemaGrammar::exclusive(const SchemaPlace& a, const SchemaPlace& b, int de
   const uint8_t common = types(x) & types(y);
   if (common == 0) return true;
   if (x.values && y.values) {
+    GrammarWork::spend(x.values->size() * y.values->size());
     return std::ranges::none_of(*x.values, [&](const OrderedJson& value) {
       return std::ranges::find(*y.values, value) != y.values->end();
     });
@@ -142,6 +155,7 @@ bool SchemaGrammar::exclusive(const SchemaPlace& a, const SchemaPlace& b, int de
 bool SchemaGrammar::cannot_fit(const SchemaConstraints& written, const SchemaConstraints& wanted, int depth) {
   const auto find = [](const SchemaConstraints& c, const std::string& name) -> const SchemaPlace* {
     for (const auto& object : c.objects) {
+      GrammarWork::spend(object.properties.size());
       for (const auto& [key, place] : object.properties) {
         if (key == name) return &place;
       }
@@ -155,6 +169,7 @@ bool SchemaGrammar::cannot_fit(const SchemaConstraints& written, const SchemaCon
     });
   };
   const auto missing = [&](const std::vector<std::string>& names, const SchemaConstraints& c) {
+    GrammarWork::spend(names.size() * c.required.size());
     return std::ranges::any_of(names, [&](const std::string& name) {
       return find(c, name) == nullptr && std::ranges::find(c.required, name) == c.required.end();
     });
@@ -186,8 +201,9 @@ int32_t SchemaGrammar::typed(const SchemaConstraints& c, int depth) {
 
 int32_t SchemaGrammar::values(const SchemaConstraints& c) {
   std::vector<std::string> texts;
+  std::optional<CharacterAutomaton> numbers;
   for (const OrderedJson& value : *c.values) {
-    if (keeps(c, value)) texts.push_back(dump_json(value));
+    if (keeps(c, value, numbers)) texts.push_back(dump_json(value));
   }
   try {
     return g_.add_rule({{g_.add_terminal({texts_automaton(texts), TextTerminal::Form::plain})}});
@@ -197,7 +213,8 @@ int32_t SchemaGrammar::values(const SchemaConstraints& c) {
 }
 
 /// Whether one of the listed values fits the other keywords too.
-bool SchemaGrammar::keeps(const SchemaConstraints& c, const OrderedJson& value) {
+bool SchemaGrammar::keeps(const SchemaConstraints& c, const OrderedJson& value,
+                          std::optional<CharacterAutomaton>& numbers) {
   const uint8_t type = type_of(value);
   if ((c.types & type) == 0) return false;
   if (type == kString) {
@@ -211,7 +228,8 @@ bool SchemaGrammar::keeps(const SchemaConstraints& c, const OrderedJson& value) 
     const NumberRange range = range_of(c);
     if (!range.bounded()) return true;
     const Decimal number = decimal_of(value);
-    return number_automaton(range).matches((number.negative ? "-" : "") + number.whole +
+    if (!numbers) numbers = number_automaton(range);
+    return numbers->matches((number.negative ? "-" : "") + number.whole +
                                            (number.fraction.empty() ? "" : "." + number.fraction));
   }
   const bool further =
@@ -222,7 +240,14 @@ bool SchemaGrammar::keeps(const SchemaConstraints& c, const OrderedJson& value) 
   return true;
 }
 
-CharacterAutomaton SchemaGrammar::characters(const SchemaConstraints& c) const {
+const CharacterAutomaton& SchemaGrammar::characters(const SchemaConstraints& c) {
+  std::vector<std::string> key;
+  for (const auto* list : {&c.patterns, &c.formats}) {
+    for (const auto& [text, path] : *list) key.push_back(text);
+    key.emplace_back(1, '\0');
+  }
+  const auto known = characters_.find(key);
+  if (known != characters_.end()) return known->second;
   CharacterAutomaton out = any_text();
   const auto cut = [&](const std::string& path, const auto& make) {
     try {
@@ -238,14 +263,17 @@ CharacterAutomaton SchemaGrammar::characters(const SchemaConstraints& c) const {
     if (c.patterns.empty() || is_string_format(format.first))
       cut(format.second, [&]() -> const CharacterAutomaton& { return string_format(format.first); });
   }
-  return out;
+  return characters_.emplace(std::move(key), std::move(out)).first->second;
 }
 
 int32_t SchemaGrammar::string(const SchemaConstraints& c) {
   const bool plain = c.patterns.empty() && c.formats.empty();
   if (plain && c.min_length == 0 && c.max_length < 0) return json_.string();
   try {
-    return json_.quoted({characters(c), TextTerminal::Form::json, c.min_length, c.max_length});
+    const CharacterAutomaton& own = characters(c);
+    const auto [at, fresh] = strings_.try_emplace(std::tuple(&own, c.min_length, c.max_length), -1);
+    if (fresh) at->second = json_.quoted({own, TextTerminal::Form::json, c.min_length, c.max_length});
+    return at->second;
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with("schema ")) throw;
     fail_schema(c.path, "{}", error.what());
@@ -341,8 +369,9 @@ int32_t SchemaGrammar::distinct_items(const SchemaConstraints& c, int depth) {
                       });
   if (!listed) fail_schema(c.unique_path, "is supported for items of an enum alone");
   std::vector<Sequence> values;
+  std::optional<CharacterAutomaton> numbers;
   for (const OrderedJson& value : *items.values) {
-    if (keeps(items, value)) values.push_back(Grammar::literal(dump_json(value)));
+    if (keeps(items, value, numbers)) values.push_back(Grammar::literal(dump_json(value)));
   }
   if (values.size() > most_distinct)
     fail_schema(c.unique_path, "is supported for at most {} values", most_distinct);

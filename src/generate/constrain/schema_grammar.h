@@ -1,7 +1,9 @@
 #pragma once
 // Rules for the instances of one JSON Schema. For json_schema.cpp; schema_object.cpp has the objects.
 #include <map>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "generate/constrain/json_rules.h"
@@ -28,16 +30,25 @@ class SchemaGrammar {
 
   int32_t choice(const SchemaAtoms& atoms, const SchemaAtom& chosen, int depth);
   void check_exclusive(const SchemaAtom& chosen);
+  /// A schema with its references followed and its keywords read, once.
+  struct Described {
+    bool fits = false;
+    SchemaAtoms atoms;
+    SchemaConstraints constraints;
+  };
+  const Described& described(const SchemaPlace& place);
   bool exclusive(const SchemaPlace& a, const SchemaPlace& b, int depth);
   bool cannot_fit(const SchemaConstraints& written, const SchemaConstraints& wanted, int depth);
 
   int32_t typed(const SchemaConstraints& c, int depth);
   int32_t values(const SchemaConstraints& c);
-  bool keeps(const SchemaConstraints& c, const OrderedJson& value);
+  /// `numbers`: those of c, made when the first one is asked for.
+  bool keeps(const SchemaConstraints& c, const OrderedJson& value, std::optional<CharacterAutomaton>& numbers);
   int32_t string(const SchemaConstraints& c);
   int32_t number(const SchemaConstraints& c);
   NumberRange range_of(const SchemaConstraints& c) const;
-  CharacterAutomaton characters(const SchemaConstraints& c) const;
+  /// The strings that fit patterns and formats; made once for each set of them.
+  const CharacterAutomaton& characters(const SchemaConstraints& c);
   int32_t array(const SchemaConstraints& c, int depth);
   int32_t distinct_items(const SchemaConstraints& c, int depth);
 
@@ -59,7 +70,13 @@ class SchemaGrammar {
   Grammar& g_;
   const OrderedJson& root_;
   SchemaSource source_;
+  const CharacterAutomaton& pattern(const std::string& text, const std::string& path);
+
   std::map<SchemaAtoms, int32_t> made_;
+  std::map<const OrderedJson*, Described> described_;
+  std::map<std::vector<std::string>, CharacterAutomaton> characters_;
+  std::map<std::tuple<const CharacterAutomaton*, int64_t, int64_t>, int32_t> strings_;
+  std::map<std::string, CharacterAutomaton> patterns_;
   std::vector<std::pair<int32_t, std::string>> places_;  ///< rules and where they come from
 };
 

@@ -9,15 +9,18 @@ namespace {
 
 constexpr int64_t most_counted = 1000;
 
-CharacterAutomaton pattern_of(const std::string& pattern, const std::string& path) {
+}  // namespace
+
+/// Of a key of patternProperties; each is read once.
+const CharacterAutomaton& SchemaGrammar::pattern(const std::string& text, const std::string& path) {
+  const auto known = patterns_.find(text);
+  if (known != patterns_.end()) return known->second;
   try {
-    return pattern_automaton(pattern);
+    return patterns_.emplace(text, pattern_automaton(text)).first->second;
   } catch (const Error& error) {
     fail_schema(path, "{}", error.what());
   }
 }
-
-}  // namespace
 
 /// Whether propertyNames lets a name through.
 bool SchemaGrammar::may_be_named(const SchemaConstraints& c, const std::string& name) {
@@ -27,7 +30,8 @@ bool SchemaGrammar::may_be_named(const SchemaConstraints& c, const std::string& 
     SchemaConstraints names = source_.read(atoms);
     const OrderedJson text = name;
     if (names.values && std::ranges::find(*names.values, text) == names.values->end()) return false;
-    if (!keeps(names, text)) return false;
+    std::optional<CharacterAutomaton> numbers;
+    if (!keeps(names, text, numbers)) return false;
   }
   return true;
 }
@@ -47,12 +51,12 @@ std::vector<SchemaGrammar::Member> SchemaGrammar::listed_members(const SchemaCon
     if (known.insert(name).second) names.push_back(name);
   }
   std::vector<std::unordered_map<std::string_view, const SchemaPlace*>> own;
-  std::vector<std::vector<CharacterAutomaton>> patterns;
+  std::vector<std::vector<const CharacterAutomaton*>> patterns;
   for (const auto& object : c.objects) {
     auto& map = own.emplace_back();
     for (const auto& [name, place] : object.properties) map[name] = &place;
     auto& automata = patterns.emplace_back();
-    for (const auto& [pattern, place] : object.patterns) automata.push_back(pattern_of(pattern, place.path));
+    for (const auto& [text, place] : object.patterns) automata.push_back(&pattern(text, place.path));
   }
   std::vector<Member> members;
   for (const std::string& name : names) {
@@ -62,7 +66,7 @@ std::vector<SchemaGrammar::Member> SchemaGrammar::listed_members(const SchemaCon
       const size_t before = places.size();
       if (const auto found = own[i].find(name); found != own[i].end()) places.push_back(*found->second);
       for (size_t p = 0; p < patterns[i].size(); ++p) {
-        if (patterns[i][p].matches(name)) places.push_back(c.objects[i].patterns[p].second);
+        if (patterns[i][p]->matches(name)) places.push_back(c.objects[i].patterns[p].second);
       }
       if (places.size() == before && c.objects[i].additional) places.push_back(*c.objects[i].additional);
     }
@@ -84,8 +88,8 @@ std::vector<SchemaGrammar::Member> SchemaGrammar::free_members(const SchemaConst
     open = open || object.additional;
     closed = closed || (object.additional && *object.additional->schema == false);
     if (object.additional) additional.push_back(*object.additional);
-    for (const auto& [pattern, place] : object.patterns)
-      kinds.emplace_back(pattern_of(pattern, place.path), std::vector{place});
+    for (const auto& [text, place] : object.patterns)
+      kinds.emplace_back(pattern(text, place.path), std::vector{place});
   }
   if (c.objects.size() > 1 && !kinds.empty())
     fail_schema(c.path,
@@ -99,10 +103,10 @@ std::vector<SchemaGrammar::Member> SchemaGrammar::free_members(const SchemaConst
       for (size_t j = 0; j < kinds.size(); ++j) {
         if (i != j)
           kinds[i].first =
-              intersection(kinds[i].first, complement(pattern_of(c.objects[0].patterns[j].first, c.path)));
+              intersection(kinds[i].first, complement(pattern(c.objects[0].patterns[j].first, c.path)));
       }
       kinds[i].first = intersection(kinds[i].first, complement(texts_automaton(listed)));
-      others = intersection(others, complement(pattern_of(c.objects[0].patterns[i].first, c.path)));
+      others = intersection(others, complement(pattern(c.objects[0].patterns[i].first, c.path)));
     }
     if (open && !closed) kinds.emplace_back(others, additional);
     SchemaConstraints names;

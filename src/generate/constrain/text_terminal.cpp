@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "generate/constrain/grammar_work.h"
 
 namespace fettle {
 namespace {
@@ -95,6 +96,7 @@ TextTerminal::TextTerminal(CharacterAutomaton automaton, Form form, int64_t leas
       most_(most),
       counts_(least > 0 || most >= 0) {
   if (automaton_.empty()) return;
+  GrammarWork::spend(automaton_.states.size());
   for (size_t i = 0; i < automaton_.states.size(); ++i)
     nodes_.push_back({{}, static_cast<int32_t>(i), false, {}});
   if (counts_) find_lengths();
@@ -121,6 +123,7 @@ void TextTerminal::find_lengths() {
   }
   if (edges * longest > (size_t{1} << 26))
     throw Error("the bounds of the length are too large for this pattern");
+  GrammarWork::spend(edges * longest / 8);
   for (size_t k = 1; k <= longest; ++k) {
     for (size_t s = 0; s < states; ++s) {
       for (const int32_t to : targets[s]) {

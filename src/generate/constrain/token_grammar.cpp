@@ -1,8 +1,10 @@
 #include "generate/constrain/token_grammar.h"
 
 #include <algorithm>
+#include <atomic>
 #include <unordered_map>
 
+#include "base/hash.h"
 #include "generate/open_model.h"
 
 namespace fettle {
@@ -42,10 +44,16 @@ struct TokenGrammars::Compiled {
         vocabulary(vocabulary),
         eos(std::move(eos)) {}
 
+  /// The same grammar, of which nothing was read yet.
+  std::shared_ptr<Compiled> fresh() const {
+    return std::make_shared<Compiled>(automaton.grammar(), tokens, vocabulary, eos);
+  }
+
   const std::vector<uint64_t>& allowed(int32_t state) {
     const auto known = masks.find(state);
     if (known != masks.end()) return known->second;
     if (masks.size() >= 2048) masks.clear();
+    automaton.begin_place();
     TokenSet set(vocabulary);
     bool any = false;
     std::vector<int32_t> path{state};  // path[i]: the state behind i bytes of the current token
@@ -72,16 +80,18 @@ struct TokenGrammars::Compiled {
   int32_t vocabulary;
   std::vector<int32_t> eos;
   std::unordered_map<int32_t, std::vector<uint64_t>> masks;
+  std::atomic<bool> full = false;  ///< answers before have filled it up
 };
 
 class TokenGrammars::Constraint final : public TokenConstraint {
  public:
-  explicit Constraint(std::shared_ptr<Compiled> compiled)
-      : compiled_(std::move(compiled)), state_(compiled_->automaton.start()) {}
+  Constraint(std::shared_ptr<Compiled> compiled, std::string name)
+      : compiled_(std::move(compiled)), name_(std::move(name)), state_(compiled_->automaton.start()) {}
 
   void allow(TokenSet& allowed) override {
+    if (!failure_.empty()) throw Error(failure_);
     if (state_ == GrammarAutomaton::dead) return;
-    std::ranges::copy(compiled_->allowed(state_), allowed.words().begin());
+    within_bounds([&] { std::ranges::copy(compiled_->allowed(state_), allowed.words().begin()); });
   }
 
   void accept(int32_t token) override {
@@ -89,16 +99,57 @@ class TokenGrammars::Constraint final : public TokenConstraint {
     const bool known = token >= 0 && static_cast<size_t>(token) < tokens.entry_of.size();
     const int32_t entry = known ? tokens.entry_of[static_cast<size_t>(token)] : -1;
     if (entry < 0) return;  // an end-of-sequence token
-    for (const char c : tokens.entries[static_cast<size_t>(entry)].bytes) {
-      if (state_ != GrammarAutomaton::dead)
-        state_ = compiled_->automaton.next(state_, static_cast<uint8_t>(c));
+    const std::string& bytes = tokens.entries[static_cast<size_t>(entry)].bytes;
+    try {
+      within_bounds([&] { read(bytes); });
+    } catch (const Error& error) {
+      failure_ = error.what();  // for the next allow(), which may throw
     }
+    text_ += bytes;
   }
 
   std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Constraint>(*this); }
+  bool beyond() const { return *beyond_; }
 
  private:
+  void read(std::string_view bytes) {
+    for (const char c : bytes) {
+      if (state_ == GrammarAutomaton::dead) return;
+      compiled_->automaton.begin_place();
+      state_ = compiled_->automaton.next(state_, static_cast<uint8_t>(c));
+    }
+  }
+
+  /// An automaton that many answers share fills up in time: then this answer goes on with one of its own. Only an answer
+  /// that is too much for that one fails.
+  template <typename Step>
+  void within_bounds(Step step) {
+    try {
+      if (!own_) return step();
+    } catch (const Error&) {
+      compiled_->full = true;
+    }
+    try {
+      if (!own_) start_over();
+      step();
+    } catch (const Error& error) {
+      *beyond_ = true;
+      throw Error(fmt::format("{}{}{}", name_, name_.empty() ? "" : ": ", error.what()));
+    }
+  }
+  void start_over() {
+    compiled_ = compiled_->fresh();
+    own_ = true;
+    state_ = compiled_->automaton.start();
+    read(text_);
+  }
+
   std::shared_ptr<Compiled> compiled_;
+  std::string name_;  ///< for errors
+  std::shared_ptr<std::atomic<bool>> beyond_ = std::make_shared<std::atomic<bool>>(false);  ///< of all clones
+  std::string text_;  ///< read so far
+  std::string failure_;
+  bool own_ = false;
   int32_t state_;
 };
 
@@ -115,22 +166,29 @@ TokenGrammars::~TokenGrammars() = default;
 std::shared_ptr<TokenGrammars::Compiled> TokenGrammars::recall(const std::string& key) {
   const auto found = std::ranges::find(recent_, key, &decltype(recent_)::value_type::first);
   if (found == recent_.end()) return nullptr;
+  if (found->second->full) {
+    recent_.erase(found);
+    return nullptr;
+  }
   std::rotate(found, found + 1, recent_.end());
   return recent_.back().second;
 }
 
 std::shared_ptr<const TokenConstraint> TokenGrammars::make(const std::string& key,
-                                                           const std::function<Grammar()>& make_grammar) {
+                                                           const std::function<Grammar()>& make_grammar, std::string name) {
   std::unique_lock lock(mutex_);
-  std::shared_ptr<Compiled> compiled = recall(key);
+  const std::string digest = sha256_hex(key);
+  std::shared_ptr<Compiled> compiled = recall(digest);
   if (compiled == nullptr) {
     lock.unlock();
     compiled = std::make_shared<Compiled>(make_grammar(), tokens_, vocabulary_, eos_);
+    // What an answer may begin with is found here, so that the engine's thread need not.
+    if (compiled->automaton.start() != GrammarAutomaton::dead) compiled->allowed(compiled->automaton.start());
     lock.lock();
-    recent_.emplace_back(key, compiled);
+    recent_.emplace_back(digest, compiled);
     if (recent_.size() > kept) recent_.erase(recent_.begin());
   }
-  return std::make_shared<Constraint>(std::move(compiled));
+  return std::make_shared<Constraint>(std::move(compiled), std::move(name));
 }
 
 namespace {
@@ -157,6 +215,7 @@ class AtLeastTokens final : public TokenConstraint {
     --left_;
     if (inner_ != nullptr) inner_->accept(token);
   }
+  const TokenConstraint* inner() const { return inner_.get(); }
   std::unique_ptr<TokenConstraint> clone() const override {
     return std::make_unique<AtLeastTokens>(left_, ends_, vocabulary_,
                                            inner_ == nullptr ? nullptr : inner_->clone());
@@ -177,6 +236,13 @@ std::shared_ptr<const TokenConstraint> at_least_tokens(int64_t least, std::vecto
   std::erase_if(ends, [&](int32_t token) { return token < 0 || token >= vocabulary; });
   return std::make_shared<AtLeastTokens>(least, std::make_shared<const std::vector<int32_t>>(std::move(ends)),
                                          vocabulary, inner == nullptr ? nullptr : inner->clone());
+}
+
+bool went_beyond_bounds(const TokenConstraint& constraint) {
+  if (const auto* outer = dynamic_cast<const AtLeastTokens*>(&constraint))
+    return outer->inner() != nullptr && went_beyond_bounds(*outer->inner());
+  const auto* own = dynamic_cast<const TokenGrammars::Constraint*>(&constraint);
+  return own != nullptr && own->beyond();
 }
 
 }  // namespace fettle

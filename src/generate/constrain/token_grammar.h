@@ -39,13 +39,15 @@ class TokenGrammars {
                 const std::vector<std::string>& written = {});
   ~TokenGrammars();
   /// key: what the grammar was made from; `make_grammar` is called when it is new, on this thread, and holds
-  /// up nobody else.
-  std::shared_ptr<const TokenConstraint> make(const std::string& key,
-                                              const std::function<Grammar()>& make_grammar);
+  /// up nobody else. `name`: of what asked for it, for the Error that allow() throws when an answer goes beyond the grammar's
+  /// bounds.
+  std::shared_ptr<const TokenConstraint> make(const std::string& key, const std::function<Grammar()>& make_grammar,
+                                              std::string name = {});
 
  private:
   struct Compiled;
   class Constraint;
+  friend bool went_beyond_bounds(const TokenConstraint& constraint);
   static constexpr size_t kept = 16;
   std::shared_ptr<Compiled> recall(const std::string& key);
 
@@ -55,6 +57,10 @@ class TokenGrammars {
   std::mutex mutex_;
   std::vector<std::pair<std::string, std::shared_ptr<Compiled>>> recent_;  ///< the newest last
 };
+
+/// Whether an answer under `constraint`, or under a clone of it, was more than may be spent on one: then it is the request that
+/// must change. Thread-safe.
+bool went_beyond_bounds(const TokenConstraint& constraint);
 
 /// `inner` (may be null: any token), but none of `ends` among the first `least` tokens, unless nothing else
 /// fits.
