@@ -94,6 +94,9 @@ Step make_step(const std::string& name, const OrderedJson& body, const YamlDocum
     kind->check(step);
   } catch (const Json::exception& error) {
     fail_usage("{}: step '{}': a parameter has the wrong type: {}", step.place, step.name, error.what());
+  } catch (const Error& error) {
+    if (std::string_view(error.what()).find(step.place) != std::string_view::npos) throw;
+    throw Error(error.kind(), fmt::format("{}: step '{}': {}", step.place, step.name, error.what()));
   }
   return step;
 }

@@ -9,6 +9,7 @@
 #include "data/rejected.h"
 #include "data/unread_input.h"
 #include "recipe/canonical_params.h"
+#include "recipe/params.h"
 #include "recipe/steps.h"
 #include "recipe/truecase.h"
 
@@ -52,18 +53,18 @@ struct Plan {
   double hold_out = 0.0;
 
   explicit Plan(const OrderedJson& params) {
-    const std::string as = params.value("as", "messages");
+    const std::string as = param_or(params, "as", "messages");
     output_format = data::format_from_name(as);
     if (output_format != data::Format::messages && output_format != data::Format::pair) fail_usage("as: {}: messages or pair", as);
-    if (params.contains("format")) input_format = data::format_from_name(params["format"].get<std::string>());
+    if (params.contains("format")) input_format = data::format_from_name(param<std::string>(params, "format"));
     if (params.contains("columns")) {
-      for (const auto& [key, value] : params["columns"].items()) columns[key] = value.get<std::string>();
+      for (const auto& [key, value] : params["columns"].items()) columns[key] = param_as<std::string>(value, "columns");
     }
-    truecase = params.value("truecase", false);
-    empty_system = params.value("empty_system", false);
+    truecase = param_or(params, "truecase", false);
+    empty_system = param_or(params, "empty_system", false);
     if (params.contains("drop_phrases")) drop_phrases = string_list(params["drop_phrases"], "drop_phrases");
-    limit = params.value("limit", int64_t{0});
-    hold_out = params.value("hold_out", 0.0);
+    limit = param_or(params, "limit", int64_t{0});
+    hold_out = param_or(params, "hold_out", 0.0);
     if (hold_out < 0 || hold_out >= 1) fail_usage("hold_out: {} is no share between 0 and 1", hold_out);
   }
 };

@@ -1,4 +1,5 @@
 #include "checkpoint/export.h"
+#include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
@@ -17,13 +18,13 @@ class ExportStep final : public StepKind {
   Outputs run(const StepContext& context) const override {
     ExportOptions options = options_of(context.params, context.step.place);
     options.output = context.folder / (options.to == ModelFormat::hf ? "model" : options.to == ModelFormat::gguf ? "model.gguf" : "model.bin");
-    export_model(load_model(context.params.at("model").get<std::string>()), options);
+    export_model(load_model(param<std::string>(context.params, "model")), options);
     return {{"", options.output.string()}};
   }
 
  private:
   static ExportOptions options_of(const OrderedJson& params, std::string_view place) {
-    const std::string to = params.value("to", "hf");
+    const std::string to = param_or(params, "to", "hf");
     ExportOptions options;
     if (to == "gguf") {
       options.to = ModelFormat::gguf;
@@ -33,7 +34,7 @@ class ExportStep final : public StepKind {
       fail_usage("{}: to: {}: one of hf, gguf, llama2c", place, to);
     }
     if (params.contains("dtype")) {
-      const auto name = params["dtype"].get<std::string>();
+      const auto name = param<std::string>(params, "dtype");
       options.dtype = dtype_from_name(name);
       if (!options.dtype) fail_usage("{}: dtype: {}: no such type", place, name);
     }

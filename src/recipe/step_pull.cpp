@@ -1,4 +1,5 @@
 #include "recipe/pull.h"
+#include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
@@ -12,7 +13,8 @@ class PullStep final : public StepKind {
     check_params(step, {"source"}, {"source"});
     const auto& source = step.params.at("source");
     if (!source.is_string()) fail_usage("{}: step '{}': source must be a text, found {}", step.place, step.name, source.dump().substr(0, 80));
-    if (!has_reference(source.get<std::string>())) check_source(source.get<std::string>());
+    const auto text = param_as<std::string>(source, "source");
+    if (!has_reference(text)) check_source(text);
   }
   std::vector<std::string> input_params() const override { return {}; }  // check() knows names too
   std::vector<std::string> file_params() const override { return {"source"}; }
@@ -21,7 +23,7 @@ class PullStep final : public StepKind {
     return params.at("source") == "starter" ? starter_hash() : std::string();
   }
   Outputs run(const StepContext& context) const override {
-    const std::string source = context.params.at("source").get<std::string>();
+    const std::string source = param<std::string>(context.params, "source");
     const Pulled pulled = pull(source);
     Outputs outputs{{"", pulled.path.string()}};
     if (pulled.origin == "embedded:starter") {

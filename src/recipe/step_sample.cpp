@@ -4,6 +4,7 @@
 #include "generate/chat_client.h"
 #include "generate/engine.h"
 #include "generate/open_model.h"
+#include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
@@ -12,11 +13,11 @@ namespace {
 std::vector<std::string> read_prompts(const OrderedJson& value, const std::string& place) {
   std::vector<std::string> prompts;
   if (value.is_array()) {
-    for (const auto& prompt : value) prompts.push_back(prompt.get<std::string>());
+    for (const auto& prompt : value) prompts.push_back(param_as<std::string>(prompt, "prompts"));
     return prompts;
   }
   data::RejectedRows rejected;
-  for (const auto& row : data::read_rows({value.get<std::string>()}, rejected)) {
+  for (const auto& row : data::read_rows({param_as<std::string>(value, "prompts")}, rejected)) {
     if (!row.contains("prompt") || !row["prompt"].is_string()) fail(place, "prompts: every row needs a text `prompt`, found {}", row.dump().substr(0, 80));
     prompts.push_back(row["prompt"].get<std::string>());
   }
@@ -63,7 +64,7 @@ class SampleStep final : public StepKind {
     for (const auto& prompt : prompts) rows.push_back({{"prompt", prompt}, {"answers", OrderedJson::object()}});
     for (const auto& [name, path] : context.params.at("models").items()) {
       throw_if_interrupted();
-      const auto answers = answer(name, path.get<std::string>(), prompts, options);
+      const auto answers = answer(name, param_as<std::string>(path, "models"), prompts, options);
       for (size_t i = 0; i < prompts.size(); ++i) rows[i]["answers"][name] = answers[i];
     }
     const fs::path file = context.folder / "samples.json";
@@ -74,11 +75,11 @@ class SampleStep final : public StepKind {
  private:
   static ChatOptions options_of(const OrderedJson& params) {
     ChatOptions options;
-    options.max_tokens = params.value("max_tokens", int64_t{200});
-    options.sampling.temperature = params.value("temperature", options.sampling.temperature);
-    options.sampling.top_p = params.value("top_p", options.sampling.top_p);
-    options.sampling.top_k = params.value("top_k", options.sampling.top_k);
-    options.sampling.seed = params.value("seed", uint64_t{0});
+    options.max_tokens = param_or(params, "max_tokens", int64_t{200});
+    options.sampling.temperature = param_or(params, "temperature", options.sampling.temperature);
+    options.sampling.top_p = param_or(params, "top_p", options.sampling.top_p);
+    options.sampling.top_k = param_or(params, "top_k", options.sampling.top_k);
+    options.sampling.seed = param_or(params, "seed", uint64_t{0});
     return options;
   }
 };

@@ -4,6 +4,7 @@
 #include "generate/open_model.h"
 #include "generate/score.h"
 #include "recipe/pair_scores.h"
+#include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
@@ -50,13 +51,13 @@ class ScoreStep final : public StepKind {
 
   Outputs run(const StepContext& context) const override {
     const auto sources = data::data_sources_from_json(Json::parse(dump_json(context.params.at("data"))), context.step.place);
-    const auto reference_path = context.params.at("reference").get<std::string>();
+    const auto reference_path = param<std::string>(context.params, "reference");
     const double beta = beta_of(context.params);
     const auto max_length = max_length_of(context.params);
     const auto reference = score_pairs("reference", reference_path, sources, max_length);
     OrderedJson models = OrderedJson::object();
     for (const auto& [name, path] : context.params.at("models").items()) {
-      const auto model_path = path.get<std::string>();
+      const auto model_path = param_as<std::string>(path, "models");
       const auto logps = model_path == reference_path ? reference : score_pairs(name, model_path, sources, max_length);
       if (logps.size() != reference.size()) {
         fail(context.step.place, "model '{}' keeps {} of the pairs, the reference {}: they cut rows differently; raise max_length",
@@ -71,8 +72,8 @@ class ScoreStep final : public StepKind {
   }
 
  private:
-  static double beta_of(const OrderedJson& params) { return params.value("beta", 0.1); }
-  static int64_t max_length_of(const OrderedJson& params) { return params.value("max_length", int64_t{1024}); }
+  static double beta_of(const OrderedJson& params) { return param_or(params, "beta", 0.1); }
+  static int64_t max_length_of(const OrderedJson& params) { return param_or(params, "max_length", int64_t{1024}); }
 };
 
 }  // namespace
