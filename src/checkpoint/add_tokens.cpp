@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/log.h"
+#include "base/ordered_json.h"
 #include "base/random.h"
 #include "checkpoint/save.h"
 #include "kernels/quant.h"
@@ -13,9 +14,7 @@ namespace fettle {
 namespace {
 
 OrderedJson read_ordered(const fs::path& file) {
-  const std::string text = read_file(file);
-  parse_json(text, file.string());
-  return OrderedJson::parse(text);
+  return parse_ordered_json(read_file(file), file.string());
 }
 
 void check_texts(const Tokenizer& tokenizer, const std::vector<std::string>& texts) {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "base/ordered_json.h"
 #include "checkpoint/mapped_tensors.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/peft_names.h"
@@ -355,9 +356,7 @@ Adapter read_adapter(const fs::path& folder, const ModelConfig& model) {
   if (!fs::exists(folder / config_name))
     fail(folder.string(), "has no {}: it is no PEFT adapter", config_name);
   const std::string where = (folder / config_name).string();
-  const std::string text = read_file(folder / config_name);
-  parse_json(text, where);  // its errors say where
-  const OrderedJson config = OrderedJson::parse(text);
+  const OrderedJson config = parse_ordered_json(read_file(folder / config_name), where);
   if (fs::exists(folder / weights_name)) {
     const Safetensors weights = open_safetensors(folder / weights_name);
     return parse_adapter(config, weights.tensors, weights.where, model, where);

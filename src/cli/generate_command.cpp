@@ -4,6 +4,7 @@
 
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/ordered_json.h"
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
@@ -31,9 +32,7 @@ struct GenerateState {
     const std::string where = schema.empty() ? "--regex" : schema;
     const auto grammar = [&] {
       if (schema.empty()) return pattern_grammar(regex);
-      const std::string text = read_file(schema, 16 << 20);
-      parse_json(text, "the schema");  // names the line of what is no JSON
-      return json_schema_grammar(OrderedJson::parse(text));
+      return json_schema_grammar(parse_ordered_json(read_file(schema, 16 << 20), "the schema"));
     };
     TokenGrammars grammars(*opened.tokenizer(), opened.decoder().config().vocab_size, ends_of(opened));
     try {

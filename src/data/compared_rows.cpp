@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/ordered_json.h"
 #include "data/row_parts.h"
 
 namespace fettle::data {
@@ -87,7 +88,7 @@ Better verdict_of(const Fields& fields, const AnswerKeys& keys) {
 OrderedJson texts_of(const OrderedJson& value) {
   OrderedJson list = value;
   if (value.is_string() && value.get_ref<const std::string&>().starts_with('['))
-    list = OrderedJson::parse(value.get_ref<const std::string&>(), nullptr, false);
+    list = ordered_json_or_none(value.get_ref<const std::string&>()).value_or(nullptr);
   const bool texts = list.is_array() && !list.empty() &&
                      std::all_of(list.begin(), list.end(),
                                  [](const OrderedJson& item) { return item.is_string() || item.is_null(); });

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "base/ordered_json.h"
+
 namespace fettle::data {
 
 void append_json_string(std::string_view value, std::string& text) {
@@ -39,8 +41,7 @@ void append_json_string(std::string_view value, std::string& text) {
 }
 
 OrderedJson parse_ordered_json(std::string_view text, std::string_view where) {
-  parse_json(text, where);  // bounds the depth, and has the better message
-  return OrderedJson::parse(text);
+  return fettle::parse_ordered_json(text, where);
 }
 
 }  // namespace fettle::data

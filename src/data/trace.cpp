@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/input_fault.h"
+#include "base/ordered_json.h"
 #include "data/pass.h"
 #include "data/show.h"
 
@@ -78,17 +79,14 @@ std::vector<PassRecord> in_order(std::vector<PassRecord> records) {
 }
 
 std::string without_id(const std::string& text) {
-  try {
-    OrderedJson value = OrderedJson::parse(text);
-    value.erase("id");
-    return dump_json(value);
-  } catch (const OrderedJson::exception&) {
-    return text;
-  }
+  auto value = ordered_json_or_none(text);
+  if (!value || !value->is_object()) return text;
+  value->erase("id");
+  return dump_json(*value);
 }
 
 std::string source_of(const std::string& row) {
-  const Json value = Json::parse(row, nullptr, false);
+  const Json value = json_or_none(row).value_or(Json());
   const auto found = value.is_object() ? value.find("source") : value.end();
   return value.is_object() && found != value.end() && found->is_string() ? found->get<std::string>() : "";
 }
@@ -164,7 +162,7 @@ OrderedJson to_json(const std::vector<TraceStep>& steps) {
     if (!step.reason.empty()) entry["reason"] = step.reason;
     if (!step.detail.empty()) entry["detail"] = step.detail;
     if (!step.source.empty()) entry["source"] = step.source;
-    if (!step.row.empty()) entry["row"] = OrderedJson::parse(step.row, nullptr, false);
+    if (!step.row.empty()) entry["row"] = ordered_json_or_none(step.row).value_or(nullptr);
     list.push_back(std::move(entry));
   }
   return list;

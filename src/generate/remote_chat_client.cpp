@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/interrupt.h"
+#include "base/ordered_json.h"
 #include "generate/chat_client.h"
 #include "generate/event_stream.h"
 
@@ -50,7 +51,7 @@ bool worth_retrying(int status) {
 
 /// The endpoint's own words: OpenAI's {"error": {"message"}}, else the beginning of the body.
 std::string reason_of(const std::string& body) {
-  const Json json = Json::parse(body, nullptr, false);
+  const Json json = json_or_none(body).value_or(nullptr);
   if (json.is_object()) {
     const auto error = json.find("error");
     if (error != json.end() && error->is_object() && error->contains("message") &&

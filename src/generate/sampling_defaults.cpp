@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/ordered_json.h"
 
 namespace fettle {
 namespace {
@@ -107,7 +108,7 @@ SamplingDefaults sampling_defaults(const Json& generation_config, std::string_vi
 
 OrderedJson to_json(const SamplingOptions& sampling) {
   // Shortest digits of a float, not those of the double it becomes.
-  const auto number = [](float value) { return OrderedJson::parse(fmt::format("{}", value)); };
+  const auto number = [](float value) { return parse_ordered_json(fmt::format("{}", value), "a number"); };
   return {{"temperature", number(sampling.temperature)},
           {"top_p", number(sampling.top_p)},
           {"top_k", sampling.top_k},

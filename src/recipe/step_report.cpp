@@ -1,6 +1,7 @@
 #include <sstream>
 
 #include "base/html.h"
+#include "base/ordered_json.h"
 #include "base/progress.h"
 #include "recipe/steps.h"
 #include "train/metrics.h"
@@ -75,7 +76,7 @@ std::string headline(const OrderedJson& models) {
 }
 
 std::string score_section(const fs::path& file) {
-  const OrderedJson scores = OrderedJson::parse(read_file(file));
+  const OrderedJson scores = parse_ordered_json(read_file(file), file.string());
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, model] : scores.at("models").items()) {
     rows.push_back({name + (model.at("is_reference").get<bool>() ? " (reference)" : ""), share(model.at("reward_accuracy")),
@@ -94,7 +95,7 @@ std::string score_section(const fs::path& file) {
 
 std::string sample_section(const fs::path& file) {
   std::string body = "<h2>Sample answers</h2>\n";
-  for (const auto& sample : OrderedJson::parse(read_file(file))) {
+  for (const auto& sample : parse_ordered_json(read_file(file), file.string())) {
     body += "<div class=\"card\"><h3>" + html_escape(sample.at("prompt").get<std::string>()) + "</h3><div class=\"answers\">\n";
     for (const auto& [name, answer] : sample.at("answers").items()) {
       body += fmt::format("<div><h4>{}</h4><p>{}</p></div>\n", html_escape(name), html_escape(answer.get<std::string>()));

@@ -34,8 +34,18 @@ std::optional<ThoughtMarks> thought_marks_of(const std::string& source, const To
   return std::nullopt;
 }
 
+std::vector<std::string> all_thought_marks() {
+  std::vector<std::string> all;
+  for (const ThoughtMarks& marks : known_marks) all.insert(all.end(), {std::string(marks.open), std::string(marks.close)});
+  return all;
+}
+
 bool opens_thought(const ThoughtMarks& marks, std::string_view prompt) {
   return prompt.substr(0, without_tail(prompt, blanks)).ends_with(marks.open);
+}
+
+bool closes_thought(const ThoughtMarks& marks, std::string_view prompt) {
+  return prompt.substr(0, without_tail(prompt, blanks)).ends_with(marks.close);
 }
 
 /// An answer that thinks says so at once; marks further down are text.

@@ -17,8 +17,12 @@ struct ThoughtMarks {
 };
 /// From the template's source; none when the model writes no thoughts of its own.
 std::optional<ThoughtMarks> thought_marks_of(const std::string& template_source, const Tokenizer& tokenizer);
+/// All that any model writes. In some vocabularies they are special tokens.
+std::vector<std::string> all_thought_marks();
 /// Whether a rendered prompt ends inside a thought, so that the answer begins in it.
 bool opens_thought(const ThoughtMarks& marks, std::string_view prompt);
+/// Whether it ends behind one, so that the answer has none.
+bool closes_thought(const ThoughtMarks& marks, std::string_view prompt);
 
 /// How the answers to one request are read.
 struct AnswerForm {

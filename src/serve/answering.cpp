@@ -1,5 +1,7 @@
 #include "serve/answering.h"
 
+#include <algorithm>
+
 namespace fettle::serve {
 namespace {
 
@@ -24,7 +26,10 @@ void measure(ServerState& state, const std::vector<GenerationResult>& results) {
   }
 }
 
-ApiError failure(const std::string& why) {
+/// What a request asked for and cannot have shows in some answers alone: a grammar in which they can be read in too many ways.
+ApiError failure(const std::string& why, const std::vector<std::shared_ptr<const TokenConstraint>>& constraints) {
+  const bool refused = std::ranges::any_of(constraints, [](const auto& one) { return one != nullptr && went_beyond_bounds(*one); });
+  if (refused) return {400, "invalid_value", why.substr(0, std::min(why.find(':'), size_t{64})), why};
   return {500, "internal_error", "", why};
 }
 
@@ -40,7 +45,7 @@ struct Streaming {
       events += format->add(piece);
     if (done) {
       const std::string error = answer->error();
-      events += error.empty() ? format->end(answer->results()) : format->error(failure(error));
+      events += error.empty() ? format->end(answer->results()) : format->error(failure(error, constraints));
       measure(state, answer->results());
       log_answer(state, body, format->head(), answer->results());
     }
@@ -59,6 +64,7 @@ struct Streaming {
   OrderedJson body;
   std::unique_ptr<ReplyFormat> format;
   std::shared_ptr<Answer> answer;
+  std::vector<std::shared_ptr<const TokenConstraint>> constraints;
   bool begun = false;
 };
 
@@ -66,10 +72,12 @@ struct Streaming {
 
 void answer_call(ServerState& state, HttpCall& http, OrderedJson body, const CompletionCall& call,
                  std::unique_ptr<ReplyFormat> format) {
+  std::vector<std::shared_ptr<const TokenConstraint>> constraints;
+  for (const GenerationRequest& request : call.requests) constraints.push_back(request.constraint);
   const auto answer = Answer::start(state.engine, call.requests, call.stream);
   if (call.stream) {
     auto streaming =
-        std::make_shared<Streaming>(Streaming{state, std::move(body), std::move(format), answer});
+        std::make_shared<Streaming>(Streaming{state, std::move(body), std::move(format), answer, std::move(constraints)});
     http.response.status = 200;
     http.response.set_header("X-Accel-Buffering", "no");
     http.response.set_chunked_content_provider(
@@ -83,7 +91,7 @@ void answer_call(ServerState& state, HttpCall& http, OrderedJson body, const Com
     http.response.status = 499;
     return;
   }
-  if (const std::string error = answer->error(); !error.empty()) throw failure(error);
+  if (const std::string error = answer->error(); !error.empty()) throw failure(error, constraints);
   measure(state, answer->results());
   log_answer(state, body, format->head(), answer->results());
   answer_json(http.response, 200, format->whole(answer->results()));

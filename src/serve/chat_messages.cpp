@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ordered_json.h"
+
 namespace fettle::serve {
 namespace {
 
@@ -41,7 +43,7 @@ OrderedJson read_message(const OrderedJson& given, const std::string& where) {
   if (!given.is_object()) fail_field("messages", "{} must be an object with 'role' and 'content'", where);
   OrderedJson message = OrderedJson::object();
   for (const auto& [key, value] : given.items()) {
-    if (!value.is_null()) message[key] = value;
+    if (!value.is_null()) append_member(message, key, value);
   }
   const bool has_role = message.contains("role") && message["role"].is_string();
   if (!has_role) fail_field("messages", "{} needs 'role', a text", where);

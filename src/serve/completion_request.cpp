@@ -29,22 +29,15 @@ void read_logprobs(Fields& fields, int64_t top, CompletionCall& call, Generation
   request.top_logprobs = std::max(call.top_logprobs, call.prompt_logprobs.value_or(0));
 }
 
-/// How the answer to a prompt is to be read. free_text: it may begin with a thought.
-AnswerForm answer_form(const ToolFields& tools, const GenerationRequest& request, bool free_text,
-                       const ModelContext& model) {
+/// How the answer to a prompt is to be read.
+AnswerForm answer_form(const ToolFields& tools, const ThoughtRoom& room, const ModelContext& model) {
   AnswerForm form;
   if (!tools.list.empty() && !tools.none) {
     form.tools = model.tools;
     form.tool_names = tools.names;
   }
   form.thoughts = model.thoughts;
-  if (form.thoughts && free_text) {
-    constexpr size_t enough = 8;  // tokens of an open mark and the blanks behind it
-    const size_t begin = request.prompt.size() - std::min(enough, request.prompt.size());
-    const std::vector<int32_t> tail(request.prompt.begin() + static_cast<std::ptrdiff_t>(begin),
-                                    request.prompt.end());
-    form.begins_in_thought = opens_thought(*form.thoughts, model.tokenizer->decode(tail, false));
-  }
+  form.begins_in_thought = room.place == ThoughtRoom::Place::opened;
   return form;
 }
 
@@ -171,11 +164,11 @@ namespace {
 
 /// What the answer keeps to when functions may be called.
 std::shared_ptr<const TokenConstraint> constrain_to_calls(const ToolFields& tools, const AnswerFormat& format,
-                                                          const ModelContext& model) {
-  if (format.field.empty()) return call_constraint(tools, model, nullptr);
+                                                          const ModelContext& model, const ThoughtRoom& room) {
+  if (format.field.empty()) return call_constraint(tools, model, nullptr, room);
   if (tools.required) fail_field("tool_choice", "cannot enforce a call and {} at once", format.field);
   if (!format.schema) fail_field(format.field, "cannot be given beside tools");
-  return call_constraint(tools, model, &*format.schema);
+  return call_constraint(tools, model, &*format.schema, room);
 }
 
 /// Whether the marks of calls may be special tokens, which leave no text unless asked to.
@@ -225,16 +218,15 @@ CompletionCall read_chat(const OrderedJson& body, const ModelContext& model) {
   if (may_call) {
     prompt.variables["tools"] = tools.list;
     if (shows_marks(model)) request.skip_special = false;
-    request.constraint = constrain_to_calls(tools, format, model);
-  } else {
-    request.constraint = constrain_to_format(model, format);
   }
-  const bool free_text = format.field.empty() && !(may_call && tools.required);
-  read_least_tokens(fields, model, max_tokens, request);
+  fields.ignore({"min_tokens"});  // read once the constraint is known
   fields.finish();
   if (model.thoughts && model.thoughts->special) request.skip_special = false;
   request.prompt = encode_chat(prompt, model);
-  call.form = answer_form(tools, request, free_text, model);
+  const ThoughtRoom room = thought_room(model, request.prompt, prompt.continue_final_message);
+  request.constraint = may_call ? constrain_to_calls(tools, format, model, room) : constrain_to_format(model, format, room);
+  read_least_tokens(fields, model, max_tokens, request);
+  call.form = answer_form(tools, room, model);
   fit(request, max_tokens, model);
   call.requests.push_back(std::move(request));
   return call;

@@ -80,19 +80,40 @@ void read_guide(const std::string& kind, const OrderedJson& value, const std::st
 }  // namespace
 
 std::shared_ptr<const TokenConstraint> constrain(const ModelContext& model, std::string_view field,
-                                                 const std::string& key,
-                                                 const std::function<Grammar()>& make) {
+                                                 const std::string& key, const std::function<Grammar()>& make,
+                                                 const ThoughtRoom& room) {
   if (model.grammars == nullptr) fail_unsupported(field, "this model cannot be constrained");
   try {
-    return model.grammars->make(key, make);
+    const std::string name(field);
+    if (room.place == ThoughtRoom::Place::none) return model.grammars->make(key, make, name);
+    const bool opened = room.place == ThoughtRoom::Place::opened;
+    return model.grammars->make(
+        fmt::format("thought:{}:{}:{}", opened, room.close, key), [&] { return behind_thought(make(), room.open, room.close, opened); }, name);
   } catch (const Error& error) {
     fail_field(field, "{}", error.what());
   }
 }
 
 std::shared_ptr<const TokenConstraint> constrain_to_schema(const ModelContext& model, std::string_view field,
-                                                           const OrderedJson& schema) {
-  return constrain(model, field, "schema:" + dump_json(schema), [&] { return json_schema_grammar(schema); });
+                                                           const OrderedJson& schema, const ThoughtRoom& room) {
+  return constrain(
+      model, field, "schema:" + dump_json(schema), [&] { return json_schema_grammar(schema); }, room);
+}
+
+ThoughtRoom thought_room(const ModelContext& model, const std::vector<int32_t>& prompt, bool goes_on) {
+  ThoughtRoom room;
+  if (!model.thoughts) return room;
+  constexpr size_t enough = 24;  // tokens of a mark, letter by letter, and the blanks behind it
+  const size_t begin = prompt.size() - std::min(enough, prompt.size());
+  const std::string tail =
+      model.tokenizer->decode(std::vector<int32_t>(prompt.begin() + static_cast<std::ptrdiff_t>(begin), prompt.end()), false);
+  room.open = model.thoughts->open;
+  room.close = model.thoughts->close;
+  if (opens_thought(*model.thoughts, tail))
+    room.place = ThoughtRoom::Place::opened;
+  else if (!goes_on && !closes_thought(*model.thoughts, tail))
+    room.place = ThoughtRoom::Place::possible;
+  return room;
 }
 
 AnswerFormat read_answer_format(Fields& fields) {
@@ -112,14 +133,14 @@ AnswerFormat read_answer_format(Fields& fields) {
 }
 
 std::shared_ptr<const TokenConstraint> constrain_to_format(const ModelContext& model,
-                                                           const AnswerFormat& format) {
-  if (format.schema) return constrain_to_schema(model, format.field, *format.schema);
+                                                           const AnswerFormat& format, const ThoughtRoom& room) {
+  if (format.schema) return constrain_to_schema(model, format.field, *format.schema, room);
   if (format.pattern)
-    return constrain(model, format.field, "regex:" + *format.pattern,
-                     [&] { return pattern_grammar(*format.pattern); });
+    return constrain(
+        model, format.field, "regex:" + *format.pattern, [&] { return pattern_grammar(*format.pattern); }, room);
   if (format.choices.empty()) return nullptr;
-  return constrain(model, format.field, "choice:" + dump_json(OrderedJson(format.choices)),
-                   [&] { return choice_grammar(format.choices); });
+  return constrain(
+      model, format.field, "choice:" + dump_json(OrderedJson(format.choices)), [&] { return choice_grammar(format.choices); }, room);
 }
 
 }  // namespace fettle::serve

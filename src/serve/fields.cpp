@@ -3,19 +3,19 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/ordered_json.h"
+
 namespace fettle::serve {
 namespace {
 
-OrderedJson parse_ordered(std::string_view text, const char* where) {
-  parse_json(text, where);  // checks nesting and UTF-8, with line and column in its errors
-  return OrderedJson::parse(text);
-}
+/// What a client may make of the memory that a body of the largest size turns into: some hundred bytes a value.
+constexpr JsonBounds body_bounds{.values = 2'000'000};
 
 }  // namespace
 
 OrderedJson parse_body(std::string_view body) {
   try {
-    OrderedJson parsed = parse_ordered(body, "body");
+    OrderedJson parsed = parse_ordered_json(body, "body", body_bounds);
     if (!parsed.is_object()) fail("body", "expected a JSON object, got {}", parsed.type_name());
     return parsed;
   } catch (const Error& error) {
@@ -24,11 +24,7 @@ OrderedJson parse_body(std::string_view body) {
 }
 
 std::optional<OrderedJson> parse_if_json(std::string_view text) {
-  try {
-    return parse_ordered(text, "text");
-  } catch (const Error&) {
-    return std::nullopt;
-  }
+  return ordered_json_or_none(text);
 }
 
 Fields::Fields(const OrderedJson& body, std::string path) : body_(body), path_(std::move(path)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ordered_json.h"
 #include "serve/translated_fields.h"
 
 namespace fettle::serve {
@@ -139,7 +140,11 @@ OrderedJson translate(Fields& fields, const ModelContext& model) {
     const OrderedJson* value = fields.find(name);
     if (value == nullptr) continue;
     if (chat.contains(chat_name) && value->is_object()) {
-      chat[chat_name].update(*value);
+      OrderedJson both = *value;
+      for (const auto& [key, own] : chat[chat_name].items()) {
+        if (!both.contains(key)) append_member(both, key, own);
+      }
+      chat[chat_name] = std::move(both);
     } else {
       chat[chat_name] = *value;
     }

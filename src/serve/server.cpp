@@ -82,6 +82,13 @@ const OpenChatType* type_of(const ServeOptions& options, OpenModel& model) {
   return &openchat_type(options.model_type);
 }
 
+/// Special tokens that a grammar may spell.
+std::vector<std::string> spelled_marks() {
+  std::vector<std::string> marks = tool_marks();
+  for (std::string& mark : all_thought_marks()) marks.push_back(std::move(mark));
+  return marks;
+}
+
 }  // namespace
 
 ServerState::ServerState(OpenModel& m, ServeOptions o)
@@ -91,7 +98,7 @@ ServerState::ServerState(OpenModel& m, ServeOptions o)
       models(engine, model.decoder().config(), model.tokenizer()->size(),
              names_of(options, model, type_of(options, model)),
              type_of(options, model) ? "openchat" : "fettle"),
-      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model), tool_marks()),
+      grammars(*model.tokenizer(), model.decoder().config().vocab_size, ends_of(model), spelled_marks()),
       thread(engine) {
   context.tokenizer = model.tokenizer();
   const SamplingDefaults defaults = model.sampling_defaults();

@@ -4,7 +4,6 @@
 
 #include "generate/constrain/json_schema.h"
 #include "generate/constrain/pattern.h"
-#include "serve/constraint.h"
 
 namespace fettle::serve {
 namespace {
@@ -140,7 +139,7 @@ ToolFields read_tools(Fields& fields, const ModelContext& model) {
 }
 
 std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, const ModelContext& model,
-                                                       const OrderedJson* answer) {
+                                                       const OrderedJson* answer, const ThoughtRoom& room) {
   const ToolFormat format = *model.tools;
   CallGrammar calls = call_shape(format);
   bool strict = false;
@@ -164,7 +163,8 @@ std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, 
       fmt::format("calls:{}:{}:{}:", static_cast<int>(format), calls.several, calls.text.has_value());
   for (const auto& function : calls.functions) key += dump_json(OrderedJson{function.head, function.schema});
   if (calls.answer) key += dump_json(*calls.answer);
-  return constrain(model, "tools", key, [&] { return call_grammar(calls); });
+  return constrain(
+      model, "tools", key, [&] { return call_grammar(calls); }, room);
 }
 
 void parse_call_arguments(Messages& messages) {

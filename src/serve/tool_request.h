@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "serve/completion_request.h"
+#include "serve/constraint.h"
 
 namespace fettle::serve {
 
@@ -25,7 +25,7 @@ ToolFields read_tools(Fields& fields, const ModelContext& model);
 /// like": a call must come, some tools alone, one call at most, a function is strict. Null where it does not.
 /// `answer`: the schema that an answer without calls keeps to (response_format), if any. Throws ApiError 400.
 std::shared_ptr<const TokenConstraint> call_constraint(const ToolFields& tools, const ModelContext& model,
-                                                       const OrderedJson* answer);
+                                                       const OrderedJson* answer, const ThoughtRoom& room = {});
 
 /// Templates read the arguments of earlier calls as an object, clients send them as text.
 void parse_call_arguments(Messages& messages);

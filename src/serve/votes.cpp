@@ -8,6 +8,7 @@
 #include <mutex>
 #include <random>
 
+#include "base/ordered_json.h"
 #include "serve/kept_files.h"
 #include "text/message.h"
 
@@ -202,7 +203,7 @@ Json Votes::list(int64_t limit, const std::string& after) const {
     data.push_back({{"id", rows.text(0)},
                     {"object", "arena.vote"},
                     {"created", rows.number(1)},
-                    {"messages", Json::parse(rows.text(2))},
+                    {"messages", parse_json(rows.text(2), "the votes' messages")},
                     {"a", {{"model", rows.text(3)}, {"content", rows.text(4)}}},
                     {"b", {{"model", rows.text(5)}, {"content", rows.text(6)}}},
                     {"vote", rows.text(7)}});
@@ -228,7 +229,7 @@ std::string Votes::export_rows() const {
       return OrderedJson::array({{{"role", "assistant"}, {"content", vote.text(column + 1)}}});
     };
     const OrderedJson row{{"id", vote.text(0)},
-                          {"prompt", OrderedJson::parse(vote.text(1))},
+                          {"prompt", parse_ordered_json(vote.text(1), "the votes' messages")},
                           {"chosen", answer(chosen)},
                           {"rejected", answer(rejected)},
                           {"chosen_model", vote.text(chosen)},

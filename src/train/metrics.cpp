@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/open_file.h"
+#include "base/ordered_json.h"
 
 namespace fettle::train {
 namespace {
@@ -94,9 +95,9 @@ StepLog::StepLog(fs::path path, int64_t last_step) : path_(std::move(path)) {
     const std::string text = read_file(path_);
     size_t begin = 0;
     for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-      const Json row = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                                   text.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
-      if (row.is_discarded() || !row.contains("step") || row["step"].get<int64_t>() > last_step) break;
+      const Json row = json_or_none(std::string_view(text).substr(begin, end - begin)).value_or(nullptr);
+      const bool numbered = row.is_object() && row.contains("step") && row["step"].is_number();
+      if (!numbered || row["step"].get<int64_t>() > last_step) break;
       kept_.push_back(row);
     }
     kept_text = text.substr(0, begin);
