@@ -221,7 +221,7 @@ Safetensors open_sharded_safetensors(const fs::path& index) {
     auto found = shards.find(shard);
     if (found == shards.end()) {
       if (!fs::exists(index.parent_path() / shard))
-        fail(where, "names the shard '{}', which is not there; fetch it", shard);
+        fail(where, "has tensor '{}' in the shard '{}', which is not there; fetch it", name, shard);
       found = shards.emplace(shard, open_safetensors(index.parent_path() / shard)).first;
       for (const auto& owner : found->second.tensors.owners()) result.tensors.keep_alive(owner);
       result.metadata = found->second.metadata;

@@ -29,7 +29,7 @@ void validate_rope(const ModelConfig& config, std::string_view where) {
          config.head_dim, rotary);
   }
   if (!(rope.theta > 1.0) || !std::isfinite(rope.theta))
-    fail(where, "rope theta must be above 1, got {}", rope.theta);
+    fail(where, "rope_theta must be above 1, got {}", rope.theta);
   if (rope.scaling == RopeScaling::none) return;
   require_finite(where, "rope scaling factor", rope.factor, false);
   if (rope.scaling == RopeScaling::dynamic && rotary == 2) {
@@ -106,7 +106,7 @@ void ModelConfig::validate(std::string_view where) const {
   }
   if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
   if (layers > 10000) fail(where, "{} layers are too many", layers);
-  require_finite(where, "the norm's epsilon", norm_eps, true);
+  require_finite(where, "the norm's epsilon (rms_norm_eps, layer_norm_eps, layer_norm_epsilon)", norm_eps, true);
   require_finite(where, "the attention scale", attention_scale, true);
   require_finite(where, "clip_qkv", clip_qkv, true);
   require_finite(where, "the embedding scale", embedding_scale, false);

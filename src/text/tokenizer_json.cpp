@@ -19,14 +19,14 @@ void check_id(int64_t id, size_t entries, std::string_view token, std::string_vi
   }
 }
 
-const Json& member(const Json& object, const char* key, std::string_view where) {
+const Json& member(const Json& object, const char* key, std::string_view where, std::string_view inside = "") {
   const auto found = object.find(key);
-  if (found == object.end()) fail(where, "key '{}' is missing", key);
+  if (found == object.end()) fail(where, "key '{}{}' is missing", inside, key);
   return *found;
 }
 
 Vocabulary read_vocabulary(const Json& model, std::string_view where) {
-  const Json& entries = member(model, "vocab", where);
+  const Json& entries = member(model, "vocab", where, "model.");
   if (!entries.is_object()) fail(where, "key 'model.vocab' must be an object of token to id");
   Vocabulary vocabulary;
   for (const auto& [token, value] : entries.items()) {
@@ -61,7 +61,7 @@ std::pair<std::string, std::string> read_merge(const Json& merge, size_t index, 
 
 MergeTable read_merges(const Json& model, const Vocabulary& vocabulary, const std::string& prefix,
                        std::string_view where) {
-  const Json& list = member(model, "merges", where);
+  const Json& list = member(model, "merges", where, "model.");
   if (!list.is_array()) fail(where, "key 'model.merges' must be a list");
   MergeTable table;
   table.reserve(list.size());
@@ -129,7 +129,7 @@ double reference_double(double value) {
 }
 
 std::unique_ptr<TokenModel> read_unigram(const Json& model, std::string_view where) {
-  const Json& entries = member(model, "vocab", where);
+  const Json& entries = member(model, "vocab", where, "model.");
   if (!entries.is_array())
     fail(where, "key 'model.vocab' of a Unigram model must be a list of [token, score]");
   UnigramOptions options;
