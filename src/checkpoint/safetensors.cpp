@@ -215,7 +215,7 @@ Safetensors open_sharded_safetensors(const fs::path& index) {
   for (const auto& [name, file] : json["weight_map"].items()) {
     const std::string shard = file.is_string() ? file.get<std::string>() : std::string();
     if (shard.empty() || fs::path(shard).filename() != shard) {
-      fail(where, "tensor '{}' should name a file beside the index, found {}", name,
+      fail(where, "weight_map: tensor '{}' should name a file beside the index, found {}", name,
            file.dump().substr(0, 80));
     }
     auto found = shards.find(shard);

@@ -107,7 +107,7 @@ void ModelConfig::validate(std::string_view where) const {
   if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
   if (layers > 10000) fail(where, "{} layers are too many", layers);
   require_finite(where, "the norm's epsilon (rms_norm_eps, layer_norm_eps, layer_norm_epsilon)", norm_eps, true);
-  require_finite(where, "the attention scale", attention_scale, true);
+  require_finite(where, "the attention scale (softmax_scale)", attention_scale, true);
   require_finite(where, "clip_qkv", clip_qkv, true);
   require_finite(where, "the embedding scale", embedding_scale, false);
   require_finite(where, "the logit scale", logit_scale, false);
