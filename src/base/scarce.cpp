@@ -3,12 +3,13 @@
 #include <omp.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <new>
-#include <vector>
 
 #include "base/error.h"
 #include "base/threads.h"
@@ -29,31 +30,43 @@ bool can_get(size_t bytes) {
 class TrialTeam {
  public:
   ~TrialTeam() {
-    if (!started_.empty()) pthread_mutex_unlock(&gate_);
-    for (const pthread_t thread : started_) pthread_join(thread, nullptr);
+    if (count_ > 0) pthread_mutex_unlock(&gate_);
+    for (int i = 0; i < count_; ++i) {
+      pthread_join(trials_[i].thread, nullptr);
+      // A thread that was joined may count against the limit of processes for a moment more.
+      for (int tries = 0; tries < 1000 && ::syscall(SYS_tgkill, ::getpid(), trials_[i].id, 0) == 0; ++tries) ::usleep(50);
+    }
   }
   /// 0, or the error of the thread that could not be started.
   int start(int count) {
-    started_.reserve(static_cast<size_t>(count));
+    trials_ = std::make_unique<Trial[]>(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) {
       if (i == 0) pthread_mutex_lock(&gate_);
-      pthread_t thread{};
-      const int problem = pthread_create(&thread, nullptr, &wait, &gate_);
+      trials_[i].gate = &gate_;
+      const int problem = pthread_create(&trials_[i].thread, nullptr, &wait, &trials_[i]);
       if (problem != 0 && i == 0) pthread_mutex_unlock(&gate_);
       if (problem != 0) return problem;
-      started_.push_back(thread);
+      ++count_;
     }
     return 0;
   }
 
  private:
-  static void* wait(void* gate) {
-    pthread_mutex_lock(static_cast<pthread_mutex_t*>(gate));
-    pthread_mutex_unlock(static_cast<pthread_mutex_t*>(gate));
+  struct Trial {
+    pthread_mutex_t* gate;
+    pthread_t thread;
+    pid_t id;
+  };
+  static void* wait(void* own) {
+    auto& trial = *static_cast<Trial*>(own);
+    trial.id = ::gettid();
+    pthread_mutex_lock(trial.gate);
+    pthread_mutex_unlock(trial.gate);
     return nullptr;
   }
   pthread_mutex_t gate_ = PTHREAD_MUTEX_INITIALIZER;
-  std::vector<pthread_t> started_;
+  std::unique_ptr<Trial[]> trials_;
+  int count_ = 0;
 };
 
 std::terminate_handler usual_end = nullptr;
@@ -92,6 +105,7 @@ void start_team() {
   }
 #pragma omp parallel num_threads(wanted)
   {
+    asm volatile("" ::: "memory");  // the compiler leaves out a region that does nothing
   }
   started = wanted;
 }

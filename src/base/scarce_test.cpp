@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/threads.h"
 
 namespace fettle {
@@ -71,6 +72,18 @@ TEST(Scarce, ThreadsThatCannotBeStartedAreAnError) {
   });
   SKIP_IF_UNLIMITED(status);
   EXPECT_EQ(status, 7);
+}
+
+TEST(Scarce, ATeamThatWasStartedIsThere) {
+  const auto count = [] { return std::distance(fs::directory_iterator("/proc/self/task"), fs::directory_iterator()); };
+  const int before = threads();
+  set_threads(3);
+  std::thread([&] {
+    const auto alone = count();
+    start_team();
+    EXPECT_EQ(count(), alone + 2);
+  }).join();
+  set_threads(before);
 }
 
 TEST(Scarce, MemoryThatEndsWhereNoExceptionPassesEndsTheProcessWithStatusOne) {
