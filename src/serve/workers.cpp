@@ -3,6 +3,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/error.h"
 #include "base/log.h"
 
 namespace fettle::serve {
@@ -10,6 +11,11 @@ namespace fettle::serve {
 Workers::Workers(int most, int most_pending, std::function<void(std::unique_ptr<Incoming>)> answer)
     : most_(static_cast<size_t>(most)), most_pending_(static_cast<size_t>(most_pending)), answer_(std::move(answer)) {
   threads_.reserve(most_);
+  said_ = true;
+  if (!start_one())
+    throw Error(Error::Kind::io, "no thread can be started that answers requests; raise the limit of processes or of memory (ulimit -u, "
+                                 "ulimit -v, the container's)");
+  said_ = false;
 }
 
 bool Workers::offer(std::unique_ptr<Incoming>& request) {

@@ -16,7 +16,7 @@ namespace fettle::serve {
 class Workers {
  public:
   /// At most `most` threads; `most_pending` requests may wait for one. `answer` runs on the threads; what it throws ends
-  /// the request it had and its connection.
+  /// the request it had and its connection. Throws Error(io) when the system gives not even one.
   Workers(int most, int most_pending, std::function<void(std::unique_ptr<Incoming>)> answer);
   ~Workers() { end(); }
   Workers(const Workers&) = delete;
