@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include <cerrno>
+#include <new>
 #include <vector>
 
 #include "base/error.h"
@@ -62,6 +63,9 @@ std::string sha256_file(const fs::path& path) {
 
 struct Hasher::State {
   XXH3_state_t* value = XXH3_createState();
+  State() {
+    if (value == nullptr) throw std::bad_alloc();
+  }
   ~State() { XXH3_freeState(value); }
 };
 

@@ -10,7 +10,8 @@ void check_destinations(const std::vector<Destination>& destinations) {
   const auto is_same_file = [](const fs::path& a, const fs::path& b) {
     std::error_code unknown;
     if (fs::exists(a, unknown) && fs::is_other(a, unknown)) return false;
-    return fs::weakly_canonical(a, unknown) == fs::weakly_canonical(b, unknown);
+    const fs::path one = fs::weakly_canonical(a, unknown);
+    return !unknown && one == fs::weakly_canonical(b, unknown);
   };
   for (size_t i = 0; i < destinations.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {

@@ -108,8 +108,10 @@ void check_room_to_start() {
 
 }  // namespace
 
+/// Before the constructors of anything static, which take memory too.
+__attribute__((constructor(101))) static void before_all() { fettle::end_tidily_without_memory(); }
+
 int main(int argc, char** argv) {
-  fettle::end_tidily_without_memory();
   fettle::sleep_when_idle(argv);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is an error of the write

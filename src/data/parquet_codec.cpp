@@ -40,7 +40,7 @@ std::string gunzip(std::string_view in, int64_t size, std::string_view where) {
     fail(where, "a Parquet page's gzip data are damaged");
   std::string out(static_cast<size_t>(size), '\0');
   z_stream stream{};
-  if (inflateInit2(&stream, 15 + 32) != Z_OK) throw Error(Error::Kind::io, "zlib cannot be started");
+  if (inflateInit2(&stream, 15 + 32) != Z_OK) throw Error(Error::Kind::io, "zlib cannot be started: is there no memory left?");
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
   stream.avail_in = static_cast<uInt>(in.size());
   stream.next_out = reinterpret_cast<Bytef*>(out.data());

@@ -13,6 +13,7 @@ TextKey text_key(std::span<const TextPart> texts) {
     hash = XXH3_128bits(texts[0].text.data(), texts[0].text.size());
   } else {
     thread_local const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+    if (!state) throw std::bad_alloc();
     XXH3_128bits_reset(state.get());
     for (const auto& part : texts) XXH3_128bits_update(state.get(), part.text.data(), part.text.size());
     hash = XXH3_128bits_digest(state.get());

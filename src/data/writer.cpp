@@ -22,7 +22,7 @@ struct RowWriter::Impl {
     file = std::make_unique<AtomicFile>(path);
     if (compression == Compression::gzip &&
         deflateInit2(&gzip, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
-      throw Error(Error::Kind::io, "zlib cannot be started");
+      throw Error(Error::Kind::io, "zlib cannot be started: is there no memory left?");
     }
     if (compression == Compression::zstd) zstd = ZSTD_createCStream();
     if (array) put("[\n");

@@ -93,6 +93,7 @@ std::string git_blob_id(const fs::path& path) {
   const MappedFile file(path);
   const std::string head = fmt::format("blob {}", file.bytes().size());
   EVP_MD_CTX* context = EVP_MD_CTX_new();
+  if (context == nullptr) throw std::bad_alloc();
   EVP_DigestInit_ex(context, EVP_sha1(), nullptr);
   EVP_DigestUpdate(context, head.c_str(), head.size() + 1);
   EVP_DigestUpdate(context, file.bytes().data(), file.bytes().size());

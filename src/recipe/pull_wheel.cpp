@@ -119,6 +119,7 @@ class Wheel {
   std::string extract(const std::string& name, uint64_t most, Sink&& sink) {
     if (unzLocateFile(zip_, name.c_str(), 1) != UNZ_OK || unzOpenCurrentFile(zip_) != UNZ_OK) fail(path_.string(), "cannot read {}", name);
     EVP_MD_CTX* context = EVP_MD_CTX_new();
+    if (context == nullptr) throw std::bad_alloc();
     EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
     std::vector<char> chunk(size_t{1} << 20);
     int got = 0;
