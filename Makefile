@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 CMAKE_FLAGS ?= $(if $(shell command -v ccache 2>/dev/null),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
 .DEFAULT_GOAL := build
-.PHONY: configure build demo test test-asan bench format install dependencies clean
+.PHONY: configure build demo test test-asan test-tsan soak bench format install dependencies clean
 
 dependencies:
 	@scripts/install_dependencies
@@ -28,6 +28,17 @@ test-asan: dependencies
 	@cmake --build --preset asan -j $(JOBS) --target fast_tests
 	@ctest --preset asan
 
+# The tests of threads under the thread sanitizer: a build of its own, of what they need.
+test-tsan: dependencies
+	@cmake --preset tsan $(CMAKE_FLAGS) >/dev/null
+	@cmake --build --preset tsan -j $(JOBS) --target fast_tests
+	@ctest --preset tsan
+
+# Every fault in every command, hundreds of kills, and an hour of hostile clients: about two hours.
+soak: build
+	@cmake --build --preset release -j $(JOBS) --target soak_programs
+	@ctest --preset soak
+
 bench: build
 	@cmake --build --preset release -j $(JOBS) --target benchmarks
 	@scripts/bench
@@ -40,4 +51,4 @@ install: build
 	@cmake --install build --prefix $(PREFIX)
 
 clean:
-	@cmake -E rm -rf build build-asan build-debug build-fuzz
+	@cmake -E rm -rf build build-asan build-debug build-fuzz build-tsan

@@ -11,7 +11,7 @@ foreach(flag stack-clash-protection cf-protection)
   endif()
 endforeach()
 add_compile_definitions(_GLIBCXX_ASSERTIONS)
-if(NOT FETTLE_SANITIZE AND NOT FETTLE_FUZZ)  # the address sanitizer checks the same calls itself, and sees less of the checked ones
+if(NOT FETTLE_SANITIZE AND NOT FETTLE_FUZZ AND NOT FETTLE_TSAN)  # sanitizers check the same calls themselves, and see less of the checked ones
   add_compile_options($<$<AND:$<COMPILE_LANGUAGE:CXX>,$<NOT:$<CONFIG:Debug>>>:-U_FORTIFY_SOURCE>
                       $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<NOT:$<CONFIG:Debug>>>:-D_FORTIFY_SOURCE=2>)
 endif()

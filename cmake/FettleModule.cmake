@@ -1,6 +1,7 @@
-# fettle_module(NAME SOURCES … TESTS … FUZZ … DEPENDS … LIBRARIES … [SLOW_TESTS …] [ALONE …])
+# fettle_module(NAME SOURCES … TESTS … FUZZ … DEPENDS … LIBRARIES … [SLOW_TESTS …] [THREADED …] [ALONE …])
 #   makes the static library fettle_NAME from SOURCES, one test program NAME_test from TESTS (ctest label "fast"),
-#   NAME_slow_test from SLOW_TESTS (label "slow"), and a libFuzzer program per file in FUZZ. The sanitizer and fuzz builds join files
+#   NAME_slow_test from SLOW_TESTS (label "slow"), and a libFuzzer program per file in FUZZ. Under the thread sanitizer there are only
+#   NAME_test programs, of those among TESTS that THREADED names. The sanitizer and fuzz builds join files
 #   to compile sooner; those in ALONE have private names that a neighbour has too, and are not joined.
 #   DEPENDS names other modules, LIBRARIES outside libraries.
 function(fettle_warnings target)
@@ -19,6 +20,13 @@ function(fettle_warnings target)
     target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize=null,vptr,object-size,pointer-overflow,alignment
                                              -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g1)
     target_link_options(${target} PRIVATE -fsanitize=address,undefined)
+  endif()
+  if(FETTLE_TSAN)
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer -O1 -g1)
+    target_link_options(${target} PRIVATE -fsanitize=thread)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(${target} PRIVATE -Wno-tsan)  # fences in the standard library, which it cannot follow
+    endif()
   endif()
   if(FETTLE_FUZZ)
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g1)
@@ -54,7 +62,7 @@ function(fettle_test target label)
 endfunction()
 
 function(fettle_module name)
-  cmake_parse_arguments(M "" "" "SOURCES;TESTS;SLOW_TESTS;FUZZ;ALONE;DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(M "" "" "SOURCES;TESTS;SLOW_TESTS;THREADED;FUZZ;ALONE;DEPENDS;LIBRARIES" ${ARGN})
   set(library fettle_${name})
   add_library(${library} STATIC ${M_SOURCES})
   target_include_directories(${library} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
@@ -74,10 +82,15 @@ function(fettle_module name)
       add_executable(${program} ${source})
       fettle_warnings(${program})
       target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+      target_compile_definitions(${program} PRIVATE FETTLE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
       target_link_libraries(${program} PRIVATE ${library})
       add_dependencies(fuzz ${program})
     endforeach()
     return()
+  endif()
+  if(FETTLE_TSAN)
+    set(M_TESTS ${M_THREADED})
+    set(M_SLOW_TESTS "")
   endif()
   if(M_TESTS)
     fettle_test(${name}_test fast ${M_TESTS})

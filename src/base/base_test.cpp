@@ -115,7 +115,9 @@ TEST(Threads, StayWhenAPieceOfWorkIsSmall) {
     });
   }
   set_threads(before);
+#ifndef __SANITIZE_THREAD__  // under which every call has threads of its own
   EXPECT_LE(seen.size(), 4U);
+#endif
 }
 
 TEST(Json, ErrorsNameThePlace) {

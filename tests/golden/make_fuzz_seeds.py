@@ -77,7 +77,55 @@ def data_files():
             yield "parquet_fuzz", path.name, path.read_bytes()
 
 
+def model_folders():
+    """config.json, the index, generation_config.json, tokenizer_config.json, special_tokens_map.json, the template, openchat.json."""
+    hf = GOLDEN / "checkpoint/hf"
+    config, generation = (hf / "config.json").read_bytes(), (hf / "generation_config.json").read_bytes()
+    names = re.findall(rb'"([a-z_.0-9]+\.weight)"', (hf / "model.safetensors").read_bytes())
+    index = json.dumps({"metadata": {"total_size": 1}, "weight_map": {name.decode(): "model-00001-of-00001.safetensors" for name in names}}).encode()
+    tokens = {"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": False, "special": True}, "unk_token": "<unk>"}
+    settings = {**tokens, "add_bos_token": True, "clean_up_tokenization_spaces": False, "model_max_length": 1e30, "chat_template": [
+        {"name": "default", "template": "{{ messages[0].content }}"}, {"name": "tool_use", "template": "{{ tools }}"}],
+        "added_tokens_decoder": {"0": {"content": "<unk>", "special": True}}}  # fmt: skip
+    sampling = {"do_sample": True, "temperature": 0.7, "top_k": 9, "top_p": 0.9, "min_p": 0.1, "repetition_penalty": 1.1, "eos_token_id": [2, 3]}
+    template = b"{% for m in messages %}{{ m.role }}: {{ m.content | trim }}{% endfor %}"
+    openchat = b'{"model_type": "openchat_v3.2"}'
+    dump = lambda value: json.dumps(value).encode()
+    yield "plain", b"\0".join((config, b"", generation))
+    yield "sharded", b"\0".join((config, index, dump(sampling), dump(settings), dump(tokens), template, openchat))
+    yield "templates", b"\0".join((config, b"", b"", dump(settings), dump({"additional_special_tokens": ["<s>"]}), b"", openchat))
+
+
+def conversations():
+    """What a client sends, whole: heads, bodies, chunks, several requests one after another."""
+    def post(path, body, *more):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        head = "".join(line + "\r\n" for line in (f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(data)}", *more))
+        return head.encode() + b"\r\n" + data
+
+    get = lambda target, *more: "".join(line + "\r\n" for line in (f"GET {target} HTTP/1.1", "Host: 127.0.0.1", *more, "")).encode()
+    chat = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 2}
+    vote = {"messages": chat["messages"], "a": {"model": "l", "content": "x"}, "b": {"model": "r", "content": "y"}, "vote": "a"}
+    yield "chat", post("/v1/chat/completions", chat) + get("/health")
+    yield "stream", post("/v1/chat/completions", {**chat, "stream": True}, "Connection: close")
+    yield "chunks", b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\n{\"pro\r\n12\r\nmpt\": [3,4], \"n\":1\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n" + get("/metrics")
+    yield "tokenize", post("/tokenize", {"content": "a b", "add_special_tokens": False, "return_token_strs": True})
+    yield "tokenize-chat", post("/tokenize", {"messages": chat["messages"], "add_generation_prompt": True, "tools": []})
+    yield "detokenize", post("/detokenize", {"tokens": [70, 71], "skip_special_tokens": True})
+    yield "embeddings", post("/v1/embeddings", {"input": ["a", [70]], "encoding_format": "base64"})
+    yield "votes", post("/v1/arena/votes", vote) + get("/v1/arena/votes?limit=2&after=x") + get("/v1/arena/votes/export") + get("/v1/arena")
+    yield "models", get("/v1/models") + get("/v1/models/small") + get("/", "Accept: text/html")
+    yield "responses", post("/v1/responses", {"input": "a", "max_output_tokens": 2}) + get("/v1/responses/x")
+    yield "messages", post("/v1/messages", {**chat, "model": "small"}, "anthropic-version: 2023-06-01") + post("/v1/messages/count_tokens", chat)
+    yield "preflight", b"OPTIONS /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a.example\r\nAccess-Control-Request-Method: POST\r\n\r\n"
+    yield "expect", b"PUT /x HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabcDELETE /v1/arena/votes/1 HTTP/1.1\r\nHost: [::1]:1\r\n\r\n"
+
+
 def seeds():
+    for name, data in model_folders():
+        yield "model_folder_fuzz", name, data
+    for name, data in conversations():
+        yield "server_fuzz", name, data
     for name, data in small_tokenizers():
         yield "sentencepiece_fuzz" if name.endswith(".model") else "tokenizer_json_fuzz", name, data
     yield "llama2c_tokenizer_fuzz", "small", llama2c_tokenizer()
