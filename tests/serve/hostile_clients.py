@@ -121,6 +121,25 @@ def idle(port, count=10000):
     return code
 
 
+def in_time(seconds, send):
+    """What comes back, -1 when it takes longer."""
+    begin = time.time()
+    code = send()
+    return code if time.time() - begin < seconds else -1
+
+
+def doubling_schema(depth):
+    """A schema of few bytes that stands for 2^depth."""
+    definitions = {f"s{i}": {"anyOf": [{"$ref": f"#/$defs/s{i + 1}"}] * 2} for i in range(depth)}
+    schema = {"$ref": "#/$defs/s0", "$defs": {**definitions, f"s{depth}": {"type": "object", "properties": {"a": {"type": "string", "maxLength": 9}}}}}
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+
+
+def calls_with(arguments):
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return {"messages": [{"role": "assistant", "content": "x", "tool_calls": [call]}, {"role": "user", "content": "x"}], "max_tokens": 1}
+
+
 def rows(port):
     yield "an honest chat", 200, lambda: post(port, chat())
     yield "no HTTP at all", 400, lambda: status(exchange(port, "\x16\x03\x01 hello\r\n\r\n"))
@@ -163,7 +182,11 @@ def rows(port):
     yield "4097 messages", 400, lambda: post(port, chat(messages=[{"role": "user", "content": "x"}] * 4097))
     yield "a tool as a number", 400, lambda: post(port, chat(tools=[1]))
     yield "a schema that refers to itself", 400, lambda: post(port, chat(response_format={"type": "json_schema", "json_schema": {"schema": {"$ref": "#"}}}))
-    yield "a schema with 10^6 repetitions", 400, lambda: post(port, chat(response_format={"type": "json_schema", "json_schema": {"schema": {"type": "string", "maxLength": 10**6}}}))
+    yield "a schema with 10^6 repetitions", (200, 400), lambda: in_time(
+        5, lambda: post(port, chat(response_format={"type": "json_schema", "json_schema": {"schema": {"type": "string", "maxLength": 10**6}}}), wait=30))
+    yield "tool arguments nested 20,000 deep", 400, lambda: post(port, calls_with("[" * 20000 + "]" * 20000))
+    yield "a schema of 2^24 branches", (200, 400), lambda: in_time(5, lambda: post(port, chat(response_format=doubling_schema(24)), wait=30))
+    yield "100,000 keys in one object", (200, 400), lambda: in_time(8, lambda: post(port, chat(chat_template_kwargs={f"k{i}": 1 for i in range(100000)}), wait=30))
     yield "an unknown method", (400, 404, 405, 501), lambda: status(exchange(port, "BREW /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 
 
