@@ -41,7 +41,9 @@ void finish(const Files& files, const data::PassReport& report) {
   } else {
     print_report(json, data::to_text(report));
   }
-  for (const auto& warning : data::column_warnings(report.columns)) log_warning("{}: {}", report.verb, warning);
+  if (json.contains("warnings")) {
+    for (const auto& warning : json["warnings"]) log_warning("{}: {}", report.verb, warning.get<std::string>());
+  }
   data::throw_if_unread(report.verb, json);
 }
 

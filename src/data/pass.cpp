@@ -72,8 +72,14 @@ OrderedJson to_json(const PassReport& report) {
                    {"inputs", report.read.files},
                    {"output", report.files.output.string()}};
   if (!report.files.rejected.empty()) json["rejected"] = report.files.rejected.string();
-  add_columns(report.columns, json);
   json.update(report.more);
+  OrderedJson columns = OrderedJson::object();
+  add_columns(report.columns, columns);
+  if (columns.contains("warnings") && json.contains("warnings")) {  // the verb's own, then those of the columns
+    for (const auto& warning : columns["warnings"]) json["warnings"].push_back(warning);
+    columns.erase("warnings");
+  }
+  json.update(columns);
   return json;
 }
 
