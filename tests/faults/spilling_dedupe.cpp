@@ -5,8 +5,9 @@
 #include "base/scarce.h"
 #include "data/verbs.h"
 
+__attribute__((constructor(101))) static void before_all() { fettle::end_tidily_without_memory(); }
+
 int main(int argc, char** argv) {
-  fettle::end_tidily_without_memory();
   if (argc != 3) return 2;
   try {
     fettle::data::DedupeOptions options;
