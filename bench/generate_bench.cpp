@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/threads.h"
 #include "generate/engine.h"
+#include "generate/request_group.h"
 #include "generate/open_model.h"
 #include "generate/score.h"
 
@@ -101,7 +102,8 @@ double decode(Decoder& decoder, int32_t answers) {
   Engine engine(decoder, nullptr, options);
   double best = 0.0;
   for (int round = 0; round < 2; ++round) {
-    for (int32_t i = 0; i < answers; ++i) engine.submit(request_of(16, i + 100 * round, steps + 1));
+    RequestGroup requests(engine);
+    for (int32_t i = 0; i < answers; ++i) requests.submit(request_of(16, i + 100 * round, steps + 1));
     const int64_t before = engine.stats().generated_tokens;
     while (engine.stats().generated_tokens < before + answers) engine.step();  // the prompts
     const auto begin = Clock::now();
