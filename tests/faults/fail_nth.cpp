@@ -123,14 +123,17 @@ int watch(int descriptor, bool yes) {
 }
 bool takes_mode(int flags) { return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE; }
 
+/// The standard library does not repeat the opening of a folder, which no Linux file system interrupts.
+bool open_fails(int flags) { return !((flags & O_DIRECTORY) != 0 && error == EINTR) && fails(OPEN); }
+
 int open_file(const char* path, int flags, mode_t mode) {
   const bool ours = is_under(path);
-  if (ours && fails(OPEN)) return -1;
+  if (ours && open_fails(flags)) return -1;
   return watch(next<int(const char*, int, ...)>("open64")(path, flags, mode), ours);
 }
 int open_at(int folder, const char* path, int flags, mode_t mode) {
   const bool ours = is_under(folder, path);
-  if (ours && fails(OPEN)) return -1;
+  if (ours && open_fails(flags)) return -1;
   return watch(next<int(int, const char*, int, ...)>("openat64")(folder, path, flags, mode), ours);
 }
 FILE* open_stream(const char* path, const char* mode) {
