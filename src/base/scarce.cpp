@@ -69,6 +69,11 @@ class TrialTeam {
   int count_ = 0;
 };
 
+[[noreturn]] void end_with(std::string_view message) noexcept {
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, message.data(), message.size());
+  ::_exit(1);
+}
+
 std::terminate_handler usual_end = nullptr;
 
 [[noreturn]] void end_of_program() noexcept {
@@ -81,6 +86,9 @@ std::terminate_handler usual_end = nullptr;
     }
   } else if (!can_get(spare)) {
     end_out_of_memory();  // not even the exception could be made
+  } else if (std::uncaught_exceptions() > 0) {
+    // In flight where none may pass, and not to be looked at: destructors in the JSON library take memory.
+    end_with("error: ended by an error where none can be handled, most likely out of memory\n");
   }
   if (usual_end != nullptr) usual_end();
   std::abort();
@@ -110,11 +118,7 @@ void start_team() {
   started = wanted;
 }
 
-void end_out_of_memory() noexcept {
-  constexpr std::string_view text = "error: out of memory\n";
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
-  ::_exit(1);
-}
+void end_out_of_memory() noexcept { end_with("error: out of memory\n"); }
 
 void end_tidily_without_memory() { usual_end = std::set_terminate(end_of_program); }
 
