@@ -96,6 +96,22 @@ Stop run_gumbo(Bounds& bounds, const GumboOptions& options, std::string_view htm
 
 }  // namespace
 
+void tame_references(std::string& html) {
+  constexpr std::string_view beyond = "9999999";  // as a hexadecimal number too
+  for (size_t at = html.find("&#"); at != std::string::npos; at = html.find("&#", at + 2)) {
+    size_t begin = at + 2;
+    const bool hexadecimal = begin < html.size() && (html[begin] == 'x' || html[begin] == 'X');
+    if (hexadecimal) ++begin;
+    const auto is_digit = [&](char c) { return hexadecimal ? std::isxdigit(static_cast<unsigned char>(c)) != 0 : c >= '0' && c <= '9'; };
+    size_t end = begin;
+    while (end < html.size() && is_digit(html[end])) ++end;
+    const size_t first = std::min(html.find_first_not_of('0', begin), end);
+    if (end - first <= beyond.size()) continue;
+    std::fill(html.begin() + static_cast<std::ptrdiff_t>(first), html.begin() + static_cast<std::ptrdiff_t>(end), '0');
+    std::copy(beyond.begin(), beyond.end(), html.begin() + static_cast<std::ptrdiff_t>(end - beyond.size()));
+  }
+}
+
 const GumboOutput* parse_html_bounded(std::string_view html, std::pmr::monotonic_buffer_resource& pool) {
   check_attributes(html);
   // Honest pages take some 100 bytes of memory and 50 nanoseconds for a byte.

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory_resource>
+#include <string>
 #include <string_view>
 
 namespace fettle::data {
@@ -13,6 +14,10 @@ namespace fettle::data {
 /// of its size do: a tag of too many attributes, more memory or more processor time than any honest page; Error(io) when the
 /// machine has no memory. `html` and `pool` must outlive the result.
 const GumboOutput* parse_html_bounded(std::string_view html, std::pmr::monotonic_buffer_resource& pool);
+
+/// Makes of numeric character references far beyond Unicode (&#99999999999;) ones that are just beyond it, in as many digits: gumbo's sum
+/// of the digits runs over, and what it then writes is no UTF-8.
+void tame_references(std::string& html);
 
 /// The most attributes that one tag may have.
 inline constexpr size_t most_attributes = 2000;

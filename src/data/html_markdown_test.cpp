@@ -56,6 +56,13 @@ TEST(HtmlMarkdownLimits, LinksAndImagesMayBeLeftOut) {
   EXPECT_EQ(html_to_markdown("<p><a href=x>t</a> <img src=y alt=z>u</p>", {false, false}), "t u");
 }
 
+TEST(HtmlMarkdownLimits, NumbersBeyondUnicodeAreNoCharacters) {
+  for (const std::string digits : {"14444444444444444444444444444644", "x1111111111111111F", "4294967361", "000000000001114112"}) {
+    EXPECT_EQ(html_to_markdown("<p>a&#" + digits + ";b"), "a\uFFFDb") << digits;
+  }
+  EXPECT_EQ(html_to_markdown("<p>&#0000000000000065;&#x000000041;&#66"), "AAB");
+}
+
 TEST(HtmlMarkdownLimits, ADeepPageIsRefusedQuickly) {
   std::string deep, flat;
   for (int i = 0; i < 100000; ++i) deep += "<div>";

@@ -189,6 +189,7 @@ std::string text_of(const HtmlNode& node) {
 HtmlTree::HtmlTree(std::string_view html) : memory_(std::make_unique<Memory>()), html_(html) {
   if (nests_deeper_than(html_, max_depth))
     throw Error(fmt::format("tags are nested deeper than {}", max_depth));
+  tame_references(html_);
   // gumbo frees a tree by recursion; from a pool nothing has to be freed one by one.
   root_ = copy(parse_html_bounded(html_, memory_->pool)->root, nullptr, 0);
   if (body_ == nullptr) body_ = root_;
