@@ -16,7 +16,8 @@ CLI::App& add_command(CLI::App& parent, const std::string& name, const std::stri
 
 void print_line(std::string_view text) {
   errno = 0;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fputc('\n', stdout) == EOF ||
+  // An empty view may point nowhere, which fwrite does not allow.
+  if ((!text.empty() && std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) || std::fputc('\n', stdout) == EOF ||
       std::fflush(stdout) != 0) {
     fail_io("standard output", "cannot write");
   }

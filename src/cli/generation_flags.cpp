@@ -119,7 +119,7 @@ EngineOptions EngineFlags::options() const {
 
 void print_part(std::string_view text) {
   errno = 0;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+  if ((!text.empty() && std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) || std::fflush(stdout) != 0) {
     fail_io("standard output", "cannot write");
   }
 }

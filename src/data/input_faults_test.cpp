@@ -32,7 +32,7 @@ namespace {
 std::string rows(int from, int to) {
   std::string text;
   for (int i = from; i < to; ++i)
-    text += fmt::format("{{\"id\":\"{}\",\"text\":\"row {} of some that say nearly, but not quite, the same thing {}\"}}\n", i, i, i * i);
+    text += fmt::format("{{\"id\":\"{}\",\"text\":\"row {} of some that say nearly, but not quite, the same thing {}\"}}\n", i, i, int64_t{i} * i);
   return text;
 }
 
