@@ -2,6 +2,7 @@
 #include <deque>
 #include <optional>
 
+#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/ordered_json.h"
@@ -158,6 +159,7 @@ class Batch {
       };
       requests_.submit(std::move(request));
     } catch (const Error& error) {
+      rethrow_unless_of_input(error);
       job->result.emplace();
       job->result->error = error.what();
     }
@@ -192,6 +194,7 @@ class Batch {
 
   void write(Job& job) {
     const GenerationResult& result = *job.result;
+    if (result.machine_failed) throw Error(Error::Kind::io, "generate: " + result.error);
     if (!result.error.empty()) {
       if (failed_++ == 0) first_error_ = result.error;
       job.row["error"] = result.error;

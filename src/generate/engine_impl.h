@@ -32,8 +32,12 @@ struct Reading {
   TokenInfo info;
 };
 
-/// What a request is told of `error`; valid as long as that.
-const char* failure_reason(const std::exception& error);
+/// Why a request ends early; the text lives as long as what it was made of.
+struct Failure {
+  const char* reason = "";
+  bool of_machine = false;  ///< GenerationResult::machine_failed
+};
+Failure failure_of(const std::exception& error);
 
 struct Engine::Impl {
   Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer, EngineOptions options);
@@ -49,7 +53,7 @@ struct Engine::Impl {
   void take_orders();
   void take_arrivals();
   void run_jobs();
-  void fail_all(const char* why);
+  void fail_all(Failure why);
   void end_late_requests();
   void admit();
   void preempt_youngest();
@@ -63,7 +67,7 @@ struct Engine::Impl {
   void allow_tokens(std::vector<Reading>& readings);
   void take_readings(std::vector<Reading>& readings);
   void end_sequence(Sequence& sequence, FinishReason reason);
-  void end_request(ActiveRequest& request, FinishReason reason, const char* error = "");
+  void end_request(ActiveRequest& request, FinishReason reason, Failure why = {});
   void close(std::shared_ptr<ActiveRequest> request);
   void sweep();
   void publish_stats();

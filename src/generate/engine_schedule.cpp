@@ -5,15 +5,18 @@
 #include "generate/engine_impl.h"
 
 namespace fettle {
-const char* failure_reason(const std::exception& error) {
-  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ? "out of memory" : error.what();
+Failure failure_of(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return {"out of memory", true};
+  const auto* known = dynamic_cast<const Error*>(&error);
+  return {error.what(), known != nullptr && known->kind() == Error::Kind::io};
 }
 
 namespace {
 
-void set_error(ActiveRequest& request, const char* why) {
+void set_error(ActiveRequest& request, Failure why) {
+  request.result.machine_failed = why.of_machine;
   try {
-    request.result.error = why;
+    request.result.error = why.reason;
   } catch (const std::bad_alloc&) {
     request.result.error = "out of memory";  // so short that it needs none
   }
@@ -22,7 +25,7 @@ void set_error(ActiveRequest& request, const char* why) {
 /// A callback or job that failed; with no memory for the line there is none.
 void note_failure(const char* what, const std::exception& error) {
   try {
-    log_warning("{} failed: {}", what, failure_reason(error));
+    log_warning("{} failed: {}", what, failure_of(error).reason);
   } catch (const std::exception&) {
   }
 }
@@ -47,7 +50,7 @@ void Engine::Impl::take_arrivals() {
       active.emplace(request->id, request);
       waiting.push_back(std::move(sequence));
     } catch (const std::exception& error) {
-      set_error(*request, failure_reason(error));
+      set_error(*request, failure_of(error));
       for (GenerationSample& sample : request->result.samples) sample.finish = FinishReason::error;
       close(request);
     }
@@ -173,13 +176,13 @@ bool Engine::Impl::step() {
   try {
     run_step();
   } catch (const std::exception& error) {
-    fail_all(failure_reason(error));
+    fail_all(failure_of(error));
   }
   return !running.empty() || !waiting.empty();
 }
 
 /// Outside of a request's own work: what exactly was lost is unknown.
-void Engine::Impl::fail_all(const char* why) {
+void Engine::Impl::fail_all(Failure why) {
   while (!active.empty()) end_request(*active.begin()->second, FinishReason::error, why);
   sweep();
   publish_stats();
@@ -216,11 +219,11 @@ void Engine::Impl::end_sequence(Sequence& sequence, FinishReason reason) {
   if (request.unfinished == 0) close(sequence.shared_request());
 }
 
-void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, const char* error) {
+void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, Failure why) {
   const auto found = active.find(request.id);
   if (found == active.end()) return;
   const std::shared_ptr<ActiveRequest> hold = found->second;
-  set_error(request, error);
+  set_error(request, why);
   const auto end = [&](Sequence& sequence) {
     if (&sequence.request() != &request || sequence.done) return;
     sequence.done = true;
@@ -229,7 +232,7 @@ void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, cons
     try {
       sequence.finish(reason);
     } catch (const std::exception& thrown) {
-      if (request.result.error.empty()) set_error(request, failure_reason(thrown));
+      if (request.result.error.empty()) set_error(request, failure_of(thrown));
     }
   };
   for (const auto& sequence : running) end(*sequence);

@@ -42,7 +42,7 @@ void Engine::Impl::run(std::vector<Piece>& pieces) {
     draw(readings);
   } catch (const std::exception& error) {
     for (const Piece& piece : pieces) {
-      if (!piece.sequence->done) end_request(piece.sequence->request(), FinishReason::error, failure_reason(error));
+      if (!piece.sequence->done) end_request(piece.sequence->request(), FinishReason::error, failure_of(error));
     }
     return;
   }
@@ -150,7 +150,7 @@ void Engine::Impl::allow_tokens(std::vector<Reading>& readings) {
     try {
       constraint->allow(*reading.allowed);
     } catch (const std::exception& error) {
-      end_request(reading.sequence->request(), FinishReason::error, failure_reason(error));
+      end_request(reading.sequence->request(), FinishReason::error, failure_of(error));
     }
   }
 }
@@ -171,8 +171,7 @@ void Engine::Impl::take_readings(std::vector<Reading>& readings) {
       if (reading.allowed) {
         end_sequence(sequence, FinishReason::stop);
       } else {
-        end_request(request, FinishReason::error,
-                    "the model's logits are not numbers; its weights may be broken");
+        end_request(request, FinishReason::error, {"the model's logits are not numbers; its weights may be broken"});
       }
       continue;
     }
@@ -182,7 +181,7 @@ void Engine::Impl::take_readings(std::vector<Reading>& readings) {
       const bool ends = eos.count(reading.info.token) > 0;
       if (const auto reason = sequence.accept(std::move(reading.info), ends)) end_sequence(sequence, *reason);
     } catch (const std::exception& error) {
-      end_request(request, FinishReason::error, failure_reason(error));
+      end_request(request, FinishReason::error, failure_of(error));
     }
   }
 }

@@ -451,6 +451,42 @@ TEST(Engine, AConstraintDecidesWhatMayCome) {
   }
 }
 
+/// Fails as it is asked to, at the second token.
+class Failing final : public TokenConstraint {
+ public:
+  explicit Failing(std::function<void()> fault) : fault_(std::move(fault)) {}
+  void allow(TokenSet& allowed) override {
+    allowed.set(3 + 'a');
+    if (taken_ > 0) fault_();
+  }
+  void accept(int32_t) override { ++taken_; }
+  std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Failing>(*this); }
+
+ private:
+  std::function<void()> fault_;
+  int taken_ = 0;
+};
+
+TEST(Engine, WhatTheMachineRefusesIsNoFaultOfTheRequest) {
+  SmallModel model;
+  Engine engine(model.decoder, test::byte_tokenizer(), small_options());
+  const auto failed = [&](std::function<void()> fault) {
+    auto request = greedy(random_prompt(7, 1), 50);
+    request.constraint = std::make_shared<Failing>(std::move(fault));
+    return engine.generate(request);
+  };
+  const auto of_request = failed([] { fail("schema", "is too large"); });
+  EXPECT_EQ(of_request.error, "schema: is too large");
+  EXPECT_FALSE(of_request.machine_failed);
+  const auto of_disk = failed([] { throw Error(Error::Kind::io, "model.gguf: changed"); });
+  EXPECT_EQ(of_disk.error, "model.gguf: changed");
+  EXPECT_TRUE(of_disk.machine_failed);
+  const auto of_memory = failed([] { throw std::bad_alloc(); });
+  EXPECT_EQ(of_memory.error, "out of memory");
+  EXPECT_TRUE(of_memory.machine_failed);
+  EXPECT_FALSE(engine.generate(greedy(random_prompt(7, 1), 5)).machine_failed);
+}
+
 TEST(Engine, AdaptersMixInOneEngine) {
   SmallModel model;
   AdapterConfig config;

@@ -59,6 +59,7 @@ struct GenerationResult {
   double first_token_seconds = 0.0;  ///< from submit to the first token; 0 when none came
   double total_seconds = 0.0;
   std::string error;  ///< why samples ended with FinishReason::error
+  bool machine_failed = false;  ///< the error is no fault of the request: memory ran out, a file of the model changed
 };
 
 struct GenerationRequest {

@@ -34,8 +34,7 @@ FAULTS = {"open": ["EACCES", "EMFILE", "EIO", "EINTR"], "read": ["EIO", "EINTR",
           "stat": ["EIO", "EACCES"], "copy": ["EIO", "ENOSPC", SHORT], "new": ["ENOMEM", "ENOMEM+"], "malloc": ["ENOMEM", "ENOMEM+"]}
 ALLOCATIONS = ("new", "malloc")
 # What a pass says when it could not read one of several inputs, and one of two readings when it could in the other.
-# The third: what generate and score say, whose rows then carry the reason.
-PARTLY, CHANGED, NO_ANSWER = "what the others hold is written", "changed while it was read", "carry the reason under 'error'"
+PARTLY, CHANGED = "what the others hold is written", "changed while it was read"
 # Libraries whose own allocations are spared: libgomp ends the process with a message of its own, oneDNN does not look at what it got.
 SPARED = "libgomp libdnnl ld-linux"
 
@@ -105,7 +104,7 @@ class Injector:
             return f"does not go on after {what}: {said.strip()[-300:]}", failed
         if unclear := self.is_unclear(kind, what, said):
             return unclear, failed
-        if NO_ANSWER in said or (PARTLY in said and kind in ("open", "read", "opendir", "readdir", "stat")):
+        if PARTLY in said and kind in ("open", "read", "opendir", "readdir", "stat"):
             return None, failed
         return self.left_wrong(kind, content), failed
 
