@@ -196,7 +196,7 @@ void Reader::read_loras() {
                                                          : stored.magnitude);
     if (all.count(name) == 0) stranger(any);
     if (std::none_of(chosen.begin(), chosen.end(),
-                     [&](const AdapterEntry& entry) { return entry.published == name; }))
+                     [&name = name](const AdapterEntry& entry) { return entry.published == name; }))
       fail(file_, "has tensor '{}', but {} does not choose that module by its target_modules", any.name,
            where_);
   }

@@ -51,7 +51,7 @@ void ReadRows::add(const RowView& row) {
   const auto shape = row.shape();
   const auto end = alike_.rend();
   const auto last = alike_.size() > looked_at ? alike_.rbegin() + looked_at : end;
-  const auto found = std::find_if(alike_.rbegin(), last, [&](const Alike& alike) { return alike.shape == shape && alike.use == use; });
+  const auto found = std::find_if(alike_.rbegin(), last, [&, &use = use](const Alike& alike) { return alike.shape == shape && alike.use == use; });
   if (found != last) {
     ++found->rows;
   } else {

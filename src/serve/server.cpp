@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "base/log.h"
+#include "base/mapped_file.h"
+#include "model/mapped_parameters.h"
 #include "serve/own_hosts.h"
 #include "serve/server_state.h"
 #include "text/unicode.h"
@@ -196,7 +199,23 @@ int Server::bind() {
 }
 
 void Server::run(const std::function<bool()>& ended) {
-  impl_->http.run(ended);
+  MappedMemory files;
+  watch(files, impl_->state.model.loaded().parameters);
+  std::string broken;
+  auto looked = std::chrono::steady_clock::now();
+  impl_->http.run([&] {
+    if (ended()) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - looked < std::chrono::seconds(1)) return false;
+    looked = now;
+    try {
+      files.check();
+    } catch (const Error& error) {
+      broken = error.what();
+    }
+    return !broken.empty();
+  });
+  if (!broken.empty()) throw Error(Error::Kind::io, fmt::format("serve: {}: {}", impl_->state.models.name(), broken));
 }
 
 std::vector<std::string> Server::notes() const {

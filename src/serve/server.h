@@ -39,7 +39,8 @@ class Server {
 
   /// Binds the address and returns the port.
   int bind();
-  /// Serves until `ended` (asked ten times a second) says true, and what runs by then is finished.
+  /// Serves until `ended` (asked ten times a second) says true, and what runs by then is finished. Throws Error(io) naming the
+  /// file when the model's was cut or rewritten: nothing can be answered any more.
   void run(const std::function<bool()>& ended);
   /// Lines that a person should read before the first request: address, models, warnings.
   std::vector<std::string> notes() const;

@@ -174,6 +174,25 @@ def vanished(folder):
     check("a data pass into a folder that was removed", process.returncode == 1 and str(out) in error.decode(), process.returncode, error[-300:])
 
 
+def cut_models(folder):
+    def cut(call, ready):
+        own = shutil.copytree(model, folder / "model", dirs_exist_ok=True)
+        process = subprocess.Popen([program, *map(str, call), "--model", str(own)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        ready(process)
+        os.truncate(own / "model.safetensors", 4096)
+        _, error = process.communicate(timeout=120)
+        check(f"{call[0]}: a model that is cut", process.returncode == 1 and b"model.safetensors: changed while it was read" in error, process.returncode, error[-300:])
+    rows, out = folder / "rows.jsonl", folder / "out.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"What is {i}?"}) + "\n" for i in range(20000)))
+    out.write_text("old\n")
+    def answering(process):
+        while process.poll() is None and not names(folder):
+            time.sleep(0.01)
+    cut(["generate", "--input", rows, "--output", out, "--max-tokens", 40], answering)
+    check("generate: a model that is cut leaves the old output", out.read_text() == "old\n")
+    cut(["serve", "--port", "0", "--no-votes"], lambda process: next(line for line in process.stderr if b"is served at" in line))
+
+
 def leftovers(folder):
     temporary, out = folder / "tmp", folder / "out"
     temporary.mkdir()
@@ -244,7 +263,7 @@ def reasons(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as name:
-        for part in (size_limits, links, pipes, waiting, vanished, leftovers, reasons):
+        for part in (size_limits, links, pipes, waiting, vanished, cut_models, leftovers, reasons):
             folder = pathlib.Path(name) / part.__name__
             folder.mkdir()
             begin = time.time()

@@ -1,6 +1,7 @@
 #include "generate/constrain/grammar.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 
@@ -188,9 +189,12 @@ int32_t GrammarAutomaton::next(int32_t state, uint8_t byte) {
     for (const int32_t number : from.frames) step(number, byte, after);
   } else {
     if (from.by_byte.empty()) sort_frames(from);
-    const auto key = [&](int32_t number) { return byte_of(number); };
-    const auto own = std::ranges::equal_range(from.by_byte, int{byte}, {}, key);
-    const auto others = std::ranges::equal_range(from.by_byte, 256, {}, key);
+    const auto of = [&](int wanted) {
+      const auto begin = std::partition_point(from.by_byte.begin(), from.by_byte.end(), [&](int32_t number) { return byte_of(number) < wanted; });
+      const auto end = std::partition_point(begin, from.by_byte.end(), [&](int32_t number) { return byte_of(number) == wanted; });
+      return std::span<const int32_t>(begin, end);
+    };
+    const auto own = of(byte), others = of(256);
     count_work(own.size() / 4 + others.size() / 4);
     for (const int32_t number : own) step(number, byte, after);
     for (const int32_t number : others) step(number, byte, after);
