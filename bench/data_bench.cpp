@@ -14,12 +14,14 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "base/threads.h"
-#include "data/example.h"
-#include "data/filter.h"
-#include "data/minhash.h"
-#include "data/verbs.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "data/files/writer.h"
+#include "data/passes/convert_rows.h"
+#include "data/passes/dedupe.h"
+#include "data/passes/filter.h"
+#include "data/rows/example.h"
+#include "data/signals/minhash.h"
+#include "text/chat/chat_template.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace {
 

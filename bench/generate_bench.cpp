@@ -17,8 +17,8 @@
 #include "base/json.h"
 #include "base/threads.h"
 #include "generate/engine.h"
-#include "generate/request_group.h"
 #include "generate/open_model.h"
+#include "generate/request_group.h"
 #include "generate/score.h"
 
 namespace fettle {

@@ -16,11 +16,11 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/random.h"
-#include "data/html_markdown.h"
-#include "data/python_text.h"
-#include "data/reader.h"
-#include "data/sharegpt_text.h"
-#include "data/tag_soup.h"
+#include "data/files/reader.h"
+#include "data/html/markdown.h"
+#include "data/openchat/python_text.h"
+#include "data/openchat/sharegpt_text.h"
+#include "data/openchat/tag_soup.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include "generate/engine.h"
 #include "generate/open_model.h"
 #include "generate/score.h"
-#include "recipe/pull.h"
+#include "hub/pull.h"
 #include "train/trainer.h"
 
 namespace fettle {
@@ -42,7 +42,7 @@ Model::~Model() = default;
 Model Model::load(const std::string& path, const std::string& adapter) {
   OpenModelOptions options;
   options.adapter = adapter;
-  options.resolve = [](const std::string& name) { return pull(name).path; };
+  options.resolve = [](const std::string& name) { return hub::pull(name).path; };
   return Model(std::make_unique<Impl>(pull(path).path, options));
 }
 
@@ -75,7 +75,7 @@ int64_t Model::parameter_count() const { return impl_->open.loaded().config.para
 std::string train_model(const std::string& config_path, const std::vector<std::string>& overrides,
                         const std::function<void(const TrainingStep&)>& on_step) {
   auto config = train::load_train_config(config_path, overrides);
-  config.model_path = pull(config.model).path;
+  config.model_path = hub::pull(config.model).path;
   train::TrainCallbacks callbacks;
   if (on_step) {
     callbacks.on_step = [&](const train::StepMetrics& step) {

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/stored_tensor.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

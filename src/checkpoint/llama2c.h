@@ -9,7 +9,7 @@
 #include "checkpoint/weights.h"
 #include "model/config.h"
 #include "model/parameters.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

@@ -13,7 +13,7 @@
 #include "model/adapter.h"
 #include "model/config.h"
 #include "model/parameters.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

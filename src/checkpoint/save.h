@@ -7,7 +7,7 @@
 #include "checkpoint/load.h"
 #include "checkpoint/weights.h"
 #include "model/config.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

@@ -4,7 +4,7 @@
 #include "checkpoint/load_tokenizer.h"
 #include "cli/data_verbs.h"
 #include "cli/model_argument.h"
-#include "data/unread_input.h"
+#include "data/files/unread_input.h"
 
 namespace fettle::cli {
 

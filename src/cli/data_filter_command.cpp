@@ -1,7 +1,7 @@
 // Verbs of `fettle data` that drop rows: dedupe, filter.
 #include "cli/data_verbs.h"
-#include "data/filter.h"
-#include "data/verbs.h"
+#include "data/passes/dedupe.h"
+#include "data/passes/filter.h"
 
 namespace fettle::cli {
 namespace {

@@ -4,11 +4,10 @@
 #include "base/log.h"
 #include "base/standard_output.h"
 #include "cli/data_verbs.h"
-#include "data/dataset.h"
-#include "data/show.h"
-#include "data/stats.h"
-#include "data/stats_page.h"
-#include "data/verbs.h"
+#include "data/passes/show.h"
+#include "data/passes/stats.h"
+#include "data/passes/stats_page.h"
+#include "data/training/dataset.h"
 
 namespace fettle::cli {
 namespace {

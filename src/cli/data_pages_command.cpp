@@ -1,7 +1,7 @@
 // Verbs of `fettle data` that read web pages: clean, segment.
 #include "cli/data_verbs.h"
-#include "data/clean.h"
-#include "data/segment.h"
+#include "data/html/segment.h"
+#include "data/openchat/clean.h"
 
 namespace fettle::cli {
 namespace {

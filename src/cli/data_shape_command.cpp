@@ -1,7 +1,10 @@
 // Verbs of `fettle data` that reshape rows: convert, binarize, split, mix.
 #include "cli/data_verbs.h"
-#include "data/openchat.h"
-#include "data/verbs.h"
+#include "data/openchat/openchat.h"
+#include "data/passes/binarize_rows.h"
+#include "data/passes/convert_rows.h"
+#include "data/passes/mix_rows.h"
+#include "data/passes/split_rows.h"
 
 namespace fettle::cli {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "cli/command.h"
 #include "cli/destinations.h"
-#include "data/pass.h"
-#include "data/tokenize.h"
+#include "data/passes/pass.h"
+#include "data/training/tokenize.h"
 
 namespace fettle::cli {
 

@@ -9,8 +9,9 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
-#include "data/example.h"
-#include "data/reader.h"
+#include "data/files/reader.h"
+#include "data/files/writer.h"
+#include "data/rows/example.h"
 #include "generate/constrain/json_schema.h"
 #include "generate/constrain/token_grammar.h"
 

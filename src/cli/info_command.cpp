@@ -9,8 +9,8 @@
 #include "checkpoint/peft.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
-#include "data/example.h"
-#include "data/reader.h"
+#include "data/files/reader.h"
+#include "data/rows/example.h"
 
 namespace fettle::cli {
 namespace {

@@ -1,9 +1,9 @@
 #include "cli/model_argument.h"
 
-#include "recipe/pull.h"
+#include "hub/pull.h"
 
 namespace fettle::cli {
 
-fs::path resolve_model(const std::string& name) { return pull(name).path; }
+fs::path resolve_model(const std::string& name) { return hub::pull(name).path; }
 
 }  // namespace fettle::cli

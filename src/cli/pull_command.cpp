@@ -1,5 +1,5 @@
 #include "cli/command.h"
-#include "recipe/pull.h"
+#include "hub/pull.h"
 
 namespace fettle::cli {
 namespace {
@@ -11,13 +11,13 @@ struct PullState {
 
 void run_pull(PullState& state) {
   if (state.list) {
-    for (const auto& builtin : builtin_sources()) print_line(fmt::format("{:<24} {}", builtin.name, builtin.description));
+    for (const auto& builtin : hub::builtin_sources()) print_line(fmt::format("{:<24} {}", builtin.name, builtin.description));
     return;
   }
   if (state.source.empty()) fail_usage("pull: name a SOURCE, or --list what is built in");
-  PullOptions options;
+  hub::PullOptions options;
   options.offline = state.offline;
-  const Pulled pulled = pull(state.source, options);
+  const hub::Pulled pulled = hub::pull(state.source, options);
   if (json_output()) {
     print_report({{"path", pulled.path.string()}, {"origin", pulled.origin}}, "");
   } else {

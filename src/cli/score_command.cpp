@@ -3,9 +3,10 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
-#include "data/example.h"
-#include "data/reader.h"
-#include "data/tokenize.h"
+#include "data/files/reader.h"
+#include "data/files/writer.h"
+#include "data/rows/example.h"
+#include "data/training/tokenize.h"
 #include "generate/score.h"
 
 namespace fettle::cli {

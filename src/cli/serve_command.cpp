@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/generation_flags.h"
-#include "serve/api_keys.h"
+#include "serve/http/api_keys.h"
 #include "serve/server.h"
 
 namespace fettle::cli {

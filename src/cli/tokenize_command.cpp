@@ -8,11 +8,12 @@
 #include "checkpoint/load_tokenizer.h"
 #include "cli/command.h"
 #include "cli/model_argument.h"
-#include "data/column_report.h"
-#include "data/example.h"
-#include "data/reader.h"
+#include "data/files/reader.h"
+#include "data/files/writer.h"
+#include "data/rows/column_report.h"
+#include "data/rows/example.h"
+#include "text/chat/chat_template.h"
 #include "text/chat/turns.h"
-#include "text/chat_template.h"
 
 namespace fettle::cli {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "generate/request.h"
-#include "text/message.h"
+#include "text/chat/message.h"
 
 namespace fettle {
 

@@ -16,7 +16,7 @@
 
 #include "generate/request_group.h"
 #include "model/decoder.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

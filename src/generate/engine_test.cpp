@@ -9,7 +9,7 @@
 
 #include "generate/score.h"
 #include "generate/test_support.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 namespace fettle {
 namespace {

@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "generate/chat_client.h"
 #include "generate/engine.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace fettle {
 namespace {

@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "checkpoint/load.h"
 #include "generate/sampling_defaults.h"
+#include "text/chat/chat_template.h"
 #include "text/chat/openchat.h"
-#include "text/chat_template.h"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include "checkpoint/load.h"
 #include "generate/sampling_defaults.h"
 #include "model/decoder.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace fettle {
 

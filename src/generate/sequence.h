@@ -9,7 +9,7 @@
 #include "generate/request.h"
 #include "generate/stop_matcher.h"
 #include "model/decoder.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

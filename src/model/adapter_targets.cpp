@@ -7,7 +7,7 @@
 
 #include "model/adapter.h"
 #include "model/families/families.h"
-#include "text/regex.h"
+#include "text/unicode/regex.h"
 
 namespace fettle {
 namespace {

@@ -7,9 +7,7 @@
 #include <cmath>
 #include <csignal>
 
-#include "recipe/pair_scores.h"
 #include "recipe/runner.h"
-#include "recipe/truecase.h"
 
 namespace fettle {
 namespace {
@@ -254,25 +252,6 @@ TEST(Recipe, ShippedRecipesParse) {
   for (const char* setting : {"paper", "handbook", "small"}) {
     EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / "zephyr.yaml", {std::string("setting=") + setting}));
   }
-}
-
-TEST(Truecase, SentenceStartsAndI) {
-  EXPECT_EQ(truecase("hello. how are you? i think i'm fine, e.g. today."), "Hello. How are you? I think I'm fine, e.g. Today.");
-  EXPECT_EQ(truecase("see:\n```\nx. y\n```\nok. fine"), "See:\n```\nx. y\n```\nok. Fine");
-  EXPECT_EQ(truecase("3.5 is i.e. \"quoted. text\""), "3.5 is i.e. \"Quoted. Text\"");
-}
-
-TEST(PairScores, TiesCountOneHalf) {
-  const std::vector<PairLogp> reference{{-10, -10, 2, 5}, {-8, -4, 2, 2}};
-  const std::vector<PairLogp> model{{-8, -11, 2, 5}, {-8, -4, 2, 2}};
-  const auto same = compare_pairs(reference, reference, 0.1);
-  EXPECT_DOUBLE_EQ(same.reward_accuracy.value, 0.5);
-  const auto scores = compare_pairs(model, reference, 0.1);
-  EXPECT_DOUBLE_EQ(scores.reward_accuracy.value, 0.75);
-  EXPECT_DOUBLE_EQ(scores.logp_accuracy.value, 0.5);
-  EXPECT_DOUBLE_EQ(scores.mean_logp_accuracy.value, 0.0);
-  EXPECT_NEAR(scores.reward_margin, 0.5 * 0.1 * 3.0, 1e-12);
-  EXPECT_NEAR(scores.reward_accuracy.error, std::sqrt(0.75 * 0.25 / 2), 1e-12);
 }
 
 }  // namespace

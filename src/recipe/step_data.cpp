@@ -4,14 +4,15 @@
 #include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "data/example.h"
-#include "data/reader.h"
-#include "data/rejected.h"
-#include "data/unread_input.h"
+#include "data/files/reader.h"
+#include "data/files/unread_input.h"
+#include "data/files/writer.h"
+#include "data/rows/example.h"
+#include "data/rows/rejected.h"
+#include "data/signals/truecase.h"
 #include "recipe/canonical_params.h"
 #include "recipe/params.h"
 #include "recipe/steps.h"
-#include "recipe/truecase.h"
 
 namespace fettle {
 namespace {
@@ -93,8 +94,8 @@ std::optional<OrderedJson> convert(const OrderedJson& row, const Plan& plan, con
   }
   int phrase = -1;
   for_each_message(example, [&](Message& message) {
-    if (message.role == "assistant" && phrase < 0) phrase = find_phrase(message.content, plan.drop_phrases);
-    if (plan.truecase) message.content = truecase(message.content);
+    if (message.role == "assistant" && phrase < 0) phrase = data::find_phrase(message.content, plan.drop_phrases);
+    if (plan.truecase) message.content = data::truecase(message.content);
   });
   if (phrase >= 0) {
     reason = "phrase: " + plan.drop_phrases[static_cast<size_t>(phrase)];

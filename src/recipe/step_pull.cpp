@@ -1,4 +1,4 @@
-#include "recipe/pull.h"
+#include "hub/pull.h"
 #include "recipe/params.h"
 #include "recipe/steps.h"
 
@@ -14,17 +14,17 @@ class PullStep final : public StepKind {
     const auto& source = step.params.at("source");
     if (!source.is_string()) fail_usage("{}: step '{}': source must be a text, found {}", step.place, step.name, source.dump().substr(0, 80));
     const auto text = param_as<std::string>(source, "source");
-    if (!has_reference(text)) check_source(text);
+    if (!has_reference(text)) hub::check_source(text);
   }
   std::vector<std::string> input_params() const override { return {}; }  // check() knows names too
   std::vector<std::string> file_params() const override { return {"source"}; }
   /// Another version of the program may hold another starter.
   std::string content(const OrderedJson& params) const override {
-    return params.at("source") == "starter" ? starter_hash() : std::string();
+    return params.at("source") == "starter" ? hub::starter_hash() : std::string();
   }
   Outputs run(const StepContext& context) const override {
     const std::string source = param<std::string>(context.params, "source");
-    const Pulled pulled = pull(source);
+    const hub::Pulled pulled = hub::pull(source);
     Outputs outputs{{"", pulled.path.string()}};
     if (pulled.origin == "embedded:starter") {
       for (const auto& entry : fs::directory_iterator(pulled.path.parent_path())) {

@@ -1,6 +1,6 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "data/reader.h"
+#include "data/files/reader.h"
 #include "generate/chat_client.h"
 #include "generate/engine.h"
 #include "generate/open_model.h"

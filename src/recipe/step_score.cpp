@@ -1,16 +1,16 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "data/dataset.h"
+#include "data/training/dataset.h"
+#include "evaluate/pair_scores.h"
 #include "generate/open_model.h"
 #include "generate/score.h"
-#include "recipe/pair_scores.h"
 #include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
 namespace {
 
-std::vector<PairLogp> score_pairs(const std::string& name, const fs::path& path, const std::vector<data::DataSource>& sources,
+std::vector<evaluate::PairLogp> score_pairs(const std::string& name, const fs::path& path, const std::vector<data::DataSource>& sources,
                                   int64_t max_length) {
   OpenModel model(path);
   data::RejectedRows rejected;
@@ -30,7 +30,7 @@ std::vector<PairLogp> score_pairs(const std::string& name, const fs::path& path,
     progress.advance(static_cast<uint64_t>(count));
   };
   const auto scores = score(model.decoder(), rows, score_options);
-  std::vector<PairLogp> result;
+  std::vector<evaluate::PairLogp> result;
   for (size_t i = 0; i < scores.size(); i += 2) {
     result.push_back({scores[i].logp, scores[i + 1].logp, scores[i].tokens, scores[i + 1].tokens});
   }
@@ -63,7 +63,7 @@ class ScoreStep final : public StepKind {
         fail(context.step.place, "model '{}' keeps {} of the pairs, the reference {}: they cut rows differently; raise max_length",
              name, logps.size(), reference.size());
       }
-      models[name] = to_json(compare_pairs(logps, reference, beta));
+      models[name] = to_json(evaluate::compare_pairs(logps, reference, beta));
       models[name]["is_reference"] = model_path == reference_path;
     }
     const fs::path file = context.folder / "score.json";

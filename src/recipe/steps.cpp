@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "data/reader.h"
+#include "data/files/paths.h"
+#include "data/files/reader.h"
 
 namespace fettle {
 namespace {

@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/mapped_parameters.h"
-#include "serve/own_hosts.h"
-#include "serve/server_state.h"
-#include "text/unicode.h"
+#include "serve/api/server_state.h"
+#include "serve/http/own_hosts.h"
+#include "text/unicode/unicode.h"
 
 namespace fettle::serve {
 namespace {

@@ -9,7 +9,7 @@
 #include "checkpoint/save.h"
 #include "generate/event_stream.h"
 #include "generate/test_support.h"
-#include "serve/http_test_client.h"
+#include "serve/http/test_client.h"
 #include "serve/server.h"
 
 namespace fettle::serve {

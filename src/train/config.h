@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "checkpoint/add_tokens.h"
-#include "data/dataset.h"
+#include "data/training/dataset.h"
 #include "model/adapter.h"
 
 namespace fettle::train {

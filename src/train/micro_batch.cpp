@@ -1,7 +1,7 @@
 #include "train/micro_batch.h"
 
 #include "base/error.h"
-#include "data/packing.h"
+#include "data/training/packing.h"
 
 namespace fettle::train {
 namespace {

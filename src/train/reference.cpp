@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "data/packing.h"
+#include "data/training/packing.h"
 
 namespace fettle::train {
 namespace {
@@ -69,7 +69,7 @@ std::vector<Pairing> mismatched_pairs(const TrainConfig& config, int64_t rows, i
   return result;
 }
 
-ReferenceSums reference_sums(const TrainModel& model, Engine& engine, const TrainRows& rows,
+ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const TrainRows& rows,
                              const std::vector<Pairing>& pairings, const std::function<bool()>& should_stop,
                              bool progress) {
   const int64_t row_count = rows.size(), total = row_count + static_cast<int64_t>(pairings.size());

@@ -2,7 +2,7 @@
 // Log-probabilities under the reference model: the model as training starts. With a fresh adapter that is the
 // base, with a given one the base and that adapter; no second model is ever in memory. Computed once before
 // the first step and kept on disk.
-#include "train/engine.h"
+#include "train/loss_engine.h"
 #include "train/setup.h"
 
 namespace fettle::train {
@@ -14,7 +14,7 @@ std::vector<Pairing> mismatched_pairs(const TrainConfig& config, int64_t rows, i
 /// the model's files, the config of the arithmetic and the rows) or computed, in which case the decoder must
 /// hold the initial weights. A killed computation goes on where it was. should_stop: as in TrainCallbacks;
 /// throws Error(interrupted).
-ReferenceSums reference_sums(const TrainModel& model, Engine& engine, const TrainRows& rows,
+ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const TrainRows& rows,
                              const std::vector<Pairing>& pairings, const std::function<bool()>& should_stop,
                              bool progress);
 

@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "data/show.h"
+#include "data/passes/show.h"
 
 namespace fettle::train {
 namespace {

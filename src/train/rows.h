@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 #include "train/config.h"
 #include "train/losses/loss.h"
 
@@ -56,7 +56,7 @@ TrainRows load_rows(const TrainConfig& config, const Method& method,
 void check_labels(const TrainRows& rows);
 /// Counts the held-out rows that stand in the training rows too, warns of them, and puts the number into the report.
 void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out);
-/// A row as it is learnt, for a person's eyes (data/show.h).
+/// A row as it is learnt, for a person's eyes (data/passes/show.h).
 std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& tokenizer, bool colour);
 
 /// Normalisers of a step over these rows; kl is left 0.

@@ -7,7 +7,7 @@
 
 #include "checkpoint/load.h"
 #include "model/decoder.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 #include "train/config.h"
 
 namespace fettle::train {

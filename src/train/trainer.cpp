@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/threads.h"
-#include "data/packing.h"
+#include "data/training/packing.h"
 #include "tensor/process_memory.h"
-#include "train/engine.h"
+#include "train/loss_engine.h"
 #include "train/metrics.h"
 #include "train/output.h"
 #include "train/plan.h"
@@ -98,7 +98,7 @@ class Run {
       log_warning("memory: {}", plan_.shortage);
     }
     model_->decoder->reserve_training(plan_.micro_tokens, plan_.micro_tokens);
-    engine_ = std::make_unique<Engine>(*model_->decoder, method_, loss_options(config_, method_),
+    engine_ = std::make_unique<LossEngine>(*model_->decoder, method_, loss_options(config_, method_),
                                        plan_.micro_tokens);
     if (method_.reference) compute_references();
     if (plan_.first_step > 0) restore();
@@ -386,7 +386,7 @@ class Run {
   RunPosition position_;
   int64_t saved_step_ = -1;
   std::unique_ptr<Optimizer> optimizer_;
-  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<LossEngine> engine_;
   ReferenceSums reference_, eval_reference_;
   std::unique_ptr<StepLog> metrics_, evals_;
   TrainResult result_;

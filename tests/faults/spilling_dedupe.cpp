@@ -3,7 +3,7 @@
 #include <exception>
 
 #include "base/scarce.h"
-#include "data/verbs.h"
+#include "data/passes/dedupe.h"
 
 __attribute__((constructor(101))) static void before_all() { fettle::end_tidily_without_memory(); }
 

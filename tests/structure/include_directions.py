@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Fails when a module includes one that it may not: the one-way rule of docs/architecture.md.
+"""Fails when a module includes one that it may not, or a room of a module one that comes after it: the one-way rule of
+docs/architecture.md. Tests stand beside what they test and may include more.
 
 Usage: include_directions.py SRC [--self-test]
 """
@@ -20,13 +21,25 @@ ALLOWED = {
     "feedback": ["base", "text", "data", "generate"],
     "evaluate": ["base", "text", "data", "generate", "feedback"],
     "map": ["base", "tensor", "kernels"],
-    "serve": ["base", "tensor", "kernels", "model", "checkpoint", "text", "generate"],
+    "hub": ["base"],
+    "serve": ["base", "tensor", "kernels", "model", "checkpoint", "text", "generate", "evaluate"],
+}
+# The rooms of a module, each including only those before it; files in the module's own folder come last.
+ROOMS = {
+    "text": ["unicode", "tokenizer", "jinja", "chat"],
+    "data": ["rows", "compression", "parquet", "files", "signals", "training", "passes", "html", "openchat"],
+    "serve": ["http", "store", "models", "api"],
 }
 EVERYTHING = list(ALLOWED) + ["recipe"]
 ALLOWED["recipe"] = list(ALLOWED)
 ALLOWED["cli"] = EVERYTHING
 ALLOWED["api"] = EVERYTHING
-INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/')
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/(?:([a-z_0-9]+)/)?')
+BESIDE = re.compile(r"_(test|fuzz)$|^test_")
+
+
+def place(module, room):
+    return ROOMS[module].index(room) if room in ROOMS[module] else len(ROOMS[module])
 
 
 def violations(src):
@@ -39,6 +52,7 @@ def violations(src):
         if module not in ALLOWED:
             found.append(f"{path}: module '{module}' has no place in the list")
             continue
+        room = path.relative_to(src).parts[1] if len(path.relative_to(src).parts) > 2 else ""
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
             match = INCLUDE.match(line)
             if not match:
@@ -46,6 +60,8 @@ def violations(src):
             target = match.group(1)
             if target in ALLOWED and target != module and target not in ALLOWED[module]:
                 found.append(f"{path}:{number}: {module} may not include {target}")
+            elif target == module in ROOMS and not BESIDE.search(path.stem) and place(module, match.group(2)) > place(module, room):
+                found.append(f"{path}:{number}: {module}/{room} may not include {module}/{match.group(2) or ''}")
     return found, seen
 
 
@@ -57,6 +73,11 @@ def self_test():
         (src / "base" / "bad.h").write_text('#include "train/trainer.h"\n')
         found, _ = violations(src)
         assert len(found) == 1 and "base may not include train" in found[0], found
+        (src / "data" / "rows").mkdir(parents=True)
+        (src / "data" / "rows" / "bad.h").write_text('#include "data/passes/pass.h"\n')
+        (src / "data" / "rows" / "good_test.cpp").write_text('#include "data/passes/pass.h"\n')
+        found, _ = violations(src)
+        assert len(found) == 2 and "data/rows may not include data/passes" in found[1], found
 
 
 if __name__ == "__main__":

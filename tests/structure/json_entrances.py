@@ -12,7 +12,7 @@ import sys
 ALLOWED = {
     "base/json.cpp", "base/ordered_json.cpp",  # parse_json, parse_ordered_json
     "checkpoint/safetensors.cpp",  # a header, event by event, without a tree
-    "data/parse_row.cpp", "data/row_view.cpp", "data/row_view.h", "data/parquet_rows.cpp",  # rows, by simdjson with a depth of its own
+    "data/rows/parse_row.cpp", "data/rows/row_view.cpp", "data/rows/row_view.h", "data/parquet/rows.cpp",  # rows, by simdjson with a depth of its own
 }
 CALL = re.compile(r"(?:(?:Json|json|OrderedJson|ordered_json|basic_json<[^>]*>)\s*::\s*(?:parse|sax_parse|from_\w+)\s*\(|"
                   r"simdjson::(?:dom|ondemand)::parser\b|\"_json\b|std::cin\s*>>\s*json)")

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "generate/constrain/grammar_work.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 namespace fettle {
 namespace {

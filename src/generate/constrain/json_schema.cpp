@@ -3,7 +3,7 @@
 #include "generate/constrain/grammar_work.h"
 #include "generate/constrain/pattern.h"
 #include "generate/constrain/schema_grammar.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 namespace fettle {
 namespace {

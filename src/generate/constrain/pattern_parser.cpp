@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 namespace fettle {
 namespace {

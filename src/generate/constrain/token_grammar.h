@@ -8,7 +8,7 @@
 
 #include "generate/constrain/grammar.h"
 #include "generate/sampler.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

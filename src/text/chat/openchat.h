@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/file.h"
-#include "text/message.h"
-#include "text/tokenizer.h"
+#include "text/chat/message.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace fettle {
 

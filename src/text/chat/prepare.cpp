@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "base/ordered_json.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace fettle {
 namespace {

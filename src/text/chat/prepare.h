@@ -10,7 +10,7 @@
 // - arguments of tool calls are a mapping, or JSON text for a template that puts texts together.
 #include <span>
 
-#include "text/message.h"
+#include "text/chat/message.h"
 
 namespace fettle {
 

@@ -1,6 +1,6 @@
 #include "text/chat/template_traits.h"
 
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace fettle {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace fettle {
 

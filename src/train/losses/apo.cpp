@@ -11,7 +11,7 @@ double slope(double s) {
   return s * (1.0 - s);
 }
 
-RowLoss apo_zero(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss apo_zero(const LossRow& row, const StepTotals& step, const LossOptions& options,
                  const RowGradient& gradient) {
   const double chosen = options.beta * (sum(row.chosen) - row.reference_chosen);
   const double rejected = options.beta * (sum(row.rejected) - row.reference_rejected);
@@ -22,7 +22,7 @@ RowLoss apo_zero(const RowView& row, const StepTotals& step, const LossOptions& 
   return {share * (1.0 - up + down), chosen, rejected};
 }
 
-RowLoss apo_down(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss apo_down(const LossRow& row, const StepTotals& step, const LossOptions& options,
                  const RowGradient& gradient) {
   const double chosen = options.beta * (sum(row.chosen) - row.reference_chosen);
   const double rejected = options.beta * (sum(row.rejected) - row.reference_rejected);

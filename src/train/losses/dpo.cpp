@@ -7,7 +7,7 @@
 namespace fettle::train {
 namespace {
 
-RowLoss smoothed(const RowView& row, const StepTotals& step, double beta, double epsilon,
+RowLoss smoothed(const LossRow& row, const StepTotals& step, double beta, double epsilon,
                  const RowGradient& gradient) {
   const double chosen = beta * (sum(row.chosen) - row.reference_chosen);
   const double rejected = beta * (sum(row.rejected) - row.reference_rejected);
@@ -19,12 +19,12 @@ RowLoss smoothed(const RowView& row, const StepTotals& step, double beta, double
   return {share * (-(1.0 - epsilon) * log_sigmoid(x) - epsilon * log_sigmoid(-x)), chosen, rejected};
 }
 
-RowLoss dpo(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss dpo(const LossRow& row, const StepTotals& step, const LossOptions& options,
             const RowGradient& gradient) {
   return smoothed(row, step, options.beta, 0.0, gradient);
 }
 
-RowLoss cdpo(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss cdpo(const LossRow& row, const StepTotals& step, const LossOptions& options,
              const RowGradient& gradient) {
   return smoothed(row, step, options.beta, options.label_smoothing, gradient);
 }

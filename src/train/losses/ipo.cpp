@@ -6,7 +6,7 @@
 namespace fettle::train {
 namespace {
 
-RowLoss ipo(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss ipo(const LossRow& row, const StepTotals& step, const LossOptions& options,
             const RowGradient& gradient) {
   const double chosen_tokens = static_cast<double>(row.chosen.size());
   const double rejected_tokens = static_cast<double>(row.rejected.size());

@@ -7,7 +7,7 @@
 namespace fettle::train {
 namespace {
 
-RowLoss kto(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss kto(const LossRow& row, const StepTotals& step, const LossOptions& options,
             const RowGradient& gradient) {
   const double ratio = sum(row.chosen) - row.reference_chosen;
   const double sign = row.desirable ? 1.0 : -1.0;

@@ -37,7 +37,7 @@ struct StepTotals {
 
 /// One row. Spans hold natural-log probabilities of tokens in their order; those that a method has no use for
 /// are empty.
-struct RowView {
+struct LossRow {
   std::span<const float> chosen;    ///< the (chosen) answer, or the supervised tokens of a sequence
   std::span<const float> rejected;  ///< pairs
   std::span<const float> prompt;    ///< where the method asks for it
@@ -60,7 +60,7 @@ struct RowLoss {
 struct Method {
   std::string_view name;
   RowKind rows;
-  RowLoss (*loss)(const RowView&, const StepTotals&, const LossOptions&, const RowGradient&);
+  RowLoss (*loss)(const LossRow&, const StepTotals&, const LossOptions&, const RowGradient&);
   double beta = 0.0;           ///< default; 0: the method has none
   bool reference = false;      ///< asks for reference log-probabilities
   bool prompt_labels = false;  ///< asks for log-probabilities of the prompt

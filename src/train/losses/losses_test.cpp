@@ -17,7 +17,7 @@ struct Row {
   double reference_chosen = -42.0, reference_rejected = -48.0;
   bool desirable = true;
 
-  RowView view() const {
+  LossRow view() const {
     return {chosen, rejected, prompt, weights, reference_chosen, reference_rejected, desirable, 1.0};
   }
 };

@@ -15,7 +15,7 @@ double log_odds(double a) {
   return a - std::log(-std::expm1(a));
 }
 
-RowLoss orpo(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss orpo(const LossRow& row, const StepTotals& step, const LossOptions& options,
              const RowGradient& gradient) {
   const double chosen = below_zero(mean(row.chosen)), rejected = below_zero(mean(row.rejected));
   const double x = log_odds(chosen) - log_odds(rejected);

@@ -6,7 +6,7 @@
 namespace fettle::train {
 namespace {
 
-RowLoss simpo(const RowView& row, const StepTotals& step, const LossOptions& options,
+RowLoss simpo(const LossRow& row, const StepTotals& step, const LossOptions& options,
               const RowGradient& gradient) {
   const double chosen = options.beta * mean(row.chosen), rejected = options.beta * mean(row.rejected);
   const double x = chosen - rejected - options.gamma;

@@ -6,7 +6,7 @@
 namespace fettle::train {
 namespace {
 
-RowLoss weighted_nll(const RowView& row, double normalizer, const RowGradient& gradient) {
+RowLoss weighted_nll(const LossRow& row, double normalizer, const RowGradient& gradient) {
   RowLoss result;
   for (size_t t = 0; t < row.chosen.size(); ++t) {
     const double share = row.weights[t] / normalizer;
@@ -16,11 +16,11 @@ RowLoss weighted_nll(const RowView& row, double normalizer, const RowGradient& g
   return result;
 }
 
-RowLoss nll(const RowView& row, const StepTotals& step, const LossOptions&, const RowGradient& gradient) {
+RowLoss nll(const LossRow& row, const StepTotals& step, const LossOptions&, const RowGradient& gradient) {
   return weighted_nll(row, static_cast<double>(step.supervised_tokens), gradient);
 }
 
-RowLoss normalized_nll(const RowView& row, const StepTotals& step, const LossOptions&,
+RowLoss normalized_nll(const LossRow& row, const StepTotals& step, const LossOptions&,
                        const RowGradient& gradient) {
   return weighted_nll(row, step.token_weight, gradient);
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes src/data/html_entities.cpp: the named character references of the HTML standard, as Python's html.entities has them.
+"""Writes src/data/html/entities.cpp: the named character references of the HTML standard, as Python's html.entities has them.
 
-    python3 tests/golden/data/make_html_entities.py > src/data/html_entities.cpp
+    python3 tests/golden/data/make_html_entities.py > src/data/html/entities.cpp
 """
 from html.entities import html5
 
@@ -13,7 +13,7 @@ def literal(text):
 
 print('''// Written by tests/golden/data/make_html_entities.py from the table of the HTML standard (WHATWG, "Named character
 // references"); sorted by bytes.
-#include "data/html_entities.h"
+#include "data/html/entities.h"
 
 #include <algorithm>
 #include <iterator>

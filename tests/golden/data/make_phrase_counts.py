@@ -2,14 +2,14 @@
 
 Run with plain Python 3 from the repository's root:
     python3 tests/golden/data/make_phrase_counts.py SHARED_DATA_FOLDER > tests/golden/data/phrase_counts.json
-The lists are read out of src/data/phrase_lists.cpp, so that both sides search for the same strings.
+The lists are read out of src/data/signals/phrase_lists.cpp, so that both sides search for the same strings.
 """
 import ast
 import json
 import re
 import sys
 
-source = open("src/data/phrase_lists.cpp", encoding="utf-8").read()
+source = open("src/data/signals/phrase_lists.cpp", encoding="utf-8").read()
 tables = {name: ast.literal_eval("[" + body + "]")
           for name, body in re.findall(r"const std::vector<std::string> (\w+)\{(.*?)\};", source, re.S)}
 lists = {"wizardlm-unfiltered": "wizardlm", "vicuna-unfiltered": "vicuna", "openchat": "openchat_released", "openchat-later": "openchat_later"}

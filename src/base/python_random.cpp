@@ -1,0 +1,70 @@
+#include "base/python_random.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace fettle {
+
+PythonRandom::PythonRandom(uint64_t seed) {
+  // init_by_array of the reference implementation, with the seed's 32-bit digits as the key.
+  const std::array<uint32_t, 2> key{static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+  const size_t length = key[1] != 0 ? 2 : 1;
+  state_[0] = 19650218;
+  for (uint32_t i = 1; i < 624; ++i) state_[i] = 1812433253u * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
+  size_t i = 1, j = 0;
+  for (size_t k = 0; k < 624; ++k) {
+    state_[i] = (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1664525u)) + key[j] +
+                static_cast<uint32_t>(j);
+    if (++i == 624) {
+      state_[0] = state_[623];
+      i = 1;
+    }
+    if (++j == length) j = 0;
+  }
+  for (size_t k = 0; k < 623; ++k) {
+    state_[i] =
+        (state_[i] ^ ((state_[i - 1] ^ (state_[i - 1] >> 30)) * 1566083941u)) - static_cast<uint32_t>(i);
+    if (++i == 624) {
+      state_[0] = state_[623];
+      i = 1;
+    }
+  }
+  state_[0] = 0x80000000u;
+}
+
+void PythonRandom::refill() {
+  for (size_t i = 0; i < 624; ++i) {
+    const uint32_t y = (state_[i] & 0x80000000u) | (state_[(i + 1) % 624] & 0x7FFFFFFFu);
+    state_[i] = state_[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1) != 0 ? 0x9908B0DFu : 0u);
+  }
+  used_ = 0;
+}
+
+uint32_t PythonRandom::next() {
+  if (used_ == 624) refill();
+  uint32_t y = state_[used_++];
+  y ^= y >> 11;
+  y ^= (y << 7) & 0x9D2C5680u;
+  y ^= (y << 15) & 0xEFC60000u;
+  return y ^ (y >> 18);
+}
+
+uint64_t PythonRandom::bits(int bits) {
+  const uint64_t low = next();
+  if (bits <= 32) return low >> (32 - bits);
+  return low | (static_cast<uint64_t>(next() >> (64 - bits)) << 32);
+}
+
+uint64_t PythonRandom::below(uint64_t bound) {
+  const int width = std::bit_width(bound);
+  uint64_t drawn = bits(width);
+  while (drawn >= bound) drawn = bits(width);
+  return drawn;
+}
+
+double PythonRandom::uniform() {
+  const uint32_t a = next() >> 5, b = next() >> 6;
+  return (a * 67108864.0 + b) * (1.0 / 9007199254740992.0);
+}
+
+}  // namespace fettle

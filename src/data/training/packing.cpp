@@ -1,0 +1,147 @@
+#include "data/training/packing.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/random.h"
+
+namespace fettle::data {
+namespace {
+
+void check_lengths(std::span<const int64_t> lengths, int64_t capacity) {
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    if (lengths[i] <= 0)
+      fail("packing", "row {} has {} tokens, a positive number was expected", i, lengths[i]);
+    if (lengths[i] > capacity) {
+      fail("packing",
+           "row {} has {} tokens and does not fit a bin of {}; raise micro_tokens or lower max_length", i,
+           lengths[i], capacity);
+    }
+  }
+}
+
+/// Finds the smallest room >= a length in O(log capacity): a segment tree over rooms that counts the bins
+/// with each room.
+class RoomIndex {
+ public:
+  explicit RoomIndex(int64_t largest) : bins_(static_cast<size_t>(largest) + 1) {
+    while (leaves_ < bins_.size()) leaves_ *= 2;
+    counts_.resize(2 * leaves_, 0);
+  }
+  void add(int64_t room, int64_t bin) {
+    bins_[static_cast<size_t>(room)].push_back(bin);
+    change(room, 1);
+  }
+  /// Removes and returns the bin with the smallest room >= `length`, the earliest made last; -1 if there is
+  /// none.
+  int64_t take(int64_t length) {
+    size_t node = leaves_ + static_cast<size_t>(length);
+    if (counts_[node] == 0) {
+      while (node > 1 && (node % 2 == 1 || counts_[node + 1] == 0)) node /= 2;
+      if (node <= 1) return -1;
+      ++node;
+      while (node < leaves_) node = counts_[2 * node] > 0 ? 2 * node : 2 * node + 1;
+    }
+    const size_t room = node - leaves_;
+    const int64_t bin = bins_[room].back();
+    bins_[room].pop_back();
+    change(static_cast<int64_t>(room), -1);
+    return bin;
+  }
+
+ private:
+  void change(int64_t room, int delta) {
+    for (size_t node = leaves_ + static_cast<size_t>(room); node >= 1; node /= 2) counts_[node] += delta;
+  }
+  std::vector<std::vector<int64_t>> bins_;  ///< by room
+  std::vector<int> counts_;
+  size_t leaves_ = 1;
+};
+
+}  // namespace
+
+std::vector<Bin> pack_best_fit(std::span<const int64_t> lengths, int64_t capacity) {
+  check_lengths(lengths, capacity);
+  std::vector<int64_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto length = [&](int64_t row) { return lengths[static_cast<size_t>(row)]; };
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return length(a) > length(b); });
+
+  std::vector<Bin> bins;
+  std::vector<int64_t> rooms;
+  RoomIndex index(capacity);
+  for (const int64_t row : order) {
+    int64_t bin = index.take(length(row));
+    if (bin < 0) {
+      bin = static_cast<int64_t>(bins.size());
+      bins.emplace_back();
+      rooms.push_back(capacity);
+    }
+    bins[static_cast<size_t>(bin)].push_back(row);
+    index.add(rooms[static_cast<size_t>(bin)] -= length(row), bin);
+  }
+  for (auto& bin : bins) std::sort(bin.begin(), bin.end());
+  std::sort(bins.begin(), bins.end(), [](const Bin& a, const Bin& b) { return a.front() < b.front(); });
+  return bins;
+}
+
+std::vector<Bin> pack_in_order(std::span<const int64_t> lengths, int64_t capacity) {
+  check_lengths(lengths, capacity);
+  std::vector<Bin> bins;
+  int64_t room = 0;
+  for (size_t row = 0; row < lengths.size(); ++row) {
+    if (lengths[row] > room) {
+      bins.emplace_back();
+      room = capacity;
+    }
+    bins.back().push_back(static_cast<int64_t>(row));
+    room -= lengths[row];
+  }
+  return bins;
+}
+
+double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bin>& bins, int64_t capacity) {
+  if (bins.empty()) return 1.0;
+  int64_t filled = 0;
+  for (const auto& bin : bins) {
+    for (const int64_t row : bin) filled += lengths[static_cast<size_t>(row)];
+  }
+  return static_cast<double>(filled) / (static_cast<double>(bins.size()) * static_cast<double>(capacity));
+}
+
+std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled,
+                                 std::span<const int64_t> starts) {
+  std::vector<int64_t> order(starts.empty() ? static_cast<size_t>(count) : starts.size());
+  std::iota(order.begin(), order.end(), 0);
+  if (shuffled) {
+    Random random(seed, static_cast<uint64_t>(epoch));
+    shuffle(order, random);
+  }
+  if (starts.empty()) return order;
+  std::vector<int64_t> rows;
+  rows.reserve(static_cast<size_t>(count));
+  for (const int64_t group : order) {
+    const auto next = static_cast<size_t>(group) + 1;
+    const int64_t end = next < starts.size() ? starts[next] : count;
+    for (int64_t row = starts[next - 1]; row < end; ++row) rows.push_back(row);
+  }
+  return rows;
+}
+
+int64_t steps_per_epoch(int64_t count, int64_t batch_size) {
+  FETTLE_CHECK(count > 0 && batch_size > 0);
+  return (count + batch_size - 1) / batch_size;
+}
+
+Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffled,
+               std::span<const int64_t> starts) {
+  const int64_t steps = steps_per_epoch(count, batch_size);
+  Batch batch{step / steps, step % steps * batch_size, {}};
+  const auto order = epoch_order(count, seed, batch.epoch, shuffled, starts);
+  const int64_t end = std::min(count, batch.begin + batch_size);
+  batch.rows.assign(order.begin() + batch.begin, order.begin() + end);
+  return batch;
+}
+
+}  // namespace fettle::data
