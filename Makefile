@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 CMAKE_FLAGS ?= $(if $(shell command -v ccache 2>/dev/null),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 
 .DEFAULT_GOAL := build
-.PHONY: configure build demo test test-asan test-tsan soak bench format install dependencies clean
+.PHONY: configure build demo test test-asan test-tsan test-fuzz soak bench format install dependencies clean
 
 dependencies:
 	@scripts/install_dependencies
@@ -21,7 +21,7 @@ demo: build
 
 test: configure
 	@cmake --build --preset release -j $(JOBS)
-	@ctest --preset release
+	@ctest --preset release; status=$$?; scripts/skipped_tests build; exit $$status
 
 test-asan: dependencies
 	@cmake --preset asan $(CMAKE_FLAGS) >/dev/null
@@ -33,6 +33,11 @@ test-tsan: dependencies
 	@cmake --preset tsan $(CMAKE_FLAGS) >/dev/null
 	@cmake --build --preset tsan -j $(JOBS) --target fast_tests
 	@ctest --preset tsan
+
+# Everything once more with clang, and every fuzzer for a few seconds on its seeds; `scripts/fuzz` runs them for longer.
+test-fuzz: dependencies
+	@scripts/install_dependencies scripts/dependencies-fuzz.txt
+	@CMAKE_FLAGS='$(CMAKE_FLAGS)' FETTLE_FUZZ_JOBS=$(JOBS) FETTLE_FUZZ_AT_ONCE=$(JOBS) scripts/fuzz 3
 
 # Every fault in every command, hundreds of kills, and an hour of hostile clients: about two hours.
 soak: build

@@ -43,7 +43,7 @@ Model Model::load(const std::string& path, const std::string& adapter) {
   OpenModelOptions options;
   options.adapter = adapter;
   options.resolve = [](const std::string& name) { return hub::pull(name).path; };
-  return Model(std::make_unique<Impl>(pull(path).path, options));
+  return Model(std::make_unique<Impl>(hub::pull(path).path, options));
 }
 
 std::string Model::answer(const std::vector<Turn>& conversation, const AnswerOptions& options) {
