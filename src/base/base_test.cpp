@@ -36,8 +36,7 @@ TEST(File, AtomicWriteReplacesWholeOrNotAtAll) {
   }
   EXPECT_EQ(read_file(path), "old");
   AtomicFile file(path);
-  file.write("xxxxx new");
-  file.write_at(0, "whole", 5);
+  file.write("whole new");
   file.commit();
   EXPECT_EQ(read_file(path), "whole new");
   size_t entries = 0;

@@ -170,22 +170,6 @@ void AtomicFile::write(const void* data, size_t size) {
   }
 }
 
-void AtomicFile::write_at(uint64_t offset, const void* data, size_t size) {
-  FETTLE_CHECK(offset + size <= size_);
-  flush();
-  const char* bytes = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = ::pwrite(descriptor_, bytes, size, static_cast<off_t>(offset));
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      fail_io(path_.string(), "cannot write");
-    }
-    bytes += written;
-    offset += static_cast<uint64_t>(written);
-    size -= static_cast<size_t>(written);
-  }
-}
-
 void AtomicFile::commit() {
   flush();
   if (temporary_.empty()) {

@@ -45,8 +45,6 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(const void* data, size_t size);
   void write(std::string_view text) { write(text.data(), text.size()); }
-  /// Overwrites `size` bytes at `offset`, which must have been written before (headers that are known last).
-  void write_at(uint64_t offset, const void* data, size_t size);
   uint64_t size() const { return size_; }
   void commit();
 

@@ -24,9 +24,5 @@ template <typename... Args>
 void log_warning(fmt::format_string<Args...> format, Args&&... args) {
   if (log_level() <= LogLevel::warning) log_line(LogLevel::warning, fmt::format(format, std::forward<Args>(args)...));
 }
-template <typename... Args>
-void log_debug(fmt::format_string<Args...> format, Args&&... args) {
-  if (log_level() <= LogLevel::debug) log_line(LogLevel::debug, fmt::format(format, std::forward<Args>(args)...));
-}
 
 }  // namespace fettle

@@ -1,6 +1,5 @@
 #include "train/reference.h"
 
-#include <cstring>
 #include <memory>
 #include <numeric>
 #include <unordered_set>
@@ -10,46 +9,16 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/training/packing.h"
+#include "train/sums_file.h"
 
 namespace fettle::train {
 namespace {
 
-constexpr int64_t kGroup = 256;  ///< rows between two writes of the cache
-
-/// The cached file: the key, then as many doubles as have been computed, then a hash of all that.
-class SumsFile {
- public:
-  explicit SumsFile(std::string key)
-      : key_(std::move(key)), path_(cache_folder() / "reference" / (key_ + ".sums")) {}
-
-  std::vector<double> read() const {
-    if (!fs::exists(path_)) return {};
-    const std::string bytes = read_file(path_);
-    const size_t head = key_.size(), tail = 32;
-    if (bytes.size() < head + tail || bytes.compare(0, head, key_) != 0) return {};
-    const std::string_view body = std::string_view(bytes).substr(0, bytes.size() - tail);
-    if (hash_hex(body) != bytes.substr(bytes.size() - tail)) return {};
-    std::vector<double> values((body.size() - head) / sizeof(double));
-    std::memcpy(values.data(), body.data() + head, values.size() * sizeof(double));
-    return values;
-  }
-
-  void write(const std::vector<double>& values) const {
-    fs::create_directories(path_.parent_path());
-    std::string bytes = key_;
-    bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(double));
-    bytes += hash_hex(bytes);
-    write_file(path_, bytes);
-  }
-
- private:
-  std::string key_;
-  fs::path path_;
-};
+constexpr int64_t kGroup = 256;  ///< rows of which the sums are kept at once
 
 std::string cache_key(const TrainModel& model, const TrainRows& rows, const std::vector<Pairing>& pairings) {
   Hasher hasher;
-  hasher.add("reference sums 1").add(model.hash).add(rows.hash).add(model.backend->name());
+  hasher.add("reference sums 2").add(model.hash).add(rows.hash).add(model.backend->name());
   const auto product = static_cast<uint8_t>(model.product);
   hasher.add_raw(&product, sizeof product);
   // A fresh adapter changes nothing (its B is zero), a given one is part of model.hash.
@@ -73,12 +42,14 @@ ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const 
                              const std::vector<Pairing>& pairings, const std::function<bool()>& should_stop,
                              bool progress) {
   const int64_t row_count = rows.size(), total = row_count + static_cast<int64_t>(pairings.size());
-  const SumsFile file(cache_key(model, rows, pairings));
+  const std::string key = cache_key(model, rows, pairings);
+  SumsFile file(cache_folder() / "reference" / (key + ".sums"), key);
   // Two sums per row, then one per pairing.
-  std::vector<double> values = file.read();
+  std::vector<double> values = file.stored();
   const auto stored = static_cast<int64_t>(values.size());
   int64_t done = stored <= 2 * row_count ? stored / 2 : stored - row_count;
   if (done > total) {
+    file.clear();
     values.clear();
     done = 0;
   }
@@ -93,6 +64,7 @@ ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const 
       throw Error(Error::Kind::interrupted,
                   "stopped while computing reference log-probabilities; what is done is kept");
     const bool in_rows = done < row_count;
+    const size_t before = values.size();
     const int64_t end = std::min(done + kGroup, in_rows ? row_count : total);
     if (in_rows) {
       std::vector<int64_t> group(static_cast<size_t>(end - done));
@@ -108,7 +80,7 @@ ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const 
       const std::vector<double> scored = engine.score_pairings(rows, group);
       values.insert(values.end(), scored.begin(), scored.end());
     }
-    file.write(values);
+    file.append(std::span(values).subspan(before));
     if (bar) bar->advance(static_cast<uint64_t>(end - done));
     done = end;
   }

@@ -41,7 +41,6 @@ struct ParquetNode {
   // Filled by parquet_footer():
   int definition = 0, repetition_level = 0;  ///< the node's levels when it is there
   size_t first_leaf = 0, leaf_count = 0;
-  bool is_leaf() const { return leaf_count == 1 && children.empty(); }
 };
 
 struct ParquetChunk {

@@ -91,11 +91,6 @@ HWY_INLINE void sums_of(const Vec* v, float* to) {
 HWY_INLINE float max_of(Vec v) {
   return hn::GetLane(hn::MaxOfLanes(df, v));
 }
-/// max(a, b), NaN when b is NaN.
-HWY_INLINE Vec max_nan(Vec a, Vec b) {
-  return hn::Max(a, b);
-}
-
 /// The sum of the lanes in double precision.
 HWY_INLINE double wide_sum(Vec v) {
   HWY_ALIGN float part[HWY_MAX_BYTES / 4];

@@ -92,7 +92,6 @@ class Value {
     const auto* found = std::get_if<Namespace*>(&data_);
     return found == nullptr ? nullptr : *found;
   }
-  std::shared_ptr<const Text> shared_text() const { return std::get<std::shared_ptr<const Text>>(data_); }
   int64_t integer() const;  ///< of an integer or boolean
   double real() const;      ///< of any number
   const Undefined& hint() const { return std::get<Undefined>(data_); }
