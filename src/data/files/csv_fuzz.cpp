@@ -15,7 +15,7 @@ std::vector<std::string> rows_of(std::string_view bytes, size_t step) {
   std::vector<std::string> rows;
   fettle::data::CsvSplitter splitter(1 << 12, [&](fettle::data::Piece&& piece) {
     const bool whole = piece.problem.empty();
-    if (whole && !fettle::Json::accept(unicode::lossy(piece.text))) std::abort();
+    if (whole && !fettle::Json::accept(fettle::unicode::lossy(piece.text))) std::abort();
     // Where a row is too long, what is kept of it and where it ends depends on the pieces.
     rows.push_back(fmt::format("{}|{}|{}", piece.line, piece.problem, whole ? piece.text : ""));
   });

@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (split(bytes, size) != split(bytes, 1 + data[0] % 7)) std::abort();
   fettle::data::Splitter splitter(1 << 20, [](fettle::data::Piece&& piece) {
     if (!piece.problem.empty()) return;
-    fettle::data::Row row{unicode::lossy(piece.text), 0, piece.line, nullptr};
+    fettle::data::Row row{fettle::unicode::lossy(piece.text), 0, piece.line, nullptr};
     try {
       read(row);
     } catch (const fettle::Error&) {

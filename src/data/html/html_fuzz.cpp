@@ -13,7 +13,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   namespace data = fettle::data;
-  const std::string html = unicode::lossy({reinterpret_cast<const char*>(bytes), size});
+  const std::string html = fettle::unicode::lossy({reinterpret_cast<const char*>(bytes), size});
   for (const auto blocks : {data::CodeBlocks::repaired, data::CodeBlocks::upstream}) {
     try {
       data::sharegpt_to_markdown(html, blocks);
@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   }
   try {
     const std::string text = data::html_to_markdown(html);
-    if (unicode::lossy(text) != text) std::abort();
+    if (fettle::unicode::lossy(text) != text) std::abort();
   } catch (const fettle::Error&) {
   }
   data::Page page;

@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     fettle::data::ParquetReader reader({reinterpret_cast<const char*>(data), size}, "fuzz");
     std::string text;
     for (int rows = 0; rows < 2000 && reader.next(text, 1 << 16); ++rows) {
-      if (!fettle::Json::accept(unicode::lossy(text))) std::abort();
+      if (!fettle::Json::accept(fettle::unicode::lossy(text))) std::abort();
       text.clear();
     }
   } catch (const fettle::Error&) {
