@@ -89,7 +89,7 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
     const int64_t begin = sequence.table.length;
     const auto size = static_cast<int64_t>(sequence.tokens().size());
     const int32_t last = append_tokens(batch, pages, sequence.table, sequence.tokens(), begin, piece.end,
-                                       decoder.config().sliding_window);
+                                       decoder.config().longest_window());
     const bool every_row = sequence.request().wants_prompt_logprobs();
     for (int64_t p = every_row ? begin : piece.end - 1; p < piece.end; ++p) {
       if (!every_row && piece.end < size) break;

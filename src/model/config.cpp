@@ -21,12 +21,12 @@ void require_finite(std::string_view where, std::string_view name, double value,
   }
 }
 
-void validate_rope(const ModelConfig& config, std::string_view where) {
-  const RopeConfig& rope = config.rope;
-  const int32_t rotary = rope.rotary_dim == 0 ? config.head_dim : rope.rotary_dim;
-  if (rotary < 2 || rotary > config.head_dim || rotary % 2 != 0) {
+void validate_rope(const LayerConfig& layer, std::string_view where) {
+  const RopeConfig& rope = layer.rope;
+  const int32_t rotary = layer.rotary_dim();
+  if (rotary < 2 || rotary > layer.head_dim || rotary % 2 != 0) {
     fail(where, "the rotary part of a head must be even and at most head_dim = {}, got {} columns",
-         config.head_dim, rotary);
+         layer.head_dim, rotary);
   }
   if (!(rope.theta > 1.0) || !std::isfinite(rope.theta))
     fail(where, "rope_theta must be above 1, got {}", rope.theta);
@@ -82,41 +82,85 @@ void scale_llama3(std::vector<double>& frequencies, const RopeConfig& rope) {
   }
 }
 
+// So that no product of sizes below overflows 64 bits, whatever a file claims.
+constexpr int64_t widest = int64_t{1} << 22;
+
+[[noreturn]] void fail_width(std::string_view where, int64_t width) {
+  fail(where, "a layer of {} columns is too wide; at most {} are supported", width, widest);
+}
+
+void validate_attention(const LayerConfig& layer, std::string_view where) {
+  require_positive(where, "the number of attention heads", layer.heads);
+  require_positive(where, "the number of key/value heads", layer.kv_heads);
+  require_positive(where, "head_dim", layer.head_dim);
+  if (layer.heads % layer.kv_heads != 0) {
+    fail(where, "the number of attention heads ({}) must be a multiple of that of key/value heads ({})", layer.heads,
+         layer.kv_heads);
+  }
+  if (const int64_t width = int64_t{layer.heads} * layer.head_dim; width > widest) fail_width(where, width);
+  require_finite(where, "the attention scale (softmax_scale)", layer.attention_scale, true);
+  require_finite(where, "clip_qkv", layer.clip_qkv, true);
+  if (layer.sliding_window < 0) fail(where, "sliding_window must not be negative, got {}", layer.sliding_window);
+  if (layer.position == PositionKind::rope) validate_rope(layer, where);
+  if (layer.clip_qkv > 0.0F && (layer.position == PositionKind::rope || layer.qk_norm))
+    fail(where, "clip_qkv together with RoPE or norms of q and k is not supported");
+}
+
+void validate_layer(const LayerConfig& layer, std::string_view where) {
+  if (layer.mixer == MixerKind::attention) validate_attention(layer, where);
+  if (layer.mlp != MlpKind::none) {
+    require_positive(where, "intermediate_size", layer.intermediate_size);
+    if (layer.intermediate_size > widest) fail_width(where, layer.intermediate_size);
+  }
+  const bool both = layer.mixer != MixerKind::none && layer.mlp != MlpKind::none;
+  if (layer.mixer == MixerKind::none && layer.mlp == MlpKind::none)
+    fail(where, "a layer needs a mixer, an MLP or both");
+  if (layer.block != BlockKind::sequential && (!both || layer.norm_after || !layer.norm_before))
+    fail(where, "a parallel block has attention and MLP, and norms before them alone");
+  if (!layer.norm_before && !layer.norm_after) fail(where, "a layer needs norms before or after its branches");
+}
+
 }  // namespace
 
 void ModelConfig::validate(std::string_view where) const {
   require_positive(where, "vocab_size", vocab_size);
   require_positive(where, "hidden_size", hidden_size);
-  require_positive(where, "intermediate_size", intermediate_size);
   require_positive(where, "the number of layers", layers);
-  require_positive(where, "the number of attention heads", heads);
-  require_positive(where, "the number of key/value heads", kv_heads);
-  require_positive(where, "head_dim", head_dim);
-  require_positive(where, "the context length", context_length);
-  if (heads % kv_heads != 0) {
-    fail(where, "the number of attention heads ({}) must be a multiple of that of key/value heads ({})",
-         heads, kv_heads);
-  }
-  constexpr int64_t limit = std::numeric_limits<int32_t>::max();
-  // So that no product of sizes below overflows 64 bits, whatever a file claims.
-  constexpr int64_t widest = int64_t{1} << 22;
-  for (const int64_t width : {int64_t{hidden_size}, int64_t{intermediate_size}, int64_t{heads} * head_dim}) {
-    if (width > widest)
-      fail(where, "a layer of {} columns is too wide; at most {} are supported", width, widest);
-  }
-  if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
   if (layers > 10000) fail(where, "{} layers are too many", layers);
+  require_positive(where, "the context length", context_length);
+  if (hidden_size > widest) fail_width(where, hidden_size);
+  constexpr int64_t limit = std::numeric_limits<int32_t>::max();
+  if (context_length > limit) fail(where, "a context of {} tokens is too long", context_length);
   require_finite(where, "the norm's epsilon (rms_norm_eps, layer_norm_eps, layer_norm_epsilon)", norm_eps, true);
-  require_finite(where, "the attention scale (softmax_scale)", attention_scale, true);
-  require_finite(where, "clip_qkv", clip_qkv, true);
   require_finite(where, "the embedding scale", embedding_scale, false);
   require_finite(where, "the logit scale", logit_scale, false);
-  if (sliding_window < 0) fail(where, "sliding_window must not be negative, got {}", sliding_window);
-  if (position == PositionKind::rope) validate_rope(*this, where);
+  if (!each.empty() && each.size() != static_cast<size_t>(layers))
+    fail(where, "{} layers are described, the model has {}", each.size(), layers);
+  for (size_t i = 0; i < std::max<size_t>(each.size(), 1); ++i) validate_layer(layer(static_cast<int64_t>(i)), where);
+  for (const LayerConfig& layer : each) {
+    const bool whole = layer.position == PositionKind::alibi || layer.position == PositionKind::learned;
+    if (whole && layer.position != position) fail(where, "ALiBi and learned positions are those of a whole model");
+    if (position == PositionKind::alibi && layer.heads != heads)
+      fail(where, "ALiBi needs as many heads in every layer");
+  }
   if (position == PositionKind::alibi) require_finite(where, "alibi_bias_max", alibi_max_bias, false);
-  if (clip_qkv > 0.0F && position == PositionKind::rope)
-    fail(where, "clip_qkv together with RoPE is not supported");
   if (tied_embeddings && head_bias) fail(where, "a head tied to the embeddings cannot have a bias");
+}
+
+int32_t ModelConfig::longest_window() const {
+  int32_t longest = 0;
+  for (int32_t i = 0; i < layers; ++i) {
+    const LayerConfig& one = layer(i);
+    if (one.mixer == MixerKind::none) continue;
+    if (one.sliding_window == 0) return 0;
+    longest = std::max(longest, one.sliding_window);
+  }
+  return longest;
+}
+
+void ModelConfig::set_interleaved(bool interleaved) {
+  rope.interleaved = interleaved;
+  for (LayerConfig& layer : each) layer.rope.interleaved = interleaved;
 }
 
 int64_t ModelConfig::parameter_count() const {
@@ -125,13 +169,13 @@ int64_t ModelConfig::parameter_count() const {
   return count;
 }
 
-RopeTable rope_table(const ModelConfig& config, int64_t length) {
-  const RopeConfig& rope = config.rope;
-  const double rotary = rope.rotary_dim == 0 ? config.head_dim : rope.rotary_dim;
+RopeTable rope_table(const LayerConfig& layer, int64_t context_length, int64_t length) {
+  const RopeConfig& rope = layer.rope;
+  const double rotary = layer.rotary_dim();
   double theta = rope.theta;
   if (rope.scaling == RopeScaling::dynamic) {
     // Stretches the base only once a sequence outgrows the context the model was trained on.
-    const auto context = static_cast<double>(config.context_length);
+    const auto context = static_cast<double>(context_length);
     const double ratio = std::max(static_cast<double>(length), context) / context;
     theta *= std::pow(rope.factor * ratio - (rope.factor - 1.0), rotary / (rotary - 2.0));
   }

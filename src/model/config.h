@@ -26,31 +26,58 @@ struct RopeConfig {
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
   double beta_fast = 32.0, beta_slow = 1.0,
          attention_factor = 0.0;  // yarn; attention_factor 0: 0.1 ln(factor) + 1
+
+  bool operator==(const RopeConfig&) const = default;
 };
 
-struct ModelConfig {
-  std::string
-      family;  ///< "llama", "mistral", "qwen2", "gemma", "gpt2", "gpt_neox", "gpt_bigcode", "mpt", "phi"
-  int32_t vocab_size = 0, hidden_size = 0, intermediate_size = 0;
-  int32_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
-  int64_t context_length = 0;  ///< max_position_embeddings
+/// What mixes a layer's tokens; none: the layer is an MLP alone.
+enum class MixerKind : uint8_t { attention, none };
+enum class MlpKind : uint8_t { dense, none };
+
+/// One decoder layer.
+struct LayerConfig {
+  BlockKind block = BlockKind::sequential;
+  bool norm_before = true;  ///< each branch reads norm(x)
+  bool norm_after = false;  ///< what a branch gives is normalised before it is added (sequential blocks alone)
+
+  MixerKind mixer = MixerKind::attention;
+  int32_t heads = 0, kv_heads = 0, head_dim = 0;
+  PositionKind position = PositionKind::rope;
+  RopeConfig rope;
+  int32_t sliding_window = 0;    ///< 0: none
+  float attention_scale = 0.0F;  ///< 0: 1/sqrt(head_dim)
+  float clip_qkv = 0.0F;         ///< 0: none (MPT)
+  bool qk_norm = false;          ///< RMSNorm of every head of q and k, before RoPE
+  bool qkv_bias = false, output_bias = false;
+
+  MlpKind mlp = MlpKind::dense;
+  int32_t intermediate_size = 0;
+  bool gated_mlp = true;
+  Activation activation = Activation::silu;
+  bool mlp_bias = false;
+
+  /// Columns of the query and of the key/value projections; 0 without attention.
+  int32_t query_size() const { return mixer == MixerKind::attention ? heads * head_dim : 0; }
+  int32_t kv_size() const { return mixer == MixerKind::attention ? kv_heads * head_dim : 0; }
+  int32_t rotary_dim() const { return rope.rotary_dim == 0 ? head_dim : rope.rotary_dim; }
+};
+
+/// The model, and as its base what every layer is unless `each` says otherwise. Learned positions and ALiBi are the
+/// whole model's.
+struct ModelConfig : LayerConfig {
+  std::string family;  ///< config.json's model_type: "llama", "gpt2", … (families/)
+  int32_t vocab_size = 0, hidden_size = 0;
+  int32_t layers = 0;
+  std::vector<LayerConfig> each;  ///< one per layer where they differ; empty: all are as the base
+  int64_t context_length = 0;     ///< max_position_embeddings
 
   NormKind norm = NormKind::rms;
   float norm_eps = 1e-5F;
   float norm_offset = 0.0F;  ///< 1 for Gemma: x * (1 + w)
   bool norm_bias = false;
 
-  PositionKind position = PositionKind::rope;
-  RopeConfig rope;
   float alibi_max_bias = 8.0F;
-  int32_t sliding_window = 0;    ///< 0: none
-  float attention_scale = 0.0F;  ///< 0: 1/sqrt(head_dim)
-  float clip_qkv = 0.0F;         ///< 0: none (MPT)
-
-  BlockKind block = BlockKind::sequential;
-  bool gated_mlp = true;
-  Activation activation = Activation::silu;
-  bool qkv_bias = false, output_bias = false, mlp_bias = false, head_bias = false;
+  bool head_bias = false;
 
   float embedding_scale = 1.0F;  ///< Gemma: sqrt(hidden_size)
   float logit_scale = 1.0F;
@@ -59,21 +86,28 @@ struct ModelConfig {
   int32_t bos = -1, pad = -1;
   std::vector<int32_t> eos;
 
+  const LayerConfig& layer(int64_t index) const { return each.empty() ? *this : each[static_cast<size_t>(index)]; }
+  /// The smallest number of tokens back that a query of any layer must reach; 0: all.
+  int32_t longest_window() const;
+  /// RoPE pairs as (2i, 2i+1) in every layer, or as halves: the order that the weights' rows stand in.
+  void set_interleaved(bool interleaved);
   /// Throws Error(where, …) when sizes are missing, negative, beyond 2^31 or contradict each other.
   void validate(std::string_view where) const;
   int64_t parameter_count() const;
-  /// Columns of the query and of the key/value projections.
-  int32_t query_size() const { return heads * head_dim; }
-  int32_t kv_size() const { return kv_heads * head_dim; }
 };
 
-/// The frequencies rope() turns by, [rotary_dim/2], and the factor on cos and sin, for sequences of up to
-/// `length` tokens (dynamic scaling depends on it). Formulas: the published implementations' rope_utils.
+/// The frequencies rope() turns a layer's heads by, [rotary_dim/2], and the factor on cos and sin, for sequences of up
+/// to `length` tokens in a model that was trained on `context_length` (dynamic scaling depends on both). Formulas: the
+/// published implementations' rope_utils.
 struct RopeTable {
   std::vector<float> inverse_frequencies;
   float magnitude = 1.0F;
 };
-RopeTable rope_table(const ModelConfig& config, int64_t length);
+RopeTable rope_table(const LayerConfig& layer, int64_t context_length, int64_t length);
+/// The same of a model whose layers are alike.
+inline RopeTable rope_table(const ModelConfig& config, int64_t length) {
+  return rope_table(config, config.context_length, length);
+}
 
 /// ALiBi slopes per head (Press et al. 2022, with MPT's rule for head counts that are no power of two).
 std::vector<float> alibi_slopes(int32_t heads, float max_bias);

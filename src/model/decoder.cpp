@@ -105,8 +105,6 @@ struct Decoder::Impl {
 
   Context context(Backend& on, Arena& arena) {
     Context context{on, arena, network.config, network.product};
-    context.inverse_frequencies = network.inverse_frequencies;
-    context.rope_magnitude = network.rope_magnitude;
     context.alibi_slopes = network.alibi.empty() ? nullptr : network.alibi.data();
     return context;
   }
@@ -354,7 +352,8 @@ void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, Kv
     cache.positions[static_cast<size_t>(cache_rows[i])] = batch.positions[i];
   }
   const ModelConfig& config = impl_->network.config;
-  const bool by_position = config.sliding_window > 0 || config.position == PositionKind::alibi;
+  bool by_position = config.position == PositionKind::alibi;
+  for (int32_t layer = 0; layer < config.layers; ++layer) by_position = by_position || config.layer(layer).sliding_window > 0;
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
     const DeviceBatch device = upload(context, batch, impl_->network.embedding);
@@ -400,20 +399,23 @@ Backend& Decoder::backend() const {
 
 KvCache KvCache::make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend) {
   KvCache cache;
-  const int64_t bytes = row_bytes(dtype, rows * config.kv_size());
-  cache.buffer = Buffer(bytes * 2 * config.layers, backend.memory());
+  cache.buffer = Buffer(bytes_per_row(config, dtype) * rows, backend.memory());
   cache.positions.resize(static_cast<size_t>(rows), 0);
   auto* cursor = static_cast<std::byte*>(cache.buffer.data());
   for (int32_t layer = 0; layer < config.layers; ++layer) {
-    cache.k.emplace_back(cursor, dtype, rows, config.kv_size());
-    cache.v.emplace_back(cursor + bytes, dtype, rows, config.kv_size());
+    const int64_t columns = config.layer(layer).kv_size(), bytes = row_bytes(dtype, rows * columns);
+    cache.k.emplace_back(cursor, dtype, rows, columns);
+    cache.v.emplace_back(cursor + bytes, dtype, rows, columns);
     cursor += 2 * bytes;
   }
   return cache;
 }
 
 int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype) {
-  return 2 * config.layers * row_bytes(dtype, config.kv_size());
+  int64_t bytes = 0;
+  for (int32_t layer = 0; layer < config.layers; ++layer)
+    bytes += 2 * row_bytes(dtype, config.layer(layer).kv_size());
+  return bytes;
 }
 
 }  // namespace fettle

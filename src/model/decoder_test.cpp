@@ -76,6 +76,40 @@ std::vector<Variant> variants() {
          c.rope.original_context = 16;
        }},
       {"logit_scale", [](ModelConfig& c) { c.logit_scale = 0.4F; }},
+      {"qk_norm", [](ModelConfig& c) { c.qk_norm = true; }},
+      {"norms_around",
+       [](ModelConfig& c) {
+         c.norm_after = c.qk_norm = true;
+         c.norm_offset = 1.0F;
+       }},
+      {"norms_after",
+       [](ModelConfig& c) {
+         c.norm_before = false;
+         c.norm_after = true;
+       }},
+      {"layers_that_differ",
+       [](ModelConfig& c) {
+         c.each.assign(2, c);
+         c.each[0].sliding_window = 3;
+         c.each[0].rope.theta = 100.0;
+         c.each[0].qk_norm = true;
+         c.each[1].heads = 3;
+         c.each[1].head_dim = 4;
+         c.each[1].intermediate_size = 8;
+         c.each[1].gated_mlp = false;
+         c.each[1].position = PositionKind::none;
+       }},
+      {"branches_alone",
+       [](ModelConfig& c) {
+         c.layers = 4;
+         c.each.assign(4, c);
+         c.each[0].mlp = MlpKind::none;
+         c.each[1].mixer = MixerKind::none;
+         c.each[2].mlp = MlpKind::none;
+         c.each[2].norm_after = true;
+         c.each[3].mixer = MixerKind::none;
+         c.each[3].norm_after = true;
+       }},
   };
 }
 

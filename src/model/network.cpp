@@ -11,42 +11,17 @@ Network::Network(const ModelConfig& model, Parameters& parameters, Backend& back
       parameters_(parameters),
       backend_(backend) {
   config.validate("model config");
-  const int64_t hidden = config.hidden_size;
-  embedding.token = &parameters.require("embed.weight", config.vocab_size, hidden);
-  if (config.position == PositionKind::learned) {
-    embedding.position = &parameters.require("position.weight", config.context_length, hidden);
+  blocks.resize(static_cast<size_t>(config.layers));
+  const int64_t length = options.context_length > 0 ? options.context_length : config.context_length;
+  for (int32_t index = 0; index < config.layers; ++index) {
+    Block& block = blocks[static_cast<size_t>(index)];
+    block.config = block.attention.config = block.mlp.config = &config.layer(index);
+    block.attention.rotation = rotation(*block.config, length);
   }
-  for (int32_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = fmt::format("layers.{}.", layer);
-    Block block;
-    block.norm1 = norm(prefix + "norm1");
-    if (config.block != BlockKind::parallel_shared_norm) block.norm2 = norm(prefix + "norm2");
-    block.attention.q = linear(prefix + "q", config.query_size(), hidden, config.qkv_bias);
-    block.attention.k = linear(prefix + "k", config.kv_size(), hidden, config.qkv_bias);
-    block.attention.v = linear(prefix + "v", config.kv_size(), hidden, config.qkv_bias);
-    block.attention.o = linear(prefix + "o", hidden, config.query_size(), config.output_bias);
-    block.mlp.gated = config.gated_mlp;
-    if (config.gated_mlp)
-      block.mlp.gate = linear(prefix + "gate", config.intermediate_size, hidden, config.mlp_bias);
-    block.mlp.up = linear(prefix + "up", config.intermediate_size, hidden, config.mlp_bias);
-    block.mlp.down = linear(prefix + "down", hidden, config.intermediate_size, config.mlp_bias);
-    blocks.push_back(std::move(block));
-  }
-  head.norm = norm("norm");
+  for (const ModuleSpec& module : modules_of(config)) bind(module);
   if (config.tied_embeddings) {
     head.projection.weight = embedding.token;
-  } else {
-    head.projection = linear("head", config.vocab_size, hidden, config.head_bias);
-  }
-  if (config.position == PositionKind::rope) {
-    const RopeTable table =
-        rope_table(config, options.context_length > 0 ? options.context_length : config.context_length);
-    owned_.emplace_back(static_cast<int64_t>(table.inverse_frequencies.size() * sizeof(float)),
-                        backend.memory());
-    inverse_frequencies =
-        Tensor(owned_.back().data(), DType::f32, 1, static_cast<int64_t>(table.inverse_frequencies.size()));
-    backend.copy_from_host(inverse_frequencies, table.inverse_frequencies.data());
-    rope_magnitude = table.magnitude;
+    bound_.push_back({{"head", ModulePart::head, ModuleKind::linear}, &head.projection, nullptr});
   }
   if (config.position == PositionKind::alibi) alibi = alibi_slopes(config.heads, config.alibi_max_bias);
   collect_slots();
@@ -70,43 +45,108 @@ Tensor Network::in_f32(const Parameter& parameter, std::vector<Buffer>& owner) {
   return copy;
 }
 
-Norm Network::norm(const std::string& name) {
+Norm Network::make_norm(const ModuleSpec& module) {
   Norm norm;
-  norm.weight = &parameters_.require(name + ".weight", 1, config.hidden_size);
+  norm.weight = &parameters_.require(module.name + ".weight", module.rows, module.cols);
   norm.weight_value = in_f32(*norm.weight, owned_);
-  if (!config.norm_bias) return norm;
-  norm.bias = &parameters_.require(name + ".bias", 1, config.hidden_size);
+  if (!module.bias) return norm;
+  norm.bias = &parameters_.require(module.name + ".bias", 1, module.cols);
   norm.bias_value = in_f32(*norm.bias, owned_);
   return norm;
 }
 
-Linear Network::linear(const std::string& name, int64_t out, int64_t in, bool bias) {
+Linear Network::make_linear(const ModuleSpec& module) {
   Linear linear;
-  linear.weight = &parameters_.require(name + ".weight", out, in);
-  if (!bias) return linear;
-  linear.bias = &parameters_.require(name + ".bias", 1, out);
+  linear.weight = &parameters_.require(module.name + ".weight", module.rows, module.cols);
+  if (!module.bias) return linear;
+  linear.bias = &parameters_.require(module.name + ".bias", 1, module.rows);
   linear.bias_value = in_f32(*linear.bias, owned_);
   return linear;
 }
 
-void Network::for_each_linear(const std::function<void(size_t, const std::string&, Linear&)>& visit) {
-  for (size_t layer = 0; layer < blocks.size(); ++layer) {
-    Block& block = blocks[layer];
-    const std::string prefix = fmt::format("layers.{}.", layer);
-    visit(layer, prefix + "q", block.attention.q);
-    visit(layer, prefix + "k", block.attention.k);
-    visit(layer, prefix + "v", block.attention.v);
-    visit(layer, prefix + "o", block.attention.o);
-    if (block.mlp.gated) visit(layer, prefix + "gate", block.mlp.gate);
-    visit(layer, prefix + "up", block.mlp.up);
-    visit(layer, prefix + "down", block.mlp.down);
+Linear* Network::linear_at(const ModuleSpec& module) {
+  if (module.part == ModulePart::head) return &head.projection;
+  Block& block = blocks[static_cast<size_t>(module.layer)];
+  switch (module.part) {
+    case ModulePart::q:
+      return &block.attention.q;
+    case ModulePart::k:
+      return &block.attention.k;
+    case ModulePart::v:
+      return &block.attention.v;
+    case ModulePart::o:
+      return &block.attention.o;
+    case ModulePart::gate:
+      return &block.mlp.gate;
+    case ModulePart::up:
+      return &block.mlp.up;
+    case ModulePart::down:
+      return &block.mlp.down;
+    default:
+      FETTLE_CHECK(false);
+      return nullptr;
   }
-  visit(blocks.size(), "head", head.projection);
+}
+
+Norm* Network::norm_at(const ModuleSpec& module) {
+  if (module.part == ModulePart::norm) return &head.norm;
+  Block& block = blocks[static_cast<size_t>(module.layer)];
+  switch (module.part) {
+    case ModulePart::norm1:
+      return &block.norm1;
+    case ModulePart::norm1_after:
+      return &block.norm1_after;
+    case ModulePart::norm2:
+      return &block.norm2;
+    case ModulePart::norm2_after:
+      return &block.norm2_after;
+    case ModulePart::norm_q:
+      return &block.attention.norm_q;
+    case ModulePart::norm_k:
+      return &block.attention.norm_k;
+    default:
+      FETTLE_CHECK(false);
+      return nullptr;
+  }
+}
+
+void Network::bind(const ModuleSpec& module) {
+  if (module.kind == ModuleKind::table) {
+    Parameter*& table = module.part == ModulePart::embed ? embedding.token : embedding.position;
+    table = &parameters_.require(module.name + ".weight", module.rows, module.cols);
+    return;
+  }
+  Bound bound{module, nullptr, nullptr};
+  if (module.kind == ModuleKind::norm) {
+    bound.norm = norm_at(module);
+    *bound.norm = make_norm(module);
+  } else {
+    bound.linear = linear_at(module);
+    *bound.linear = make_linear(module);
+  }
+  bound_.push_back(std::move(bound));
+}
+
+const Rotation* Network::rotation(const LayerConfig& layer, int64_t length) {
+  if (layer.position != PositionKind::rope || layer.mixer != MixerKind::attention) return nullptr;
+  for (const auto& [like, made] : rotations_)
+    if (like->rope == layer.rope && like->head_dim == layer.head_dim) return made.get();
+  const RopeTable table = rope_table(layer, config.context_length, length);
+  const auto count = static_cast<int64_t>(table.inverse_frequencies.size());
+  auto made = std::make_unique<Rotation>(Rotation{take(owned_, 1, count), table.magnitude});
+  backend_.copy_from_host(made->inverse_frequencies, table.inverse_frequencies.data());
+  rotations_.emplace_back(&layer, std::move(made));
+  return rotations_.back().second.get();
+}
+
+void Network::for_each_linear(const std::function<void(const ModuleSpec&, Linear&)>& visit) {
+  for (const Bound& bound : bound_)
+    if (bound.linear != nullptr) visit(bound.module, *bound.linear);
 }
 
 void Network::make_shadows() {
   std::vector<Parameter*> weights;
-  for_each_linear([&](size_t, const std::string&, Linear& linear) { weights.push_back(linear.weight); });
+  for_each_linear([&](const ModuleSpec&, Linear& linear) { weights.push_back(linear.weight); });
   std::erase_if(weights, [](const Parameter* weight) {
     return weight->value.dtype != DType::f32 || !weight->bf16.empty();
   });
@@ -130,7 +170,7 @@ void Network::shadow(const std::vector<Parameter*>& parameters, std::vector<Buff
 int64_t Network::first_trainable_layer() const {
   if (embedding.trainable()) return -1;
   for (size_t layer = 0; layer < blocks.size(); ++layer) {
-    if (blocks[layer].trainable(config)) return static_cast<int64_t>(layer);
+    if (blocks[layer].trainable()) return static_cast<int64_t>(layer);
   }
   return static_cast<int64_t>(blocks.size());
 }

@@ -10,6 +10,7 @@
 #include "model/layers/block.h"
 #include "model/layers/embedding.h"
 #include "model/layers/head.h"
+#include "model/modules.h"
 
 namespace fettle {
 
@@ -34,8 +35,6 @@ struct Network {
   Embedding embedding;
   std::vector<Block> blocks;
   Head head;
-  Tensor inverse_frequencies;
-  float rope_magnitude = 1.0F;
   std::vector<float> alibi;
 
  private:
@@ -48,14 +47,24 @@ struct Network {
     Tensor base_value;
   };
 
-  Norm norm(const std::string& name);
-  Linear linear(const std::string& name, int64_t out, int64_t in, bool bias);
+  /// A linear layer or a norm under the name of its module.
+  struct Bound {
+    ModuleSpec module;
+    Linear* linear = nullptr;
+    Norm* norm = nullptr;
+  };
+  void bind(const ModuleSpec& module);
+  Norm make_norm(const ModuleSpec& module);
+  Linear make_linear(const ModuleSpec& module);
+  Linear* linear_at(const ModuleSpec& module);
+  Norm* norm_at(const ModuleSpec& module);
+  const Rotation* rotation(const LayerConfig& layer, int64_t length);
   Tensor in_f32(const Parameter& parameter, std::vector<Buffer>& owner);
   Tensor take(std::vector<Buffer>& owner, int64_t rows, int64_t cols);
   void collect_slots();
   void make_shadows();
   void shadow(const std::vector<Parameter*>& parameters, std::vector<Buffer>& owner);
-  void for_each_linear(const std::function<void(size_t layer, const std::string& name, Linear&)>& visit);
+  void for_each_linear(const std::function<void(const ModuleSpec& module, Linear&)>& visit);
 
   void unlink();
   void replace(const std::vector<Decoder::ActiveAdapter>& adapters);
@@ -67,6 +76,8 @@ struct Network {
 
   Parameters& parameters_;
   Backend& backend_;
+  std::vector<Bound> bound_;
+  std::vector<std::pair<const LayerConfig*, std::unique_ptr<Rotation>>> rotations_;  ///< one for layers that turn alike
   std::vector<Buffer> owned_;
   std::vector<Parameter*> shadowed_;
   std::vector<Slot> slots_;

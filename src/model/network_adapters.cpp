@@ -10,6 +10,14 @@ namespace {
 
 constexpr std::string_view linear_modules[] = {"q", "k", "v", "o", "gate", "up", "down", "head"};
 
+/// One stream per lora_a: the parts of a fused module see the same dropped input.
+uint64_t dropout_stream(const ModuleSpec& module, int32_t layers, std::string_view owner) {
+  const auto part =
+      std::find(std::begin(linear_modules), std::end(linear_modules), owner.substr(owner.rfind('.') + 1));
+  const auto layer = static_cast<uint64_t>(module.layer < 0 ? layers : module.layer);
+  return layer * 8 + static_cast<uint64_t>(part - linear_modules);
+}
+
 std::string module_of(std::string_view parameter) {
   return std::string(parameter.substr(0, parameter.rfind('.')));
 }
@@ -32,22 +40,18 @@ void Network::collect_slots() {
     if (parameter != nullptr)
       slots_.push_back({std::move(name), &parameter, value, parameter, value == nullptr ? Tensor() : *value});
   };
-  const auto add_norm = [&](const std::string& name, Norm& norm) {
-    add(name + ".weight", norm.weight, &norm.weight_value);
-    add(name + ".bias", norm.bias, &norm.bias_value);
-  };
   add("embed.weight", embedding.token, nullptr);
   add("position.weight", embedding.position, nullptr);
-  for (size_t layer = 0; layer < blocks.size(); ++layer) {
-    const std::string prefix = fmt::format("layers.{}.", layer);
-    add_norm(prefix + "norm1", blocks[layer].norm1);
-    add_norm(prefix + "norm2", blocks[layer].norm2);
+  for (const Bound& bound : bound_) {
+    const std::string& name = bound.module.name;
+    if (bound.norm != nullptr) {
+      add(name + ".weight", bound.norm->weight, &bound.norm->weight_value);
+      add(name + ".bias", bound.norm->bias, &bound.norm->bias_value);
+    } else {
+      add(name + ".weight", bound.linear->weight, nullptr);
+      add(name + ".bias", bound.linear->bias, &bound.linear->bias_value);
+    }
   }
-  add_norm("norm", head.norm);
-  for_each_linear([&](size_t, const std::string& name, Linear& linear) {
-    add(name + ".weight", linear.weight, nullptr);
-    add(name + ".bias", linear.bias, &linear.bias_value);
-  });
 }
 
 void Network::unlink() {
@@ -57,7 +61,7 @@ void Network::unlink() {
     *slot.parameter = slot.base;
     if (slot.value != nullptr) *slot.value = slot.base_value;
   }
-  for_each_linear([](size_t, const std::string&, Linear& linear) { linear.loras.clear(); });
+  for_each_linear([](const ModuleSpec&, Linear& linear) { linear.loras.clear(); });
   embedding.loras.clear();
   embedding.rows.clear();
   head.rows.clear();
@@ -124,7 +128,8 @@ LoraLink Network::make_link(Adapter& adapter, const LoraPair& pair, float factor
 
 void Network::link_loras(Adapter& adapter, size_t index, float factor) {
   size_t found = 0;
-  for_each_linear([&](size_t layer, const std::string& name, Linear& linear) {
+  for_each_linear([&](const ModuleSpec& module, Linear& linear) {
+    const std::string& name = module.name;
     const LoraPair pair = find_lora(adapter, name);
     if (pair.b == nullptr) return;
     if (pair.a->value.cols != linear.in() || pair.b->value.rows != linear.out()) {
@@ -132,11 +137,7 @@ void Network::link_loras(Adapter& adapter, size_t index, float factor) {
            pair.a->value.cols, linear.out(), linear.in());
     }
     LoraLink link = make_link(adapter, pair, factor, *linear.weight, false);
-    // One stream per lora_a: the parts of a fused module see the same dropped input.
-    const std::string_view owner = std::string_view(pair.owner).substr(pair.owner.rfind('.') + 1);
-    const auto module =
-        std::find(std::begin(linear_modules), std::end(linear_modules), owner) - linear_modules;
-    link.stream = (index << 20) + layer * 8 + static_cast<uint64_t>(module);
+    link.stream = (index << 20) + dropout_stream(module, config.layers, pair.owner);
     linear.loras.push_back(link);
     ++found;
   });
@@ -233,8 +234,8 @@ void Network::refresh() {
   if (adapters_.size() != 1) return;  // only one is ever trained
   Adapter& adapter = *adapters_[0].adapter;
   adapter.norms.clear();
-  for_each_linear([&](size_t, const std::string& name, Linear& linear) {
-    for (LoraLink& link : linear.loras) derive(adapter, link, name, linear.weight->value, false);
+  for_each_linear([&](const ModuleSpec& module, Linear& linear) {
+    for (LoraLink& link : linear.loras) derive(adapter, link, module.name, linear.weight->value, false);
   });
   for (LoraLink& link : embedding.loras) derive(adapter, link, "embed", embedding.token->value, true);
   for (TokenRows& rows : embedding.rows) derive(rows, embedding.token->value);

@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "kernels/quant.h"
 #include "model/mapped_parameters.h"
+#include "model/modules.h"
 
 namespace fettle {
 
@@ -67,32 +68,10 @@ int64_t Parameters::value_bytes() const {
 
 std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
   std::vector<ParameterShape> shapes;
-  const auto linear = [&](const std::string& name, int64_t out, int64_t in, bool bias) {
-    shapes.push_back({name + ".weight", out, in});
-    if (bias) shapes.push_back({name + ".bias", 1, out});
-  };
-  const auto norm = [&](const std::string& name) {
-    shapes.push_back({name + ".weight", 1, config.hidden_size});
-    if (config.norm_bias) shapes.push_back({name + ".bias", 1, config.hidden_size});
-  };
-  const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  shapes.push_back({"embed.weight", config.vocab_size, hidden});
-  if (config.position == PositionKind::learned)
-    shapes.push_back({"position.weight", config.context_length, hidden});
-  for (int32_t layer = 0; layer < config.layers; ++layer) {
-    const std::string prefix = fmt::format("layers.{}.", layer);
-    norm(prefix + "norm1");
-    linear(prefix + "q", config.query_size(), hidden, config.qkv_bias);
-    linear(prefix + "k", config.kv_size(), hidden, config.qkv_bias);
-    linear(prefix + "v", config.kv_size(), hidden, config.qkv_bias);
-    linear(prefix + "o", hidden, config.query_size(), config.output_bias);
-    if (config.block != BlockKind::parallel_shared_norm) norm(prefix + "norm2");
-    if (config.gated_mlp) linear(prefix + "gate", inner, hidden, config.mlp_bias);
-    linear(prefix + "up", inner, hidden, config.mlp_bias);
-    linear(prefix + "down", hidden, inner, config.mlp_bias);
+  for (const ModuleSpec& module : modules_of(config)) {
+    shapes.push_back({module.name + ".weight", module.rows, module.cols});
+    if (module.bias) shapes.push_back({module.name + ".bias", 1, module.kind == ModuleKind::norm ? module.cols : module.rows});
   }
-  norm("norm");
-  if (!config.tied_embeddings) linear("head", config.vocab_size, hidden, config.head_bias);
   return shapes;
 }
 

@@ -1,8 +1,6 @@
 #pragma once
-// The weights of a model under fettle's own names, whatever the family:
-//   embed.weight  position.weight  layers.N.{norm1,norm2}.{weight,bias}  layers.N.{q,k,v,o}.{weight,bias}
-//   layers.N.{gate,up,down}.{weight,bias}  norm.{weight,bias}  head.{weight,bias} (absent when tied)
-// Matrices are [out, in]. Fused published weights (qkv, gate_up) are split by the family's map.
+// The weights of a model under fettle's own names, whatever the family: M.weight and M.bias of every module M in
+// modules.h. Matrices are [out, in]. Fused published weights (qkv, gate_up) are split by the family's map.
 #include <cstdint>
 #include <memory>
 #include <string>

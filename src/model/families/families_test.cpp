@@ -82,7 +82,7 @@ TEST(Families, EveryMapCoversEveryParameterOnce) {
     ModelConfig config = config_from_hf(json, name);
     expect_complete(hf_weights(config), config);
     expect_complete(gguf_weights(config), config);
-    config.rope.interleaved = true;
+    config.set_interleaved(true);
     expect_complete(hf_weights(config), config);
     expect_complete(gguf_weights(config), config);
   }

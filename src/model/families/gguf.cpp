@@ -134,7 +134,7 @@ ModelConfig config_from_gguf(const Json& metadata, int32_t vocab_size,
       out.norm == NormKind::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-5F);
   if (out.position == PositionKind::rope) {
     read_gguf_rope(keys, out, where);
-    out.rope.interleaved = family->gguf_interleaved;
+    out.set_interleaved(family->gguf_interleaved);
   }
   out.alibi_max_bias = keys.get_or<float>("attention.max_alibi_bias", 8.0F);
   out.clip_qkv = keys.get_or<float>("attention.clamp_kqv", 0.0F);
@@ -187,6 +187,8 @@ Json config_to_gguf(const ModelConfig& config) {
 
 std::vector<float> gguf_rope_factors(const ModelConfig& config) {
   if (config.position != PositionKind::rope || config.rope.scaling != RopeScaling::llama3) return {};
+  if (!config.each.empty())
+    fail("GGUF", "Llama 3's RoPE scaling in layers that differ cannot be written");
   ModelConfig plain = config;
   plain.rope.scaling = RopeScaling::none;
   const RopeTable scaled = rope_table(config, 0), unscaled = rope_table(plain, 0);
@@ -247,6 +249,7 @@ ModelConfig config_from_llama2c(const Llama2cHeader& header, std::string_view wh
 
 Llama2cHeader config_to_llama2c(const ModelConfig& config) {
   const bool plain =
+      config.each.empty() && config.norm_before && !config.norm_after && !config.qk_norm &&
       config.norm == NormKind::rms && config.norm_offset == 0.0F && !config.norm_bias &&
       config.position == PositionKind::rope && config.rope.rotary_dim == 0 && config.rope.theta == 10000.0 &&
       config.rope.scaling == RopeScaling::none && config.sliding_window == 0 &&

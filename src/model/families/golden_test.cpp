@@ -75,7 +75,7 @@ void expect_close(double found, double expected, double scale, const std::string
 /// `interleaved` runs the model in the other RoPE layout, through permuted rows.
 void check(const Golden& golden, Backend& backend, bool interleaved) {
   ModelConfig config = config_from_hf(golden.json["config"], golden.name);
-  config.rope.interleaved = interleaved;
+  config.set_interleaved(interleaved);
   const WeightMap map = hf_weights(config);
   Parameters parameters = allocate_parameters(parameter_shapes(config)), gradients;
   test::Model::attach(parameters, gradients);

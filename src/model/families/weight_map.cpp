@@ -31,11 +31,10 @@ std::string our_module(const ModuleName& module, size_t part, int32_t layer) {
 }
 
 /// Rows of q or k whose rotary pairs stand in the other order than the published ones.
-void add_permuted_runs(std::vector<RowRun>& runs, int64_t begin, int64_t rows, const ModelConfig& config) {
-  const int64_t width = config.head_dim;
-  const int64_t rotary = config.rope.rotary_dim == 0 ? width : config.rope.rotary_dim;
+void add_permuted_runs(std::vector<RowRun>& runs, int64_t begin, int64_t rows, const LayerConfig& layer) {
+  const int64_t width = layer.head_dim, rotary = layer.rotary_dim();
   for (int64_t head = begin; head < begin + rows; head += width) {
-    if (config.rope.interleaved) {
+    if (layer.rope.interleaved) {
       for (int64_t i = 0; i < rotary / 2; ++i) runs.push_back({head + i, 2, rotary / 2});
     } else {
       runs.push_back({head, rotary / 2, 2});
@@ -46,18 +45,18 @@ void add_permuted_runs(std::vector<RowRun>& runs, int64_t begin, int64_t rows, c
 }
 
 std::vector<RowRun> part_runs(const ModuleName& module, size_t part, int64_t begin, int64_t rows,
-                              const ModelConfig& config, bool published_interleaved) {
+                              const LayerConfig& layer, bool published_interleaved) {
+  static constexpr std::string_view turning[] = {"q", "k", "norm_q", "norm_k"};
   std::vector<RowRun> runs;
-  const bool turns = module.ours[part] == "q" || module.ours[part] == "k";
-  const bool permuted =
-      config.rope.interleaved != published_interleaved && config.position == PositionKind::rope;
+  const bool turns = std::find(std::begin(turning), std::end(turning), module.ours[part]) != std::end(turning);
+  const bool permuted = layer.rope.interleaved != published_interleaved && layer.position == PositionKind::rope;
   if (module.layout == Layout::per_head) {
     const auto parts = static_cast<int64_t>(module.ours.size());
-    for (int64_t head = 0; head < rows / config.head_dim; ++head) {
-      runs.push_back({(head * parts + static_cast<int64_t>(part)) * config.head_dim, config.head_dim, 1});
+    for (int64_t head = 0; head < rows / layer.head_dim; ++head) {
+      runs.push_back({(head * parts + static_cast<int64_t>(part)) * layer.head_dim, layer.head_dim, 1});
     }
   } else if (turns && permuted) {
-    add_permuted_runs(runs, begin, rows, config);
+    add_permuted_runs(runs, begin, rows, layer);
   } else {
     runs.push_back({begin, rows, 1});
   }
@@ -88,7 +87,7 @@ class MapBuilder {
       const ParameterShape& shape = shapes_.at(our_module(module, part, layer) + std::string(suffix));
       const int64_t rows = vector ? shape.cols : shape.rows;
       entry.parts.push_back({shape.name, shape.rows, shape.cols,
-                             part_runs(module, part, total, rows, config_, options_.interleaved)});
+                             part_runs(module, part, total, rows, config_.layer(layer), options_.interleaved)});
       total += rows;
       cols = shape.cols;
     }
@@ -110,17 +109,22 @@ class MapBuilder {
   std::vector<WeightEntry> entries_;
 };
 
-/// Modules before the layers, all of each layer, modules after.
-std::vector<WeightEntry> in_model_order(const ModelConfig& config, const std::vector<ModuleName>& modules,
-                                        MapOptions options) {
-  MapBuilder builder(config, options);
+/// Calls visit(module, layer) for the modules before the layers, all of each layer, and those after.
+template <typename Visit>
+void in_model_order(const ModelConfig& config, const std::vector<ModuleName>& modules, Visit visit) {
   const auto first = std::find_if(modules.begin(), modules.end(), is_per_layer);
   const auto last = std::find_if_not(first, modules.end(), is_per_layer);
-  std::for_each(modules.begin(), first, [&](const ModuleName& module) { builder.add(module, 0); });
+  std::for_each(modules.begin(), first, [&](const ModuleName& module) { visit(module, 0); });
   for (int32_t layer = 0; layer < config.layers; ++layer) {
-    std::for_each(first, last, [&](const ModuleName& module) { builder.add(module, layer); });
+    std::for_each(first, last, [&](const ModuleName& module) { visit(module, layer); });
   }
-  std::for_each(last, modules.end(), [&](const ModuleName& module) { builder.add(module, 0); });
+  std::for_each(last, modules.end(), [&](const ModuleName& module) { visit(module, 0); });
+}
+
+std::vector<WeightEntry> entries_of(const ModelConfig& config, const std::vector<ModuleName>& modules,
+                                    MapOptions options) {
+  MapBuilder builder(config, options);
+  in_model_order(config, modules, [&](const ModuleName& module, int32_t layer) { builder.add(module, layer); });
   return builder.take();
 }
 
@@ -146,9 +150,8 @@ std::vector<ModuleName> gguf_modules(const Family& family) {
   return modules;
 }
 
-bool is_adaptable(const ModuleName& module, const ModelConfig& config) {
+bool is_adaptable(const ModuleName& module) {
   static constexpr std::string_view names[] = {"embed", "q", "k", "v", "o", "gate", "up", "down", "head"};
-  if (module.ours[0] == "gate" && !config.gated_mlp) return false;
   return std::find(std::begin(names), std::end(names), module.ours[0]) != std::end(names);
 }
 
@@ -164,7 +167,7 @@ WeightMap hf_weights(const ModelConfig& config) {
   WeightMap map;
   map.optional_prefix = family.optional_prefix;
   const std::vector<ModuleName> modules = family.modules(config);
-  map.entries = in_model_order(config, modules, {.norm_offset = family.hf_norm_offset});
+  map.entries = entries_of(config, modules, {.norm_offset = family.hf_norm_offset});
   map.ignored_suffixes = {".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias",
                           ".attention.masked_bias"};
   if (config.tied_embeddings)
@@ -175,7 +178,7 @@ WeightMap hf_weights(const ModelConfig& config) {
 WeightMap gguf_weights(const ModelConfig& config) {
   const Family& family = family_named(config.family);
   WeightMap map;
-  map.entries = in_model_order(config, gguf_modules(family),
+  map.entries = entries_of(config, gguf_modules(family),
                                {.interleaved = family.gguf_interleaved, .may_transpose = false});
   map.ignored_suffixes = {"rope_freqs.weight", ".attn_rot_embd"};
   return map;
@@ -218,6 +221,7 @@ std::vector<AdapterEntry> adaptable_modules(const ModelConfig& model) {
   for (ParameterShape& shape : parameter_shapes(config)) shapes.emplace(shape.name, shape);
   std::vector<AdapterEntry> entries;
   const auto add = [&](const ModuleName& module, int32_t layer) {
+    if (!is_adaptable(module) || shapes.count(our_module(module, 0, layer) + ".weight") == 0) return;
     AdapterEntry entry;
     entry.published = with_layer(module.published, layer);
     entry.layer = is_per_layer(module) ? layer : -1;
@@ -228,22 +232,13 @@ std::vector<AdapterEntry> adaptable_modules(const ModelConfig& model) {
       const ParameterShape& weight = shapes.at(entry.modules.back() + ".weight");
       const int64_t rows = entry.embedding ? weight.cols : weight.rows;
       entry.parts.push_back(
-          {entry.modules.back() + ".lora_b", rows, 0, part_runs(module, part, entry.out, rows, config, false)});
+          {entry.modules.back() + ".lora_b", rows, 0, part_runs(module, part, entry.out, rows, config.layer(layer), false)});
       entry.in = entry.embedding ? weight.rows : weight.cols;
       entry.out += rows;
     }
     entries.push_back(std::move(entry));
   };
-  const std::vector<ModuleName> modules = family_named(config.family).modules(config);
-  const auto first = std::find_if(modules.begin(), modules.end(), is_per_layer);
-  const auto last = std::find_if_not(first, modules.end(), is_per_layer);
-  for (auto module = modules.begin(); module != first; ++module)
-    if (is_adaptable(*module, config)) add(*module, 0);
-  for (int32_t layer = 0; layer < config.layers; ++layer)
-    for (auto module = first; module != last; ++module)
-      if (is_adaptable(*module, config)) add(*module, layer);
-  for (auto module = last; module != modules.end(); ++module)
-    if (is_adaptable(*module, config)) add(*module, 0);
+  in_model_order(config, family_named(config.family).modules(config), add);
   return entries;
 }
 

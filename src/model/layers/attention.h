@@ -1,19 +1,27 @@
 #pragma once
-// Multi-head, grouped-query and multi-query attention with RoPE or ALiBi, over spans.
+// Multi-head, grouped-query and multi-query attention with RoPE or ALiBi and norms of queries and keys, over spans.
 #include <span>
 
 #include "model/layers/linear.h"
+#include "model/layers/norm.h"
 
 namespace fettle {
 
 struct AttentionLayer {
+  const LayerConfig* config = nullptr;
+  const Rotation* rotation = nullptr;  ///< null without RoPE
   Linear q, k, v, o;
-  bool trainable() const { return q.trainable() || k.trainable() || v.trainable() || o.trainable(); }
+  Norm norm_q, norm_k;  ///< of every head; both or neither
+  bool below_trainable() const {
+    return q.trainable() || k.trainable() || v.trainable() || norm_q.trainable() || norm_k.trainable();
+  }
+  bool trainable() const { return below_trainable() || o.trainable(); }
 };
 
-/// q and k are kept turned by RoPE.
+/// q and k are kept normalised and turned by RoPE; projected_q and projected_k, where there are norms, as projected.
 struct AttentionKept {
   Tensor q, k, v, out, lse;
+  Tensor projected_q, projected_k;
   LinearKept q_lora, k_lora, v_lora, o_lora;
 };
 AttentionKept take_attention_kept(const Context& context, const AttentionLayer& layer, int64_t rows);

@@ -1,5 +1,6 @@
 #pragma once
-// One decoder layer: norms, attention and MLP around the residual stream, in the order that BlockKind says.
+// One decoder layer: branches (attention, MLP) that are added to the residual stream, one after the other or side by
+// side as BlockKind says, with norms before or after them. A layer may have one of the branches alone.
 #include "model/layers/attention.h"
 #include "model/layers/mlp.h"
 #include "model/layers/norm.h"
@@ -7,16 +8,19 @@
 namespace fettle {
 
 struct Block {
-  Norm norm1, norm2;  ///< norm2 is unused when the block shares one norm
+  const LayerConfig* config = nullptr;
+  Norm norm1, norm1_after, norm2, norm2_after;  ///< those that the config has
   AttentionLayer attention;
   Mlp mlp;
-  bool trainable(const ModelConfig& config) const;
+  bool trainable() const { return first_trainable() || second_trainable(); }
+  bool first_trainable() const { return norm1.trainable() || norm1_after.trainable() || attention.trainable(); }
+  bool second_trainable() const { return norm2.trainable() || norm2_after.trainable() || mlp.trainable(); }
 };
 
-/// What a block's backward reads beside its input. middle: the residual stream between attention and MLP; a
-/// parallel block has none.
+/// What a block's backward reads beside its input. middle: the residual stream between attention and MLP, where one
+/// follows the other. attention_out, mlp_out: what a norm after them reads.
 struct BlockKept {
-  Tensor middle;
+  Tensor middle, attention_out, mlp_out;
   AttentionKept attention;
   MlpKept mlp;
 };

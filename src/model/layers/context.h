@@ -23,11 +23,15 @@ struct Context {
   Tensor positions;  ///< i32 [1, T]
   std::vector<Tensor> token_rows;  ///< i32 [1, T] of each of the embedding's TokenRows
   SpanTable table;
-  Tensor inverse_frequencies;  ///< f32 [1, rotary_dim/2]
-  float rope_magnitude = 1.0F;
   const float* alibi_slopes = nullptr;  ///< [heads], null without ALiBi
   uint64_t dropout_seed = 0;
   uint64_t dropout_step = 0;  ///< 0: no dropout
+};
+
+/// What RoPE turns a layer's heads by.
+struct Rotation {
+  Tensor inverse_frequencies;  ///< f32 [1, rotary_dim/2]
+  float magnitude = 1.0F;
 };
 
 /// A view that also works while measuring, when there is no memory to point into.

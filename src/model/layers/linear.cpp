@@ -105,6 +105,7 @@ void lora_input_backward(const Context& context, const Linear& linear, const Lor
 }  // namespace
 
 bool Linear::trainable() const {
+  if (weight == nullptr) return false;
   if (weight->trainable || (bias != nullptr && bias->trainable)) return true;
   return std::any_of(loras.begin(), loras.end(), [](const LoraLink& lora) { return lora.trainable(); });
 }

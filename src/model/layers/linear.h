@@ -7,7 +7,7 @@
 namespace fettle {
 
 struct Linear {
-  Parameter* weight = nullptr;  ///< [out, in]
+  Parameter* weight = nullptr;  ///< [out, in]; null: there is no such module
   Parameter* bias = nullptr;    ///< [1, out] or null
   Tensor bias_value;            ///< the bias in f32
   std::vector<LoraLink> loras;

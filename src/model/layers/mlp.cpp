@@ -4,10 +4,10 @@ namespace fettle {
 namespace {
 
 void middle(const Context& context, const Mlp& mlp, const Tensor& out, const MlpKept& kept) {
-  if (mlp.gated) {
-    context.backend.gated(out, kept.gate, kept.up, context.config.activation);
+  if (mlp.config->gated_mlp) {
+    context.backend.gated(out, kept.gate, kept.up, mlp.config->activation);
   } else {
-    context.backend.activation(out, kept.up, context.config.activation);
+    context.backend.activation(out, kept.up, mlp.config->activation);
   }
 }
 
@@ -15,7 +15,7 @@ void middle(const Context& context, const Mlp& mlp, const Tensor& out, const Mlp
 
 MlpKept take_mlp_kept(const Context& context, const Mlp& mlp, int64_t rows) {
   MlpKept kept;
-  if (mlp.gated) {
+  if (mlp.config->gated_mlp) {
     kept.gate = context.arena.take(rows, mlp.gate.out());
     kept.gate_lora = take_linear_kept(context, mlp.gate, rows);
   }
@@ -27,7 +27,7 @@ MlpKept take_mlp_kept(const Context& context, const Mlp& mlp, int64_t rows) {
 
 void mlp_forward(const Context& context, const Mlp& mlp, const Tensor& y, const Tensor& x,
                  const MlpKept& kept, bool need_output) {
-  if (mlp.gated) linear_forward(context, mlp.gate, kept.gate, x, kept.gate_lora);
+  if (mlp.config->gated_mlp) linear_forward(context, mlp.gate, kept.gate, x, kept.gate_lora);
   linear_forward(context, mlp.up, kept.up, x, kept.up_lora);
   if (!need_output && mlp.down.loras.empty()) return;
   const ArenaScope scope(context.arena);
@@ -43,19 +43,19 @@ void mlp_forward(const Context& context, const Mlp& mlp, const Tensor& y, const 
 void mlp_backward(const Context& context, const Mlp& mlp, const Tensor* dx, const Tensor& dy, const Tensor& x,
                   const MlpKept& kept, bool accumulate) {
   const ArenaScope scope(context.arena);
-  const bool below = dx != nullptr || mlp.up.trainable() || (mlp.gated && mlp.gate.trainable());
+  const bool below = dx != nullptr || mlp.up.trainable() || (mlp.config->gated_mlp && mlp.gate.trainable());
   const Tensor product = context.arena.take(dy.rows, mlp.up.out());
   middle(context, mlp, product, kept);
   linear_backward(context, mlp.down, below ? &product : nullptr, dy, product, kept.down_lora);
   if (!below) return;
   const Tensor& dproduct = product;
-  if (mlp.gated) {
+  if (mlp.config->gated_mlp) {
     context.backend.gated_backward(kept.gate, kept.up, dproduct, kept.gate, kept.up,
-                                   context.config.activation);
+                                   mlp.config->activation);
     linear_backward(context, mlp.gate, dx, kept.gate, x, kept.gate_lora, accumulate);
     linear_backward(context, mlp.up, dx, kept.up, x, kept.up_lora, true);
   } else {
-    context.backend.activation_backward(dproduct, dproduct, kept.up, context.config.activation);
+    context.backend.activation_backward(dproduct, dproduct, kept.up, mlp.config->activation);
     linear_backward(context, mlp.up, dx, dproduct, x, kept.up_lora, accumulate);
   }
 }

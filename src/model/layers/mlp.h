@@ -5,9 +5,9 @@
 namespace fettle {
 
 struct Mlp {
-  Linear gate, up, down;
-  bool gated = true;  ///< gate is unused otherwise
-  bool trainable() const { return (gated && gate.trainable()) || up.trainable() || down.trainable(); }
+  const LayerConfig* config = nullptr;
+  Linear gate, up, down;  ///< no gate unless the config says so
+  bool trainable() const { return gate.trainable() || up.trainable() || down.trainable(); }
 };
 
 struct MlpKept {

@@ -6,13 +6,15 @@
 namespace fettle {
 
 struct Norm {
-  Parameter* weight = nullptr;
+  Parameter* weight = nullptr;  ///< null: there is no such norm
   Parameter* bias = nullptr;        ///< null when there is none
   Tensor weight_value, bias_value;  ///< in f32
-  bool trainable() const { return weight->trainable || (bias != nullptr && bias->trainable); }
+  bool trainable() const {
+    return weight != nullptr && (weight->trainable || (bias != nullptr && bias->trainable));
+  }
 };
 
-/// Mean (LayerNorm alone) and 1/deviation of each row, [1, T].
+/// Mean (LayerNorm alone) and 1/deviation of each row, [1, T]. The norm of heads is an RMSNorm in every model.
 struct NormStats {
   Tensor mean, rstd;
 };
