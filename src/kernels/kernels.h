@@ -55,11 +55,13 @@ struct KeyRange {
 /// ranges[range_begin, range_end): its earlier tokens, a shared prompt, pages of a cache. Keys are summed in tiles
 /// that begin with a range or with the own keys. Rows [k_begin - own_before, k_begin) hold own keys of earlier
 /// calls: a query then has the same bits whether its run came in one call or in several.
+/// In a bidirectional span (an encoder's) every query sees all of the span's own keys, those behind it too.
 struct Span {
   int32_t q_begin, q_end;
   int32_t k_begin;
   int32_t range_begin, range_end;
   int32_t own_before = 0;
+  int32_t bidirectional = 0;  ///< 0 or 1
 };
 
 /// What attention sees. Arrays in the backend's memory. Positions are needed for a window or ALiBi alone.
@@ -74,7 +76,9 @@ struct SpanTable {
 struct Attention {
   int32_t heads = 0, kv_heads = 0, head_dim = 0;  ///< heads is a multiple of kv_heads
   float scale = 1.0F;
-  int32_t window = 0;  ///< a key is seen when query_position - key_position < window; 0: no window
+  /// A key is seen when query_position - key_position < window, and in a bidirectional span key_position -
+  /// query_position < window as well; 0: no window.
+  int32_t window = 0;
   const float* alibi_slopes =
       nullptr;  ///< [heads] on the host; score -= slope * (query_position - key_position)
 };
@@ -162,6 +166,18 @@ class Backend {
   /// dgate, dup = …; dgate may be gate's memory and dup up's.
   virtual void gated_backward(const Tensor& dgate, const Tensor& dup, const Tensor& dy, const Tensor& gate,
                               const Tensor& up, Activation kind) = 0;
+
+  // ---- mixtures of experts
+  /// Of every row of logits [T, E] the k largest, the first of equals before the others. picks i32 [T, k]: their
+  /// columns, largest first; weights [T, k]: the softmax over them; probabilities [T, E]: the softmax over all.
+  virtual void route(const Tensor& picks, const Tensor& weights, const Tensor& probabilities,
+                     const Tensor& logits) = 0;
+  /// dlogits = … of dweights [T, k] and of dprobabilities [1, E], which is every row's (may be empty: zero).
+  virtual void route_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& dprobabilities,
+                              const Tensor& picks, const Tensor& weights, const Tensor& probabilities) = 0;
+  virtual void scale_rows(const Tensor& x, const Tensor& factors) = 0;  ///< x[t] *= factors [1, T]
+  /// out [1, T] = Σ a[t] b[t]
+  virtual void row_dots(const Tensor& out, const Tensor& a, const Tensor& b) = 0;
 
   // ---- attention
   /// out [T, H*D] = softmax(scale q kᵀ) v over what `table` lets each query see, by an online softmax: no [T,

@@ -40,6 +40,11 @@ class MeasuringBackend final : public Backend {
   void gated(const Tensor&, const Tensor&, const Tensor&, Activation) override {}
   void gated_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                       Activation) override {}
+  void route(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void route_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                      const Tensor&) override {}
+  void scale_rows(const Tensor&, const Tensor&) override {}
+  void row_dots(const Tensor&, const Tensor&, const Tensor&) override {}
   void attention(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const SpanTable&,
                  const Attention&) override {}
   void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,

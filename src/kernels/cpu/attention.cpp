@@ -57,6 +57,7 @@ struct KeyTile {
   int64_t begin, count;
   bool causal;
   int64_t offset;  ///< of `begin` from k_begin; negative for own keys of earlier calls
+  bool both_ways = false;  ///< a window ends behind the query as it does before it
   /// How many keys of the tile query i of the span sees, leaving the window aside.
   int64_t seen_by(int64_t i) const { return causal ? std::clamp<int64_t>(i - offset + 1, 0, count) : count; }
 };
@@ -69,8 +70,10 @@ HWY_INLINE void for_key_tiles(const SpanTable& table, const Span& span, int64_t 
     for (int64_t k = table.ranges[r].begin; k < end; k += key_tile)
       body(KeyTile{k, std::min(key_tile, end - k), false, 0});
   }
-  for (int64_t k = -int64_t{span.own_before}; k < query_end; k += key_tile) {
-    body(KeyTile{span.k_begin + k, std::min(key_tile, query_end - k), true, k});
+  const bool both_ways = span.bidirectional != 0;
+  const int64_t own_end = both_ways ? span.q_end - span.q_begin : query_end;
+  for (int64_t k = -int64_t{span.own_before}; k < own_end; k += key_tile) {
+    body(KeyTile{span.k_begin + k, std::min(key_tile, own_end - k), !both_ways, k, both_ways});
   }
 }
 
@@ -79,8 +82,10 @@ HWY_INLINE bool outside_window(const AttentionInput& in, const KeyTile& tile, in
   if (in.options.window == 0) return false;
   const int32_t* query = in.table.query_positions;
   const int32_t* key = in.table.key_positions + tile.begin;
-  return *std::min_element(query + begin, query + end) - *std::max_element(key, key + tile.count) >=
-         in.options.window;
+  const auto [first_query, last_query] = std::minmax_element(query + begin, query + end);
+  const auto [first_key, last_key] = std::minmax_element(key, key + tile.count);
+  return *first_query - *last_key >= in.options.window ||
+         (tile.both_ways && *first_key - *last_query >= in.options.window);
 }
 
 /// Score of a row against keys [j, j + lanes): the product that stands there, ALiBi's share, minus infinity
@@ -97,6 +102,10 @@ HWY_INLINE Vec masked_score(const AttentionInput& in, const KeyTile& tile, Vec s
     if (o.window > 0) {
       const auto far = hn::RebindMask(df, hn::Gt(distance, hn::Set(di, o.window - 1)));
       score = hn::IfThenElse(far, set(minus_infinity), score);
+      if (tile.both_ways) {
+        const auto ahead = hn::RebindMask(df, hn::Lt(distance, hn::Set(di, 1 - o.window)));
+        score = hn::IfThenElse(ahead, set(minus_infinity), score);
+      }
     }
   }
   if (j + lanes() <= seen) return score;

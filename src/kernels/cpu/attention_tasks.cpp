@@ -8,7 +8,7 @@ namespace {
 
 int64_t keys_seen(const SpanTable& table, const ForwardTask& task) {
   const Span& span = table.spans[task.span];
-  int64_t keys = span.own_before + task.end;
+  int64_t keys = span.own_before + (span.bidirectional != 0 ? span.q_end - span.q_begin : task.end);
   for (int32_t r = span.range_begin; r < span.range_end; ++r)
     keys += table.ranges[r].end - table.ranges[r].begin;
   return keys;

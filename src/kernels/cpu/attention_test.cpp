@@ -100,6 +100,22 @@ TEST(Attention, SharedPromptsAndChains) {
   compare(pack, shape(2, 2, 24));
 }
 
+TEST(Attention, BidirectionalSpansSeeWhatStandsBehindThem) {
+  for (const int32_t length : {1, 5, 8, 64, 97, 200}) {
+    Pack pack;
+    pack.add(length);
+    pack.add(30);
+    pack.add(41, {0});
+    pack.spans[0].bidirectional = pack.spans[2].bidirectional = 1;
+    for (const int32_t window : {0, 1, 7, 64}) {
+      Attention o = shape(4, 2, 16);
+      o.window = window;
+      compare(pack, o);
+      compare(pack, shape(2, 1, 20), DType::f16, 2e-3);
+    }
+  }
+}
+
 TEST(Attention, WindowAndAlibi) {
   Pack pack;
   pack.add(90);

@@ -81,6 +81,13 @@ class CpuBackend final : public Backend {
   void gated_backward(const Tensor& dgate, const Tensor& dup, const Tensor& dy, const Tensor& gate,
                       const Tensor& up, Activation kind) override;
 
+  void route(const Tensor& picks, const Tensor& weights, const Tensor& probabilities,
+             const Tensor& logits) override;
+  void route_backward(const Tensor& dlogits, const Tensor& dweights, const Tensor& dprobabilities,
+                      const Tensor& picks, const Tensor& weights, const Tensor& probabilities) override;
+  void scale_rows(const Tensor& x, const Tensor& factors) override;
+  void row_dots(const Tensor& out, const Tensor& a, const Tensor& b) override;
+
   void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
                  const SpanTable& table, const Attention& options) override;
   void attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta,

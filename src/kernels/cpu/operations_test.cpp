@@ -48,6 +48,46 @@ TEST(Elementwise, LikeTheReference) {
   }
 }
 
+TEST(Routing, LikeTheReference) {
+  for (const int64_t experts : {1, 2, 8, 60}) {
+    for (const int64_t k : {1, 2, 6}) {
+      if (k > experts) continue;
+      Source source(static_cast<uint64_t>(experts * 10 + k));
+      Owned logits = source.floats(33, experts, 2, 3, 4);
+      for (int64_t e = 0; e < experts; ++e) logits.at(5, e) = 0.25F;  // equals: the first come first
+      Owned picks_a(DType::i32, 33, k), picks_e = picks_a, weights_a(DType::f32, 33, k), weights_e = weights_a;
+      Owned all_a(DType::f32, 33, experts), all_e = all_a, d_a(DType::f32, 33, experts, 2), d_e(DType::f32, 33, experts);
+      cpu().route(picks_a, weights_a, all_a, logits);
+      reference().route(picks_e, weights_e, all_e, logits);
+      for (int64_t t = 0; t < 33; ++t)
+        for (int64_t i = 0; i < k; ++i) EXPECT_EQ(picks_a->row<int32_t>(t)[i], picks_e->row<int32_t>(t)[i]);
+      for (int64_t i = 0; i < k; ++i) EXPECT_EQ(picks_a->row<int32_t>(5)[i], i);
+      expect_near(weights_a, weights_e, 1e-6, 1e-6, "weights");
+      expect_near(all_a, all_e, 1e-6, 1e-6, "probabilities");
+      const Owned dweights = source.floats(33, k), dprobabilities = source.floats(1, experts);
+      for (const Tensor& balance : {Tensor(), *dprobabilities}) {
+        cpu().route_backward(d_a, dweights, balance, picks_e, weights_e, all_e);
+        reference().route_backward(d_e, dweights, balance, picks_e, weights_e, all_e);
+        expect_near(d_a, d_e, 1e-6, 1e-5, "dlogits");
+      }
+    }
+  }
+}
+
+TEST(Routing, RowsByFactors) {
+  for (const int64_t n : lengths) {
+    Source source(static_cast<uint64_t>(n + 1));
+    const Owned x = source.floats(5, n, 1, 3), y = source.floats(5, n), factors = source.floats(1, 5);
+    Owned a = x, e = x, dots_a(DType::f32, 1, 5), dots_e = dots_a;
+    cpu().scale_rows(a, factors);
+    reference().scale_rows(e, factors);
+    expect_near(a, e, 0, 0);
+    cpu().row_dots(dots_a, x, y);
+    reference().row_dots(dots_e, x, y);
+    expect_near(dots_a, dots_e, 1e-5, 1e-5);
+  }
+}
+
 TEST(Elementwise, LongRunsInSeveralThreads) {
   Source source(2);
   const Owned x = source.floats(40, 5000), y = source.floats(40, 5000);

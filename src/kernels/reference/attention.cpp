@@ -12,10 +12,14 @@ std::vector<int64_t> seen_keys(const Span& span, int64_t i, const SpanTable& tab
   for (int64_t r = span.range_begin; r < span.range_end; ++r) {
     for (int64_t k = table.ranges[r].begin; k < table.ranges[r].end; ++k) keys.push_back(k);
   }
-  for (int64_t k = span.k_begin - span.own_before; k <= span.k_begin + i; ++k) keys.push_back(k);
+  const int64_t last = span.bidirectional != 0 ? span.q_end - span.q_begin - 1 : i;
+  for (int64_t k = span.k_begin - span.own_before; k <= span.k_begin + last; ++k) keys.push_back(k);
   if (o.window > 0) {
     const int64_t position = table.query_positions[span.q_begin + i];
-    std::erase_if(keys, [&](int64_t k) { return position - table.key_positions[k] >= o.window; });
+    std::erase_if(keys, [&](int64_t k) {
+      const int64_t distance = position - table.key_positions[k];
+      return distance >= o.window || (span.bidirectional != 0 && -distance >= o.window);
+    });
   }
   return keys;
 }

@@ -53,6 +53,23 @@ TEST(Gradient, RmsNorm) {
   check(w, dw, loss, "dweight");
 }
 
+TEST(Gradient, Route) {
+  Source source;
+  Owned logits = source.floats(4, 6, 2), weights(DType::f32, 4, 3), all(DType::f32, 4, 6), dlogits(DType::f32, 4, 6);
+  const Owned dweights = source.floats(4, 3), balance = source.floats(1, 6);
+  Owned picks(DType::i32, 4, 3);
+  const auto loss = [&] {
+    reference().route(picks, weights, all, logits);
+    double sum = weighted_sum(weights, dweights);
+    for (int64_t t = 0; t < 4; ++t)
+      for (int64_t e = 0; e < 6; ++e) sum += double{all.at(t, e)} * double{balance.at(0, e)};
+    return sum;
+  };
+  loss();
+  reference().route_backward(dlogits, dweights, balance, picks, weights, all);
+  check(logits, dlogits, loss, "dlogits", 1e-3F);
+}
+
 TEST(Gradient, LayerNorm) {
   Source source;
   Owned x = source.floats(3, 6, 2), w = source.floats(1, 6), bias = source.floats(1, 6),
