@@ -322,10 +322,30 @@ const GgufValue* Gguf::find(std::string_view key) const {
   return found == metadata.end() ? nullptr : &found->second;
 }
 
+namespace {
+
+/// A list with an element per layer, say.
+void put_list(Json& to, const std::string& key, const GgufValue& list) {
+  constexpr size_t longest = 10000;
+  if (key.starts_with("tokenizer.")) return;
+  if (const auto* numbers = std::get_if<GgufValue::Numbers>(&list.value); numbers != nullptr && numbers->size() <= longest)
+    to[key] = *numbers;
+  const auto* integers = std::get_if<GgufValue::Integers>(&list.value);
+  if (integers == nullptr || integers->size() > longest) return;
+  to[key] = *integers;
+  if (list.element != GgufType::boolean) return;
+  for (Json& value : to[key]) value = value != 0;
+}
+
+}  // namespace
+
 Json Gguf::scalars() const {
   Json result = Json::object();
   for (const auto& [key, value] : metadata) {
-    if (value.type == GgufType::array) continue;
+    if (value.type == GgufType::array) {
+      put_list(result, key, value);
+      continue;
+    }
     if (const auto* text = std::get_if<std::string>(&value.value)) {
       result[key] = *text;
     } else if (const auto* number = std::get_if<double>(&value.value)) {

@@ -51,7 +51,7 @@ struct Gguf {
   std::string where;
 
   const GgufValue* find(std::string_view key) const;
-  /// Every key but arrays as JSON (numbers, booleans, strings).
+  /// Every key as JSON (numbers, booleans, strings), short lists of numbers too; without the vocabulary's long ones.
   Json scalars() const;
 };
 

@@ -72,7 +72,8 @@ DType output_type(DType dtype, int64_t cols) {
 }
 
 DType type_of(const WeightEntry& entry, const ModelToSave& model, DType dtype) {
-  if (entry.shape.size() == 1 || entry.published == "position_embd.weight") return DType::f32;
+  const bool router = entry.published.ends_with(".ffn_gate_inp.weight");
+  if (entry.shape.size() == 1 || entry.published == "position_embd.weight" || router) return DType::f32;
   const int64_t cols = entry.shape.back();
   const bool output = entry.published == "output.weight" ||
                       (entry.published == "token_embd.weight" && model.config->tied_embeddings);
@@ -122,7 +123,7 @@ GgufVocabulary padded_vocabulary(const ModelToSave& model) {
 
 void save_gguf(const fs::path& file, const ModelToSave& model, DType dtype) {
   GgufMetadata metadata = metadata_of(model, dtype);
-  if (model.config->sliding_window > 0 && model.config->sliding_window < model.config->context_length) {
+  if (!keeps_windows_in_gguf(*model.config) && model.config->sliding_window > 0 && model.config->sliding_window < model.config->context_length) {
     log_warning(
         "{}: llama.cpp attends over the whole context where this model has a window of {} tokens; longer "
         "texts come out "

@@ -87,6 +87,9 @@ void save_gguf_lora(const fs::path& file, const ModelConfig& config, const Param
     if (!ours.ends_with(weight_suffix)) continue;
     const LoraPair lora = find_lora(adapter, ours.substr(0, ours.size() - weight_suffix.size()));
     if (lora.b == nullptr) continue;
+    if (entry.shape.size() != 2)
+      fail(file.string(), "an adapter inside experts ('{}') cannot be written as a LoRA of GGUF; export the merged model with "
+           "--to gguf", ours);
     const int64_t rank = lora.b->value.cols,
                   rows = ours == "embed.weight" ? lora.b->value.rows : entry.shape[0];
     tensors.push_back(tensor_to_write(entry.published + ".lora_a", lora.a->value, dtype));

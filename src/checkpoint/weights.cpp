@@ -28,7 +28,8 @@ bool is_vector(const WeightEntry& entry) {
 }
 
 int64_t published_rows(const WeightEntry& entry) {
-  return entry.transposed ? entry.shape[1] : entry.shape[0];
+  if (entry.transposed) return entry.shape[1];
+  return is_vector(entry) ? entry.shape[0] : checked_elements(entry.shape).value() / entry.shape.back();
 }
 
 // ---- reading

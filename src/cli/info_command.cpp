@@ -61,6 +61,18 @@ void describe_adapter(const Adapter& adapter, Report& report) {
   report.add("adapter_parameters", count, human_count(static_cast<double>(count)));
 }
 
+/// What only some layers or models have.
+void add_layers(Report& report, const ModelConfig& config) {
+  int32_t window = 0, windowed = 0;
+  for (int32_t i = 0; i < config.layers; ++i) {
+    window = std::max(window, config.layer(i).sliding_window);
+    windowed += config.layer(i).sliding_window > 0 ? 1 : 0;
+  }
+  if (window > 0) report.add("sliding_window", window, fmt::format("{} in {} of {} layers", window, windowed, config.layers));
+  if (config.expert_count() == 0) return;
+  report.add("experts", config.experts, fmt::format("{}, {} for each token", config.experts, config.experts_per_token));
+}
+
 void describe_model(const fs::path& path, const std::string& tokenizer, Report& report) {
   LoadOptions options;
   options.tokenizer = tokenizer;
@@ -82,7 +94,7 @@ void describe_model(const fs::path& path, const std::string& tokenizer, Report& 
   report.add("context_length", config.context_length);
   report.add("position", position_name(config.position));
   report.add("tied_embeddings", config.tied_embeddings);
-  if (config.sliding_window > 0) report.add("sliding_window", config.sliding_window);
+  add_layers(report, config);
   if (model.tokenizer) {
     report.add("tokens", model.tokenizer->size());
     report.add("chat_template", !model.tokenizer->chat_template().empty());

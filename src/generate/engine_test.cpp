@@ -68,13 +68,26 @@ TEST(Engine, GreedyEqualsThePlainLoop) {
 
 /// Positions of every kind, and a window that is shorter than the text.
 std::vector<ModelConfig> variants() {
-  std::vector<ModelConfig> all(5, test::byte_config());
+  std::vector<ModelConfig> all(8, test::byte_config());
   all[1].sliding_window = 11;
   all[2].position = PositionKind::alibi;
   all[3].position = PositionKind::learned;
   all[4].norm = NormKind::layer;
   all[4].norm_bias = true;
   all[4].block = BlockKind::parallel_two_norms;
+  all[5].qk_norm = all[5].norm_after = true;  // layers with and without a window, turned by different bases
+  all[5].layers = 3;
+  all[5].each.assign(3, all[5]);
+  all[5].each[0].sliding_window = all[5].each[1].sliding_window = 11;
+  all[5].each[0].rope.theta = 100.0;
+  all[6].mlp = MlpKind::experts;
+  all[6].experts = 4;
+  all[6].experts_per_token = 2;
+  all[7].layers = 3;  // a branch alone, and windows of two sizes
+  all[7].each.assign(3, all[7]);
+  all[7].each[0].sliding_window = 5;
+  all[7].each[1].mixer = MixerKind::none;
+  all[7].each[2].sliding_window = 19;
   return all;
 }
 

@@ -33,7 +33,7 @@ class WholeMatch {
 };
 
 bool matches_target(const AdapterEntry& entry, std::string_view target) {
-  if (target == "all-linear") return entry.layer >= 0;
+  if (target == "all-linear") return entry.layer >= 0 && !entry.expert;
   if (is_end_of(entry.published, target)) return true;
   return std::any_of(entry.modules.begin(), entry.modules.end(),
                      [&](const std::string& module) { return is_end_of(module, target); });

@@ -84,6 +84,7 @@ void scale_llama3(std::vector<double>& frequencies, const RopeConfig& rope) {
 
 // So that no product of sizes below overflows 64 bits, whatever a file claims.
 constexpr int64_t widest = int64_t{1} << 22;
+constexpr int32_t most_experts = 4096;
 
 [[noreturn]] void fail_width(std::string_view where, int64_t width) {
   fail(where, "a layer of {} columns is too wide; at most {} are supported", width, widest);
@@ -112,11 +113,18 @@ void validate_layer(const LayerConfig& layer, std::string_view where) {
     require_positive(where, "intermediate_size", layer.intermediate_size);
     if (layer.intermediate_size > widest) fail_width(where, layer.intermediate_size);
   }
+  if (layer.mlp == MlpKind::experts) {
+    require_positive(where, "the number of experts", layer.experts);
+    if (layer.experts > most_experts) fail(where, "{} experts are too many", layer.experts);
+    if (layer.experts_per_token < 1 || layer.experts_per_token > layer.experts)
+      fail(where, "of {} experts each token cannot go to {}", layer.experts, layer.experts_per_token);
+    if (!layer.gated_mlp || layer.mlp_bias) fail(where, "experts must be gated and without biases");
+  }
   const bool both = layer.mixer != MixerKind::none && layer.mlp != MlpKind::none;
   if (layer.mixer == MixerKind::none && layer.mlp == MlpKind::none)
     fail(where, "a layer needs a mixer, an MLP or both");
-  if (layer.block != BlockKind::sequential && (!both || layer.norm_after || !layer.norm_before))
-    fail(where, "a parallel block has attention and MLP, and norms before them alone");
+  if (layer.block != BlockKind::sequential && (!both || layer.mlp == MlpKind::experts || layer.norm_after || !layer.norm_before))
+    fail(where, "a parallel block has attention and a dense MLP, and norms before them alone");
   if (!layer.norm_before && !layer.norm_after) fail(where, "a layer needs norms before or after its branches");
 }
 
@@ -126,7 +134,7 @@ void ModelConfig::validate(std::string_view where) const {
   require_positive(where, "vocab_size", vocab_size);
   require_positive(where, "hidden_size", hidden_size);
   require_positive(where, "the number of layers", layers);
-  if (layers > 10000) fail(where, "{} layers are too many", layers);
+  if (layers > most_layers) fail(where, "{} layers are too many", layers);
   require_positive(where, "the context length", context_length);
   if (hidden_size > widest) fail_width(where, hidden_size);
   constexpr int64_t limit = std::numeric_limits<int32_t>::max();
@@ -144,7 +152,18 @@ void ModelConfig::validate(std::string_view where) const {
       fail(where, "ALiBi needs as many heads in every layer");
   }
   if (position == PositionKind::alibi) require_finite(where, "alibi_bias_max", alibi_max_bias, false);
+  for (const LayerConfig& layer : each) {
+    if (layer.mlp == MlpKind::experts && layer.experts != expert_count())
+      fail(where, "layers with {} and {} experts in one model are not supported", expert_count(), layer.experts);
+  }
+  require_finite(where, "the weight of the routers' loss (router_aux_loss_coef)", router_loss_weight, true);
   if (tied_embeddings && head_bias) fail(where, "a head tied to the embeddings cannot have a bias");
+}
+
+int32_t ModelConfig::expert_count() const {
+  for (int32_t i = 0; i < layers; ++i)
+    if (layer(i).mlp == MlpKind::experts) return layer(i).experts;
+  return 0;
 }
 
 int32_t ModelConfig::longest_window() const {

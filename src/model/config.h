@@ -16,6 +16,8 @@ enum class RopeScaling : uint8_t { none, linear, dynamic, llama3, yarn };
 /// norm is norm1 when shared (Phi) and norm2 otherwise (GPT-NeoX).
 enum class BlockKind : uint8_t { sequential, parallel_shared_norm, parallel_two_norms };
 
+constexpr int32_t most_layers = 10000;
+
 struct RopeConfig {
   double theta = 10000.0;
   int32_t rotary_dim = 0;    ///< columns of a head that turn; head_dim when 0
@@ -32,7 +34,9 @@ struct RopeConfig {
 
 /// What mixes a layer's tokens; none: the layer is an MLP alone.
 enum class MixerKind : uint8_t { attention, none };
-enum class MlpKind : uint8_t { dense, none };
+/// experts: of several MLPs a router chooses some for each token, whose outputs are summed by the softmax over the
+/// chosen ones' scores (Mixtral).
+enum class MlpKind : uint8_t { dense, experts, none };
 
 /// One decoder layer.
 struct LayerConfig {
@@ -55,6 +59,7 @@ struct LayerConfig {
   bool gated_mlp = true;
   Activation activation = Activation::silu;
   bool mlp_bias = false;
+  int32_t experts = 0, experts_per_token = 0;  ///< of MlpKind::experts
 
   /// Columns of the query and of the key/value projections; 0 without attention.
   int32_t query_size() const { return mixer == MixerKind::attention ? heads * head_dim : 0; }
@@ -82,11 +87,17 @@ struct ModelConfig : LayerConfig {
   float embedding_scale = 1.0F;  ///< Gemma: sqrt(hidden_size)
   float logit_scale = 1.0F;
   bool tied_embeddings = false;
+  /// How much the routers' load-balancing loss weighs in training, and whether the config asks for it
+  /// (output_router_logits).
+  float router_loss_weight = 0.0F;
+  bool router_loss = false;
 
   int32_t bos = -1, pad = -1;
   std::vector<int32_t> eos;
 
   const LayerConfig& layer(int64_t index) const { return each.empty() ? *this : each[static_cast<size_t>(index)]; }
+  /// Of the layers that have experts; 0: none has.
+  int32_t expert_count() const;
   /// The smallest number of tokens back that a query of any layer must reach; 0: all.
   int32_t longest_window() const;
   /// RoPE pairs as (2i, 2i+1) in every layer, or as halves: the order that the weights' rows stand in.

@@ -90,6 +90,7 @@ struct TrainingPass {
   std::vector<Tensor> inputs;   ///< of the layers from first_layer on
   std::vector<BlockKept> kept;  ///< of the same; empty with recomputation
   Tensor out;                   ///< of the last layer
+  RouterTally tally;            ///< empty without experts
 };
 
 struct Decoder::Impl {
@@ -117,6 +118,8 @@ struct Decoder::Impl {
 
   TrainingPass run_forward(Context& context, const Batch& batch, Recompute mode);
   void run_backward(const Context& context, TrainingPass& pass, const Tensor& logp, const Tensor& dlogp);
+  double router_loss_of(const RouterTally& tally) const;
+  Tensor router_gradient(const Context& context, const RouterTally& tally, float weight) const;
   int64_t measure_training(int64_t tokens, int64_t labels, Recompute mode);
   void ensure_reserved(const Batch& batch);
   /// Runs body(context) on the inference arena, which grows to what a measuring run of it needs.
@@ -138,6 +141,7 @@ struct Decoder::Impl {
   bool limited = false;   ///< reserve_training() said what comes at most
   bool reserved = false;  ///< the arena is for those sizes and the present settings
   std::optional<TrainingPass> pass;
+  double router_loss = 0.0;  ///< of the last forward()
   uint64_t dropout_seed = 0, dropout_step = 0;
 };
 
@@ -153,6 +157,12 @@ TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Re
   const int64_t first = std::max<int64_t>(network.first_trainable_layer(), 0);
   Tensor x = context.arena.take(pass.tokens, network.config.hidden_size);
   embedding_forward(context, network.embedding, x);
+  if (const int32_t experts = network.config.expert_count(); experts > 0) {
+    pass.tally.probabilities = context.arena.take(1, experts);
+    pass.tally.picks.assign(static_cast<size_t>(experts), 0);
+    context.backend.fill(pass.tally.probabilities, 0.0F);
+    context.tally = &pass.tally;
+  }
   for (int64_t layer = 0; layer < layers; ++layer) {
     const Block& block = network.blocks[static_cast<size_t>(layer)];
     if (layer < first) {
@@ -171,7 +181,35 @@ TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Re
     x = out;
   }
   pass.out = x;
+  context.tally = nullptr;
   return pass;
+}
+
+double Decoder::Impl::router_loss_of(const RouterTally& tally) const {
+  if (tally.rows == 0) return 0.0;
+  std::vector<float> sums(tally.picks.size());
+  backend.copy_to_host(sums.data(), tally.probabilities);
+  double loss = 0.0;
+  for (size_t e = 0; e < sums.size(); ++e) loss += static_cast<double>(tally.picks[e]) * double{sums[e]};
+  const auto rows = static_cast<double>(tally.rows);
+  return loss * static_cast<double>(sums.size()) / (rows * rows);
+}
+
+/// Of every token's probabilities in every layer, [1, experts]; taken even where it is not used, so that a run never
+/// needs more than was measured.
+Tensor Decoder::Impl::router_gradient(const Context& context, const RouterTally& tally, float weight) const {
+  if (tally.picks.empty()) return {};
+  const auto experts = static_cast<int64_t>(tally.picks.size());
+  const Tensor out = context.arena.take(1, experts);
+  if (weight == 0.0F) return {};
+  const auto rows = static_cast<double>(tally.rows);
+  std::vector<float> gradient;
+  for (const int64_t picks : tally.picks) {
+    gradient.push_back(
+        static_cast<float>(double{weight} * static_cast<double>(experts * picks) / (rows * rows)));
+  }
+  context.backend.copy_from_host(out, gradient.data());
+  return out;
 }
 
 void Decoder::Impl::run_backward(const Context& context, TrainingPass& pass, const Tensor& logp,
@@ -207,6 +245,7 @@ int64_t Decoder::Impl::measure_training(int64_t tokens, int64_t labels, Recomput
   TrainingPass pass = run_forward(measuring, sized_batch(tokens, labels), mode);
   const Tensor logp = arena.take(1, labels), dlogp = arena.take(1, labels);
   head_forward(measuring, network.head, logp, Tensor(), pass.out, pass.batch.label_rows, pass.batch.labels);
+  router_gradient(measuring, pass.tally, 0.0F);
   run_backward(measuring, pass, logp, dlogp);
   return arena.peak();
 }
@@ -315,6 +354,7 @@ void Decoder::forward(const Batch& batch, std::span<float> logp) {
   impl_->training.release(0);
   Context context = impl_->training_context(impl_->backend, impl_->training);
   impl_->pass = impl_->run_forward(context, batch, impl_->recompute);
+  impl_->router_loss = impl_->router_loss_of(impl_->pass->tally);
   impl_->check_files();
   if (logp.empty()) return;
   const ArenaScope scope(impl_->training);
@@ -324,7 +364,11 @@ void Decoder::forward(const Batch& batch, std::span<float> logp) {
   impl_->backend.copy_to_host(logp.data(), out);
 }
 
-void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp) {
+double Decoder::router_loss() const {
+  return impl_->router_loss;
+}
+
+void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp, float router_weight) {
   FETTLE_CHECK(impl_->pass.has_value() && impl_->pass->tokens == batch.size());
   FETTLE_CHECK(dlogp.size() == batch.labels.size() && (logp.empty() || logp.size() == dlogp.size()));
   impl_->network.check_gradients();
@@ -339,6 +383,7 @@ void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::sp
   context.table = pass.table;
   const Tensor out = impl_->training.take(1, pass.labels), gradient = impl_->training.take(1, pass.labels);
   impl_->backend.copy_from_host(gradient, dlogp.data());
+  context.router_gradient = impl_->router_gradient(context, pass.tally, router_weight);
   impl_->run_backward(context, pass, out, gradient);
   if (!logp.empty()) impl_->backend.copy_to_host(logp.data(), out);
   impl_->check_files();

@@ -72,9 +72,13 @@ class Decoder {
   /// Runs the batch and keeps what backward() needs. logp may be empty: then the head waits for backward(),
   /// which computes logp and gradient in one pass (for losses whose dlogp is known before).
   void forward(const Batch& batch, std::span<float> logp);
+  /// The load-balancing loss of the last forward()'s routers, 0 without any (Fedus et al., "Switch Transformers", 2021,
+  /// eq. 4, over all tokens and layers together): experts * Σ_e (picks of e / rows) * (mean probability of e).
+  double router_loss() const;
   /// grad += d(loss)/d(parameter) given dlogp = d(loss)/d(logp), for trainable parameters. logp, unless
-  /// empty, receives the log-probabilities.
-  void backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp = {});
+  /// empty, receives the log-probabilities. router_weight: d(loss)/d(router_loss()).
+  void backward(const Batch& batch, std::span<const float> dlogp, std::span<float> logp = {},
+                float router_weight = 0.0F);
   /// Seed and step of LoRA dropout; 0 step turns dropout off.
   void set_dropout_step(uint64_t seed, uint64_t step);
 

@@ -99,6 +99,20 @@ std::vector<Variant> variants() {
          c.each[1].gated_mlp = false;
          c.each[1].position = PositionKind::none;
        }},
+      {"experts",
+       [](ModelConfig& c) {
+         c.mlp = MlpKind::experts;
+         c.experts = 3;
+         c.experts_per_token = 2;
+       }},
+      {"experts_in_one_layer",
+       [](ModelConfig& c) {
+         c.each.assign(2, c);
+         c.each[1].mlp = MlpKind::experts;
+         c.each[1].experts = 4;
+         c.each[1].experts_per_token = 1;
+         c.each[1].norm_after = true;
+       }},
       {"branches_alone",
        [](ModelConfig& c) {
          c.layers = 4;
@@ -379,11 +393,19 @@ TEST(Decoder, ThePlanIsWhatARunTakes) {
             decoder.training_bytes(1000, 10, Recompute::none));
   EXPECT_LT(decoder.training_bytes(100, 10, Recompute::none),
             decoder.training_bytes(101, 10, Recompute::none));
-  const Batch batch = test::mixed_batch(model.config.vocab_size);
-  decoder.reserve_training(batch.size(), static_cast<int64_t>(batch.labels.size()));
-  test::zero_gradients(model.parameters);
-  decoder.forward(batch, {});  // the arena throws if the plan falls short
-  decoder.backward(batch, test::random_weights(batch.labels.size(), 3));
+  for (const Variant& variant : variants()) {
+    SCOPED_TRACE(variant.name);
+    Model planned(config_of(variant));
+    Decoder run(planned.config, planned.parameters, *backend);
+    const Batch batch = test::mixed_batch(planned.config.vocab_size);
+    for (const Recompute recompute : {Recompute::none, Recompute::block}) {
+      run.set_recompute(recompute);
+      run.reserve_training(batch.size(), static_cast<int64_t>(batch.labels.size()));
+      test::zero_gradients(planned.parameters);
+      run.forward(batch, {});  // the arena throws if the plan falls short
+      run.backward(batch, test::random_weights(batch.labels.size(), 3), {}, 0.5F);
+    }
+  }
 }
 
 TEST(Decoder, CpuEqualsReferenceAndRecomputationChangesNoBit) {

@@ -7,18 +7,16 @@
 namespace fettle {
 namespace {
 
-constexpr std::array<std::string_view, 17> part_names{"embed",  "position", "norm1", "norm1_after", "norm2", "norm2_after",
+constexpr std::array<std::string_view, 18> part_names{"embed",  "position", "norm1", "norm1_after", "norm2", "norm2_after",
                                                       "norm_q", "norm_k",   "q",     "k",           "v",     "o",
-                                                      "gate",   "up",       "down",  "norm",        "head"};
+                                                      "gate",   "up",       "down",  "router",      "norm",  "head"};
 
 class ModuleList {
  public:
   explicit ModuleList(const ModelConfig& config) : config_(config) {}
 
   void add(ModulePart part, ModuleKind kind, int64_t rows, int64_t cols, bool bias) {
-    const std::string_view name = part_name(part);
-    modules_.push_back({layer_ < 0 ? std::string(name) : fmt::format("layers.{}.{}", layer_, name), part, kind, layer_,
-                        rows, cols, bias});
+    modules_.push_back({prefix() + std::string(part_name(part)), part, kind, layer_, rows, cols, bias, expert_});
   }
   void norm(ModulePart part) { add(part, ModuleKind::norm, 1, config_.hidden_size, config_.norm_bias); }
   void linear(ModulePart part, int64_t out, int64_t in, bool bias) { add(part, ModuleKind::linear, out, in, bias); }
@@ -33,6 +31,11 @@ class ModuleList {
   std::vector<ModuleSpec> take() { return std::move(modules_); }
 
  private:
+  std::string prefix() const {
+    if (layer_ < 0) return {};
+    return expert_ < 0 ? fmt::format("layers.{}.", layer_) : fmt::format("layers.{}.experts.{}.", layer_, expert_);
+  }
+
   void attention(const LayerConfig& layer) {
     const int64_t hidden = config_.hidden_size;
     if (layer.norm_before) norm(ModulePart::norm1);
@@ -48,16 +51,26 @@ class ModuleList {
   }
 
   void mlp(const LayerConfig& layer) {
-    const int64_t hidden = config_.hidden_size, inner = layer.intermediate_size;
     if (layer.norm_before && layer.block != BlockKind::parallel_shared_norm) norm(ModulePart::norm2);
-    if (layer.gated_mlp) linear(ModulePart::gate, inner, hidden, layer.mlp_bias);
-    linear(ModulePart::up, inner, hidden, layer.mlp_bias);
-    linear(ModulePart::down, hidden, inner, layer.mlp_bias);
+    if (layer.mlp == MlpKind::experts) {
+      linear(ModulePart::router, layer.experts, config_.hidden_size, false);
+      for (expert_ = 0; expert_ < layer.experts; ++expert_) projections(layer);
+      expert_ = -1;
+    } else {
+      projections(layer);
+    }
     if (layer.norm_after) norm(ModulePart::norm2_after);
   }
 
+  void projections(const LayerConfig& layer) {
+    const int64_t hidden = config_.hidden_size, inner = layer.intermediate_size;
+    if (layer.gated_mlp) linear(ModulePart::gate, inner, hidden, layer.mlp_bias);
+    linear(ModulePart::up, inner, hidden, layer.mlp_bias);
+    linear(ModulePart::down, hidden, inner, layer.mlp_bias);
+  }
+
   const ModelConfig& config_;
-  int32_t layer_ = -1;
+  int32_t layer_ = -1, expert_ = -1;
   std::vector<ModuleSpec> modules_;
 };
 

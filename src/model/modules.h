@@ -3,7 +3,7 @@
 // families' weight maps, files and the network are all made from it. A module `M` has the parameters M.weight and, with
 // a bias, M.bias:
 //   embed  position  layers.N.{norm1,norm1_after,norm2,norm2_after,norm_q,norm_k}  layers.N.{q,k,v,o}
-//   layers.N.{gate,up,down}  norm  head (absent when tied)
+//   layers.N.{gate,up,down}  layers.N.router  layers.N.experts.E.{gate,up,down}  norm  head (absent when tied)
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -32,6 +32,7 @@ enum class ModulePart : uint8_t {
   gate,
   up,
   down,
+  router,  ///< [experts, hidden]
   norm,  ///< before the head
   head,
 };
@@ -46,6 +47,7 @@ struct ModuleSpec {
   int32_t layer = -1;          ///< none: the model's own
   int64_t rows = 0, cols = 0;  ///< of the weight: [out, in]; a norm's is [1, columns]
   bool bias = false;
+  int32_t expert = -1;  ///< none: of the layer itself
 };
 
 /// In the order of the forward pass.

@@ -15,7 +15,11 @@ Network::Network(const ModelConfig& model, Parameters& parameters, Backend& back
   const int64_t length = options.context_length > 0 ? options.context_length : config.context_length;
   for (int32_t index = 0; index < config.layers; ++index) {
     Block& block = blocks[static_cast<size_t>(index)];
-    block.config = block.attention.config = block.mlp.config = &config.layer(index);
+    block.config = block.attention.config = block.mlp.config = block.experts.config = &config.layer(index);
+    if (block.config->mlp == MlpKind::experts) {
+      block.experts.experts.resize(static_cast<size_t>(block.config->experts));
+      for (Mlp& expert : block.experts.experts) expert.config = block.config;
+    }
     block.attention.rotation = rotation(*block.config, length);
   }
   for (const ModuleSpec& module : modules_of(config)) bind(module);
@@ -67,6 +71,7 @@ Linear Network::make_linear(const ModuleSpec& module) {
 Linear* Network::linear_at(const ModuleSpec& module) {
   if (module.part == ModulePart::head) return &head.projection;
   Block& block = blocks[static_cast<size_t>(module.layer)];
+  Mlp& mlp = module.expert < 0 ? block.mlp : block.experts.experts[static_cast<size_t>(module.expert)];
   switch (module.part) {
     case ModulePart::q:
       return &block.attention.q;
@@ -77,11 +82,13 @@ Linear* Network::linear_at(const ModuleSpec& module) {
     case ModulePart::o:
       return &block.attention.o;
     case ModulePart::gate:
-      return &block.mlp.gate;
+      return &mlp.gate;
     case ModulePart::up:
-      return &block.mlp.up;
+      return &mlp.up;
     case ModulePart::down:
-      return &block.mlp.down;
+      return &mlp.down;
+    case ModulePart::router:
+      return &block.experts.router;
     default:
       FETTLE_CHECK(false);
       return nullptr;

@@ -15,7 +15,11 @@ uint64_t dropout_stream(const ModuleSpec& module, int32_t layers, std::string_vi
   const auto part =
       std::find(std::begin(linear_modules), std::end(linear_modules), owner.substr(owner.rfind('.') + 1));
   const auto layer = static_cast<uint64_t>(module.layer < 0 ? layers : module.layer);
-  return layer * 8 + static_cast<uint64_t>(part - linear_modules);
+  const auto of_layer = static_cast<uint64_t>(part - linear_modules);
+  if (module.expert < 0) return layer * 8 + of_layer;
+  // Behind those of the layers themselves; many experts may share one.
+  constexpr uint64_t first = uint64_t{1} << 19;
+  return first + (layer * 4096 + static_cast<uint64_t>(module.expert)) * 8 % first + of_layer;
 }
 
 std::string module_of(std::string_view parameter) {
@@ -137,6 +141,8 @@ void Network::link_loras(Adapter& adapter, size_t index, float factor) {
            pair.a->value.cols, linear.out(), linear.in());
     }
     LoraLink link = make_link(adapter, pair, factor, *linear.weight, false);
+    if (module.expert >= 0 && link.bias != nullptr)
+      fail("adapter", "'{}' has a bias of LoRA, which is not supported inside an expert", name);
     link.stream = (index << 20) + dropout_stream(module, config.layers, pair.owner);
     linear.loras.push_back(link);
     ++found;

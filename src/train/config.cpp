@@ -96,6 +96,7 @@ std::vector<Key> method_keys() {
       MEMBER("class_weights", c.class_weights),
       MEMBER("balance_classes", c.balance_classes),
       MEMBER("per_sequence_loss", c.per_sequence_loss),
+      MEMBER("router_loss_weight", c.router_loss_weight),
       MEMBER("max_length", c.max_length),
       MEMBER("truncate", c.truncate),
       MEMBER("train_on", c.train_on),
@@ -285,6 +286,8 @@ void validate(const TrainConfig& config) {
   if (config.out.empty()) fail_usage("out: missing; the folder the trained model goes to");
   if (config.beta && method.beta == 0.0)
     fail_usage("beta: method {} has none; take the key out", config.method);
+  if (config.router_loss_weight)
+    require(*config.router_loss_weight >= 0.0, "router_loss_weight", "a number that is not negative");
   if (config.beta) require(*config.beta > 0.0, "beta", "a number above 0");
   require(config.label_smoothing >= 0.0 && config.label_smoothing < 0.5, "label_smoothing",
           "a share below 0.5");

@@ -61,6 +61,9 @@ struct TrainConfig {
   std::map<std::string, double> class_weights;
   bool balance_classes = false;
   bool per_sequence_loss = false;
+  /// Of the routers' load-balancing loss, for models with experts; not given: what the model's config says, which asks
+  /// for it by output_router_logits.
+  std::optional<double> router_loss_weight;
 
   int64_t max_length = 1024;
   data::Truncate truncate = data::Truncate::keep_start;

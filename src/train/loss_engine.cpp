@@ -73,8 +73,9 @@ struct LossEngine::Tally {
   }
 };
 
-LossEngine::LossEngine(Decoder& decoder, const Method& method, const LossOptions& options, int64_t capacity)
-    : decoder_(decoder), method_(method), options_(options), capacity_(capacity) {}
+LossEngine::LossEngine(Decoder& decoder, const Method& method, const LossOptions& options, int64_t capacity,
+               float router_weight)
+    : decoder_(decoder), method_(method), options_(options), capacity_(capacity), router_weight_(router_weight) {}
 
 void LossEngine::losses(const TrainRows& rows, const MicroBatch& micro, const StepTotals& totals,
                     const ReferenceSums& reference, Tally& tally) {
@@ -122,7 +123,13 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
   StepTotals totals = step_totals(rows, indices);
   Tally tally;
   if (method_.mismatched_kl) totals.kl = tally.kl = estimate_kl(rows, indices, reference);
-  for (const MicroBatch& micro : pack_rows(rows, indices, capacity_, method_.prompt_labels)) {
+  const std::vector<MicroBatch> micros = pack_rows(rows, indices, capacity_, method_.prompt_labels);
+  const bool routed = decoder_.config().expert_count() > 0;
+  int64_t tokens = 0;
+  for (const MicroBatch& micro : micros) tokens += micro.batch.size();
+  for (const MicroBatch& micro : micros) {
+    const double share = static_cast<double>(micro.batch.size()) / static_cast<double>(tokens);
+    const auto router_weight = static_cast<float>(double{router_weight_} * share);
     if (should_stop()) return std::nullopt;
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     dlogp_.assign(logp_.size(), 0.0F);
@@ -134,12 +141,16 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
       losses(rows, micro, totals, reference, unused);
       decoder_.forward(micro.batch, {});
       const std::vector<float> gradient = dlogp_;
-      decoder_.backward(micro.batch, gradient, logp_);
+      decoder_.backward(micro.batch, gradient, logp_, router_weight);
       losses(rows, micro, totals, reference, tally);
     } else {
       decoder_.forward(micro.batch, logp_);
       losses(rows, micro, totals, reference, tally);
-      if (std::isfinite(tally.result.loss)) decoder_.backward(micro.batch, dlogp_);
+      if (std::isfinite(tally.result.loss)) decoder_.backward(micro.batch, dlogp_, {}, router_weight);
+    }
+    if (routed) {
+      tally.result.loss += double{router_weight} * decoder_.router_loss();
+      tally.result.router_loss = tally.result.router_loss.value_or(0.0) + share * decoder_.router_loss();
     }
     if (!std::isfinite(tally.result.loss))
       fail(fmt::format("step {}", step),

@@ -21,6 +21,7 @@ uint64_t pair_key(const Pairing& pairing);
 struct PassResult {
   double loss = 0.0;
   int64_t tokens = 0, supervised_tokens = 0;
+  std::optional<double> router_loss;  ///< of a step in a model with experts
   std::optional<StepMetrics::Preference> preference;
   double accuracy_error = 0.0;
 };
@@ -28,7 +29,10 @@ struct PassResult {
 /// Not thread-safe. Keeps a reference to the decoder, which must have room for batches of `capacity` tokens.
 class LossEngine {
  public:
-  LossEngine(Decoder& decoder, const Method& method, const LossOptions& options, int64_t capacity);
+  /// router_weight: of the routers' load-balancing loss in a step. It is taken of each micro-batch, by its share of
+  /// the step's tokens.
+  LossEngine(Decoder& decoder, const Method& method, const LossOptions& options, int64_t capacity,
+         float router_weight = 0.0F);
 
   /// Adds the step's gradient to the parameters' gradients. The normalisers are those of `indices`, however
   /// they are packed. nullopt when should_stop() said so between two micro-batches. Throws Error naming
@@ -53,6 +57,7 @@ class LossEngine {
   const Method& method_;
   LossOptions options_;
   int64_t capacity_;
+  float router_weight_;
   std::vector<float> logp_, dlogp_, weights_;
 };
 

@@ -52,6 +52,7 @@ OrderedJson to_json(const StepMetrics& metrics) {
   row["learning_rate"] = metrics.learning_rate;
   row["grad_norm"] = metrics.grad_norm;
   row["peak_memory_bytes"] = metrics.peak_memory_bytes;
+  if (metrics.router_loss) row["router_loss"] = *metrics.router_loss;
   if (metrics.preference) put(row, *metrics.preference);
   return row;
 }
@@ -78,6 +79,8 @@ StepMetrics step_metrics_from_json(const Json& row, std::string_view where) {
           .learning_rate = json_get<double>(row, "learning_rate", where),
           .grad_norm = json_get<double>(row, "grad_norm", where),
           .peak_memory_bytes = json_get<int64_t>(row, "peak_memory_bytes", where),
+          .router_loss = row.contains("router_loss") ? std::optional(json_get<double>(row, "router_loss", where))
+                                                     : std::nullopt,
           .preference = preference_from_json(row, where)};
 }
 

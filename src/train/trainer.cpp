@@ -36,6 +36,7 @@ OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, c
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
   if (!config.split_turns) json.erase("split_turns");
+  if (!config.router_loss_weight) json.erase("router_loss_weight");
   json["model_hash"] = model.hash;
   json["data_hash"] = rows.hash;
   if (eval.size() > 0) json["eval_hash"] = eval.hash;
@@ -99,7 +100,7 @@ class Run {
     }
     model_->decoder->reserve_training(plan_.micro_tokens, plan_.micro_tokens);
     engine_ = std::make_unique<LossEngine>(*model_->decoder, method_, loss_options(config_, method_),
-                                       plan_.micro_tokens);
+                                       plan_.micro_tokens, router_weight());
     if (method_.reference) compute_references();
     if (plan_.first_step > 0) restore();
     open_logs();
@@ -236,6 +237,14 @@ class Run {
     log_info("going on after step {} of {}", position_.step, plan_.steps);
   }
 
+  float router_weight() const {
+    const ModelConfig& model = model_->loaded.config;
+    if (config_.router_loss_weight && model.expert_count() == 0)
+      fail_usage("router_loss_weight: this model has no experts; take the key out");
+    if (config_.router_loss_weight) return static_cast<float>(*config_.router_loss_weight);
+    return model.router_loss ? model.router_loss_weight : 0.0F;
+  }
+
   void read_logs() {
     const int64_t last = plan_.first_step > 0 ? plan_.first_step : -1;
     open_logs_at(last);
@@ -307,6 +316,7 @@ class Run {
                         .learning_rate = rate,
                         .grad_norm = norm,
                         .peak_memory_bytes = peak_resident_bytes(),
+                        .router_loss = pass->router_loss,
                         .preference = pass->preference};
     metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
     metrics_->append(to_json(metrics));

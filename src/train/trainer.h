@@ -21,6 +21,7 @@ struct StepMetrics {
   double learning_rate = 0.0;  ///< used in this step
   double grad_norm = 0.0;      ///< before clipping
   int64_t peak_memory_bytes = 0;
+  std::optional<double> router_loss;  ///< of a model with experts, unweighted; `loss` has its share in it
   /// Preference methods: means over the step's rows; rewards are the method's own (beta * log-ratio for DPO's
   /// relatives).
   struct Preference {

@@ -86,6 +86,37 @@ TEST_F(Trainer, LearnedPositionsBoundMaxLength) {
   EXPECT_LE(result.plan.tokens_per_epoch, 12 * 48);
 }
 
+/// A small Mixtral learns, its routers' loss is counted as asked for, and what is written opens again.
+TEST_F(Trainer, ExpertsAreTrainedAndTheirRoutersBalanced) {
+  config_.family = "mixtral";
+  config_.mlp = MlpKind::experts;
+  config_.experts = 4;
+  config_.experts_per_token = 2;
+  config_.router_loss_weight = 0.5F;
+  config_.rope.theta = 1e6;
+  parameters_ = random_parameters(config_, 5);
+  save_base();
+  const auto losses = [&](const char* out, const Json& more = Json::object()) {
+    Json keys = {{"steps", 3}, {"learning_rate", 1e-3}};
+    keys.update(more);
+    return run(config("sft", out, keys));
+  };
+  const TrainResult plain = losses("plain"), balanced = losses("balanced", {{"router_loss_weight", 0.5}});
+  ASSERT_TRUE(plain.steps[0].router_loss.has_value());
+  EXPECT_EQ(*plain.steps[0].router_loss, *balanced.steps[0].router_loss);
+  EXPECT_GE(*plain.steps[0].router_loss, 1.9);  // 2 when all is even
+  EXPECT_NEAR(balanced.steps[0].loss, plain.steps[0].loss + 0.5 * *plain.steps[0].router_loss, 1e-5);
+  EXPECT_NE(balanced.steps[0].grad_norm, plain.steps[0].grad_norm);
+  EXPECT_LT(plain.steps[2].loss, plain.steps[0].loss);
+  EXPECT_EQ(load_model(root() / "plain").config.experts, 4);
+  // The model's own config may ask for it.
+  config_.router_loss = true;
+  save_base();
+  EXPECT_EQ(losses("asked").steps[2].loss, balanced.steps[2].loss);
+  EXPECT_NE(problem_of([&] { losses("broken", {{"router_loss_weight", -1.0}}); }).find("router_loss_weight"),
+            std::string::npos);
+}
+
 TEST_F(Trainer, RowsBeyondTheContextAreCounted) {
   config_.context_length = 40;
   save_base();

@@ -260,6 +260,10 @@ def families(vocabulary):
             "mistral": llama | dict(num_key_value_heads=2, sliding_window=None),
             "qwen2": llama | dict(num_key_value_heads=2),
             "gemma": llama | dict(num_key_value_heads=1, head_dim=64, hidden_act="gelu_pytorch_tanh"),
+            "qwen3": llama | dict(num_key_value_heads=2, head_dim=64),
+            "gemma3_text": llama | dict(num_hidden_layers=7, num_key_value_heads=1, head_dim=64, query_pre_attn_scalar=64,
+                                        sliding_window=16),
+            "mixtral": llama | dict(num_key_value_heads=2, num_local_experts=4),
             "phi": llama | dict(partial_rotary_factor=0.5, hidden_act="gelu_new"),
             "gpt_neox": llama | dict(rotary_pct=0.25, hidden_act="gelu"),
             "gpt2": gpt,
@@ -300,7 +304,7 @@ def check_families(table, fettle, tokenizer_folder, vocabulary, ids, skip):
                 row = f"{kind}: llama.cpp opens fettle's gguf {dtype}"
                 try:
                     file = fettle.export(folder, "gguf", dtype, f"{kind}-{dtype}.gguf")
-                    exact = PEER_F32 if kind in ("mistral", "qwen2") else PEER_GELU
+                    exact = PEER_F32 if kind in ("mistral", "mixtral", "qwen2", "qwen3") else PEER_GELU
                     compare_with_llama_cpp(table, fettle, row, file, ids, skip, dtype, exact=exact)
                 except Exception as error:
                     table.error(row, error)

@@ -7,9 +7,9 @@
 namespace fettle {
 
 std::span<const Family* const> all_families() {
-  static const std::array families{&llama_family,       &mistral_family, &qwen2_family,
-                                   &gemma_family,       &gpt2_family,    &gpt_neox_family,
-                                   &gpt_bigcode_family, &mpt_family,     &phi_family};
+  static const std::array families{&llama_family, &mistral_family,  &qwen2_family,       &qwen3_family,
+                                   &gemma_family, &gemma3_family,   &mixtral_family, &gpt2_family,        &gpt_neox_family,
+                                   &mpt_family,   &gpt_bigcode_family, &phi_family};
   return families;
 }
 

@@ -39,6 +39,9 @@ ModelConfig config_from_gguf(const Json& metadata, int32_t vocab_size,
 /// are to be written as u32 and floats as f32. Throws Error when GGUF has no way to say it.
 Json config_to_gguf(const ModelConfig& config);
 
+/// Whether llama.cpp keeps to the sliding windows of a model of this architecture.
+bool keeps_windows_in_gguf(const ModelConfig& config);
+
 /// Llama 3's RoPE scaling is not in GGUF's metadata but in a tensor rope_freqs.weight, f32 [head_dim/2]:
 /// frequency i is divided by factor i. gguf_rope_factors: the tensor to write, empty when none is needed.
 /// apply_gguf_rope_factors: finds the scaling that gives these factors, or throws.
@@ -113,6 +116,7 @@ struct AdapterEntry {
   std::string published;  ///< "model.layers.3.self_attn.q_proj"
   int32_t layer = -1;     ///< none for embeddings and head
   bool embedding = false;
+  bool expert = false;  ///< inside a mixture of experts
   int64_t in = 0, out = 0;
   bool conv1d =
       false;  ///< GPT-2: PEFT's config needs fan_in_fan_out (lora_A and lora_B are laid out as ever)
@@ -127,7 +131,7 @@ struct AdapterEntry {
 std::vector<AdapterEntry> adaptable_modules(const ModelConfig& config);
 
 /// Those that the adapter's targets, exclusions, layers and patterns choose, as PEFT matches them, with rank and alpha.
-/// A target is "all-linear" (every linear but the head), a published module's whole name or its end ("q_proj",
+/// A target is "all-linear" (every linear but the head and those inside experts, which transformers stacks in tensors), a published module's whole name or its end ("q_proj",
 /// "self_attn.v_proj", "lm_head", "embed_tokens"), or one of ours ("q", "gate", "embed", "head").
 std::vector<AdapterEntry> adapter_entries(const ModelConfig& config, const AdapterConfig& adapter);
 

@@ -27,6 +27,13 @@ std::map<std::string, Json> all_configs() {
   configs["qwen2"] = llama_json();
   configs["gemma"] = llama_json();
   configs["gemma"]["head_dim"] = 16;
+  configs["qwen3"] = llama_json();
+  configs["qwen3"]["head_dim"] = 16;
+  configs["gemma3_text"] = llama_json();
+  configs["gemma3_text"].update(Json::parse(R"({"head_dim":16,"query_pre_attn_scalar":16,"num_hidden_layers":7,
+    "sliding_window":8,"rope_scaling":{"rope_type":"linear","factor":8.0}})"));
+  configs["mixtral"] = llama_json();
+  configs["mixtral"]["num_local_experts"] = 3;
   configs["gpt2"] = Json::parse(R"({"vocab_size":64,"n_embd":32,"n_layer":2,"n_head":4,"n_positions":128})");
   configs["gpt_bigcode"] = configs["gpt2"];
   configs["gpt_neox"] = llama_json();
@@ -56,7 +63,8 @@ void expect_complete(const WeightMap& map, const ModelConfig& config) {
   std::set<std::string> published;
   for (const WeightEntry& entry : map.entries) {
     EXPECT_TRUE(published.insert(entry.published).second) << entry.published;
-    const int64_t rows = entry.transposed ? entry.shape.back() : entry.shape.front();
+    int64_t rows = entry.transposed ? entry.shape.back() : entry.shape.front();
+    if (entry.shape.size() == 3) rows *= entry.shape[1];  // stacked experts
     std::vector<int> seen(static_cast<size_t>(rows), 0);
     for (const WeightPart& part : entry.parts) {
       ASSERT_EQ(missing.count(part.name), 1U) << part.name;
@@ -156,7 +164,15 @@ TEST(Families, UnsupportedSettingsNameTheKey) {
       {"llama", "rope_scaling", "[1]", "rope_scaling"},
       {"llama", "eos_token_id", R"("</s>")", "eos_token_id"},
       {"mistral", "layer_types", R"(["full_attention"])", "layer_types"},
-      {"qwen2", "use_sliding_window", "true", "max_window_layers"},
+      {"qwen2", "layer_types", R"(["sliding_attention"])", "layer_types"},
+      {"qwen3", "layer_types", R"(["sliding_attention","linear_attention"])", "linear_attention"},
+      {"gemma3_text", "final_logit_softcapping", "30.0", "final_logit_softcapping"},
+      {"gemma3_text", "use_bidirectional_attention", "true", "use_bidirectional_attention"},
+      {"gemma3_text", "sliding_window_pattern", "0", "sliding_window_pattern"},
+      {"gemma3_text", "rope_parameters", R"({"rope_theta":5.0})", "rope_parameters"},
+      {"mixtral", "router_jitter_noise", "0.1", "router_jitter_noise"},
+      {"mixtral", "num_experts_per_tok", "4", "experts"},
+      {"mixtral", "num_local_experts", "2000000000", "experts"},
       {"gemma", "use_bidirectional_attention", "true", "use_bidirectional_attention"},
       {"gpt2", "scale_attn_by_inverse_layer_idx", "true", "scale_attn_by_inverse_layer_idx"},
       {"gpt2", "n_embd", "2147483647", "multiple"},
@@ -167,13 +183,62 @@ TEST(Families, UnsupportedSettingsNameTheKey) {
   for (const Case& test : cases) {
     Json json = all_configs()[test.family];
     json[test.key] = Json::parse(test.value);
-    if (std::string_view(test.key) == "use_sliding_window") json["max_window_layers"] = 1;
+    if (std::string_view(test.key) == "layer_types") json["use_sliding_window"] = true;
     const std::string message = error_of([&] { config_from_hf(json, "config.json"); });
     EXPECT_NE(message.find(test.expected), std::string::npos) << test.key << ": " << message;
     EXPECT_EQ(message.find("config.json"), 0U) << message;
   }
   EXPECT_NE(error_of([] { config_from_hf(Json::array(), "config.json"); }).find("model_type"),
             std::string::npos);
+}
+
+TEST(Families, LayersThatDifferSurvive) {
+  Json json = all_configs()["qwen2"];
+  json.update(Json::parse(R"({"use_sliding_window":true,"sliding_window":9,"max_window_layers":1})"));
+  const ModelConfig qwen = config_from_hf(json, "qwen2");
+  EXPECT_EQ(qwen.layer(0).sliding_window, 0);
+  EXPECT_EQ(qwen.layer(1).sliding_window, 9);
+  EXPECT_EQ(qwen.longest_window(), 0);
+  EXPECT_EQ(config_to_hf(qwen)["layer_types"], Json::array({"full_attention", "sliding_attention"}));
+  EXPECT_EQ(dump_json(config_to_hf(config_from_hf(config_to_hf(qwen), "again"))), dump_json(config_to_hf(qwen)));
+  EXPECT_NE(error_of([&] { config_to_gguf(qwen); }).find("differ"), std::string::npos);
+
+  const ModelConfig gemma = config_from_hf(all_configs()["gemma3_text"], "gemma3");
+  EXPECT_EQ(gemma.layer(4).sliding_window, 8);
+  EXPECT_EQ(gemma.layer(4).rope.theta, 10000.0);
+  EXPECT_EQ(gemma.layer(4).rope.scaling, RopeScaling::none);
+  EXPECT_EQ(gemma.layer(5).sliding_window, 0);
+  EXPECT_EQ(gemma.layer(5).rope.theta, 20000.0);
+  EXPECT_EQ(gemma.layer(5).rope.factor, 8.0);
+  EXPECT_EQ(config_to_gguf(gemma)["gemma3.rope.freq_base_swa"], 10000.0);
+  json = all_configs()["gemma3_text"];
+  json["sliding_window_pattern"] = 3;
+  EXPECT_EQ(config_to_gguf(config_from_hf(json, "three"))["gemma3.attention.sliding_window_pattern"], 3);
+  json["num_hidden_layers"] = 2;
+  json["layer_types"] = Json::parse(R"(["full_attention","sliding_attention"])");
+  EXPECT_NE(error_of([&] { config_to_gguf(config_from_hf(json, "odd")); }).find("every n-th"), std::string::npos);
+}
+
+TEST(Families, ExpertsStandAloneOrStacked) {
+  const ModelConfig config = config_from_hf(all_configs()["mixtral"], "mixtral");
+  const auto find = [](const WeightMap& map, std::string_view name) {
+    return *std::find_if(map.entries.begin(), map.entries.end(),
+                         [&](const WeightEntry& entry) { return entry.published == name; });
+  };
+  const WeightEntry alone = find(hf_weights(config), "model.layers.1.block_sparse_moe.experts.2.w2.weight");
+  EXPECT_EQ(alone.parts.at(0).name, "layers.1.experts.2.down.weight");
+  EXPECT_EQ(alone.shape, (std::vector<int64_t>{32, 48}));
+  const WeightEntry stacked = find(gguf_weights(config), "blk.1.ffn_down_exps.weight");
+  EXPECT_EQ(stacked.shape, (std::vector<int64_t>{3, 32, 48}));
+  ASSERT_EQ(stacked.parts.size(), 3U);
+  EXPECT_EQ(stacked.parts[2].name, "layers.1.experts.2.down.weight");
+  EXPECT_EQ(stacked.parts[2].runs.at(0).begin, 64);
+  // As PEFT has it where the experts are stacked tensors: "all-linear" is attention alone.
+  AdapterConfig adapter;
+  adapter.targets = {"all-linear"};
+  EXPECT_EQ(adapter_entries(config, adapter).size(), 8U);
+  adapter.targets = {"w1"};
+  EXPECT_EQ(adapter_entries(config, adapter).size(), 6U);
 }
 
 TEST(Families, FusedRowsStandWhereTheyArePublished) {

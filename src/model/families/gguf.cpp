@@ -120,8 +120,12 @@ ModelConfig config_from_gguf(const Json& metadata, int32_t vocab_size,
          fmt::join(known, ", "));
   }
   const Metadata keys(metadata, architecture, where);
-  if (keys.size_or("expert_count", 0) != 0)
-    fail(where, "key '{}': mixtures of experts are not supported", keys.key("expert_count"));
+  // The file of a Mixtral says "llama"; only its experts tell them apart.
+  if (keys.size_or("expert_count", 0) != 0) {
+    if (family != &llama_family)
+      fail(where, "key '{}': mixtures of experts are not supported in '{}'", keys.key("expert_count"), architecture);
+    family = &mixtral_family;
+  }
   ModelConfig out;
   out.vocab_size = vocab_size;
   out.hidden_size = keys.size("embedding_length");
@@ -134,8 +138,9 @@ ModelConfig config_from_gguf(const Json& metadata, int32_t vocab_size,
       out.norm == NormKind::rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-5F);
   if (out.position == PositionKind::rope) {
     read_gguf_rope(keys, out, where);
-    out.set_interleaved(family->gguf_interleaved);
   }
+  if (family->from_gguf != nullptr) family->from_gguf(metadata, out, where);
+  if (out.position == PositionKind::rope) out.set_interleaved(family->gguf_interleaved);
   out.alibi_max_bias = keys.get_or<float>("attention.max_alibi_bias", 8.0F);
   out.clip_qkv = keys.get_or<float>("attention.clamp_kqv", 0.0F);
   if (out.block == BlockKind::parallel_two_norms && !keys.get_or<bool>("use_parallel_residual", true)) {
@@ -155,7 +160,9 @@ Json config_to_gguf(const ModelConfig& config) {
   const Family& family = family_named(config.family);
   if (family.gguf == "starcoder" && config.kv_heads != 1)
     fail("GGUF", "'starcoder' means one key/value head, this model has {}", config.kv_heads);
-  if (config.attention_scale != 0.0F)
+  if (!config.each.empty() && family.to_gguf == nullptr)
+    fail("GGUF", "layers that differ from each other cannot be written for '{}'", family.gguf);
+  if (config.attention_scale != 0.0F && family.to_gguf == nullptr)
     fail("GGUF", "an attention scale of {} cannot be written for '{}'", config.attention_scale, family.gguf);
   Json out;
   const std::string prefix = std::string(family.gguf) + ".";
@@ -182,7 +189,12 @@ Json config_to_gguf(const ModelConfig& config) {
   if (config.bos >= 0) out["tokenizer.ggml.bos_token_id"] = config.bos;
   if (config.pad >= 0) out["tokenizer.ggml.padding_token_id"] = config.pad;
   if (!config.eos.empty()) out["tokenizer.ggml.eos_token_id"] = config.eos[0];
+  if (family.to_gguf != nullptr) family.to_gguf(config, out);
   return out;
+}
+
+bool keeps_windows_in_gguf(const ModelConfig& config) {
+  return family_named(config.family).gguf_windows;
 }
 
 std::vector<float> gguf_rope_factors(const ModelConfig& config) {
@@ -249,7 +261,7 @@ ModelConfig config_from_llama2c(const Llama2cHeader& header, std::string_view wh
 
 Llama2cHeader config_to_llama2c(const ModelConfig& config) {
   const bool plain =
-      config.each.empty() && config.norm_before && !config.norm_after && !config.qk_norm &&
+      config.each.empty() && config.mlp == MlpKind::dense && config.norm_before && !config.norm_after && !config.qk_norm &&
       config.norm == NormKind::rms && config.norm_offset == 0.0F && !config.norm_bias &&
       config.position == PositionKind::rope && config.rope.rotary_dim == 0 && config.rope.theta == 10000.0 &&
       config.rope.scaling == RopeScaling::none && config.sliding_window == 0 &&

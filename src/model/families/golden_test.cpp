@@ -72,14 +72,7 @@ void expect_close(double found, double expected, double scale, const std::string
   EXPECT_NEAR(found, expected, 1e-4 * scale) << what;
 }
 
-/// `interleaved` runs the model in the other RoPE layout, through permuted rows.
-void check(const Golden& golden, Backend& backend, bool interleaved) {
-  ModelConfig config = config_from_hf(golden.json["config"], golden.name);
-  config.set_interleaved(interleaved);
-  const WeightMap map = hf_weights(config);
-  Parameters parameters = allocate_parameters(parameter_shapes(config)), gradients;
-  test::Model::attach(parameters, gradients);
-  const auto norm_base = golden.json["norm_base"].get<double>();
+void fill_published(Parameters& parameters, const WeightMap& map, double norm_base) {
   for (const WeightEntry& entry : map.entries) {
     for (const WeightPart& part : entry.parts) {
       for_each_element(entry, part, parameters.find(part.name)->value, [&](int64_t index, float& value) {
@@ -87,6 +80,26 @@ void check(const Golden& golden, Backend& backend, bool interleaved) {
       });
     }
   }
+}
+
+void expect_gradient(const std::vector<float>& flat, const std::vector<double>& expected, const std::string& what) {
+  double norm = 0.0;
+  for (const float value : flat) norm += double{value} * double{value};
+  norm = std::sqrt(norm);
+  expect_close(norm, expected[0], expected[0] + 1e-6, what);
+  const size_t size = flat.size();
+  const size_t picks[] = {0, size / 3, size * 2 / 3, size - 1};
+  for (size_t i = 0; i < 4; ++i) expect_close(flat[picks[i]], expected[i + 1], expected[0] + 1e-6, what);
+}
+
+/// `interleaved` runs the model in the other RoPE layout, through permuted rows.
+void check(const Golden& golden, Backend& backend, bool interleaved) {
+  ModelConfig config = config_from_hf(golden.json["config"], golden.name);
+  config.set_interleaved(interleaved);
+  const WeightMap map = hf_weights(config);
+  Parameters parameters = allocate_parameters(parameter_shapes(config)), gradients;
+  test::Model::attach(parameters, gradients);
+  fill_published(parameters, map, golden.json["norm_base"].get<double>());
 
   const auto tokens = golden.json["tokens"].get<std::vector<int32_t>>();
   Decoder decoder(config, parameters, backend, {.context_length = static_cast<int64_t>(tokens.size())});
@@ -95,7 +108,11 @@ void check(const Golden& golden, Backend& backend, bool interleaved) {
   const std::vector<float> dlogp(batch.labels.size(), -1.0F / static_cast<float>(batch.labels.size()));
   std::vector<float> logp(batch.labels.size());
   decoder.forward(batch, {});
-  decoder.backward(batch, dlogp, logp);
+  decoder.backward(batch, dlogp, logp, config.router_loss ? config.router_loss_weight : 0.0F);
+  if (const auto routed = golden.json.find("router_loss"); routed != golden.json.end()) {
+    EXPECT_NEAR(decoder.router_loss(), routed->get<double>(), 1e-5);
+  }
+  EXPECT_EQ(decoder.router_loss() != 0.0, config.expert_count() > 0);
   double loss = 0.0;
   for (const float value : logp) loss -= double{value} / static_cast<double>(logp.size());
   expect_close(loss, golden.json["loss"].get<double>(), 1.0 + loss, "loss");
@@ -124,22 +141,69 @@ void check(const Golden& golden, Backend& backend, bool interleaved) {
       for_each_element(entry, part, parameters.find(part.name)->grad,
                        [&](int64_t index, const float& value) { flat[static_cast<size_t>(index)] = value; });
     }
-    double norm = 0.0;
-    for (const float value : flat) norm += double{value} * double{value};
-    norm = std::sqrt(norm);
-    expect_close(norm, expected[0], expected[0] + 1e-6, entry.published);
-    const int64_t picks[] = {0, size / 3, size * 2 / 3, size - 1};
-    for (size_t i = 0; i < 4; ++i) {
-      expect_close(flat[static_cast<size_t>(picks[i])], expected[i + 1], expected[0] + 1e-6, entry.published);
-    }
+    expect_gradient(flat, expected, entry.published);
   }
   EXPECT_EQ(golden.json["gradients"].size(), map.entries.size());
+}
+
+/// LoRA beside a frozen base, against PEFT.
+void check_lora(const Golden& golden, Backend& backend) {
+  const Json& lora = golden.json["lora"];
+  const ModelConfig config = config_from_hf(golden.json["config"], golden.name);
+  Parameters parameters = allocate_parameters(parameter_shapes(config)), gradients;
+  fill_published(parameters, hf_weights(config), golden.json["norm_base"].get<double>());
+  AdapterConfig settings;
+  settings.rank = lora["rank"];
+  settings.alpha = lora["alpha"];
+  settings.targets = lora["targets"].get<std::vector<std::string>>();
+  Adapter adapter = make_adapter(config, settings, 1);
+  test::Model::attach(adapter.parameters, gradients);
+  std::map<std::string, Parameter*> published;
+  for (const AdapterEntry& entry : adapter_entries(config, settings)) {
+    published[entry.published + ".lora_A.weight"] = adapter.parameters.find(entry.modules[0] + ".lora_a");
+    published[entry.published + ".lora_B.weight"] = adapter.parameters.find(entry.modules[0] + ".lora_b");
+  }
+  for (const auto& [name, parameter] : published) {
+    const std::span<float> values = parameter->value.flat<float>();
+    for (size_t i = 0; i < values.size(); ++i) values[i] = published_value(name, static_cast<int64_t>(i), 1.0);
+  }
+  const auto tokens = golden.json["tokens"].get<std::vector<int32_t>>();
+  Decoder decoder(config, parameters, backend, {.context_length = static_cast<int64_t>(tokens.size())});
+  decoder.set_adapters({{&adapter, 1.0F}});
+  Batch batch;
+  append_sequence(batch, tokens);
+  const std::vector<float> dlogp(batch.labels.size(), -1.0F / static_cast<float>(batch.labels.size()));
+  std::vector<float> logp(batch.labels.size());
+  decoder.forward(batch, {});
+  decoder.backward(batch, dlogp, logp);
+  double loss = 0.0;
+  for (const float value : logp) loss -= double{value} / static_cast<double>(logp.size());
+  expect_close(loss, lora["loss"].get<double>(), 1.0 + loss, "loss");
+  ASSERT_EQ(lora["gradients"].size(), published.size());
+  for (const auto& [name, expected] : lora["gradients"].items()) {
+    ASSERT_EQ(published.count(name), 1U) << name;
+    const auto found = published[name]->grad.flat<float>();
+    expect_gradient({found.begin(), found.end()}, expected.get<std::vector<double>>(), name);
+  }
+}
+
+TEST(Golden, LoraEqualsPeft) {
+  const auto reference = make_reference_backend(), cpu = make_cpu_backend();
+  int checked = 0;
+  for (const Golden& golden : goldens()) {
+    if (!golden.json.contains("lora")) continue;
+    SCOPED_TRACE(golden.name);
+    check_lora(golden, *reference);
+    check_lora(golden, *cpu);
+    ++checked;
+  }
+  EXPECT_GE(checked, 4);
 }
 
 TEST(Golden, ReferenceBackendEqualsThePublishedImplementations) {
   const auto backend = make_reference_backend();
   const std::vector<Golden> all = goldens();
-  EXPECT_GE(all.size(), 20U);
+  EXPECT_GE(all.size(), 27U);
   for (const Golden& golden : all) {
     SCOPED_TRACE(golden.name);
     check(golden, *backend, false);
@@ -150,7 +214,7 @@ TEST(Golden, InterleavedRopeGivesTheSame) {
   const auto backend = make_reference_backend();
   for (const Golden& golden : goldens()) {
     const std::string family = golden.json["config"]["model_type"];
-    if (family != "llama" && family != "mistral" && family != "phi") continue;
+    if (family != "llama" && family != "mistral" && family != "phi" && family != "mixtral" && family != "qwen3") continue;
     SCOPED_TRACE(golden.name);
     check(golden, *backend, true);
   }

@@ -114,30 +114,25 @@ void read_token_ids(const Json& config, ModelConfig& out, std::string_view where
   }
 }
 
-void read_rope(const Json& config, ModelConfig& out, std::string_view where, const char* theta_key,
-               const char* fraction_key, double default_fraction) {
-  // transformers takes rope_scaling before rope_parameters, and what stands inside before what stands beside.
-  Json rope = Json::object();
+namespace {
+
+/// The first of these keys that holds an object. transformers takes rope_scaling before rope_parameters.
+Json rope_object(const Json& config, std::string_view where) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const auto found = config.find(key);
     if (found == config.end() || found->is_null() || found->empty()) continue;
     if (!found->is_object())
       fail(where, "key '{}' must be an object, got {}", key, found->dump().substr(0, 60));
-    rope = *found;
-    break;
+    return *found;
   }
-  const auto beside = [&](const char* key, double fallback) {
-    return json_get_or<double>(config, key, fallback, where);
-  };
-  RopeConfig& r = out.rope;
-  r.theta = json_get_or<double>(rope, "rope_theta", beside(theta_key, 10000.0), where);
-  const double fraction =
-      json_get_or<double>(rope, "partial_rotary_factor", beside(fraction_key, default_fraction), where);
-  if (!(fraction > 0.0 && fraction <= 1.0))
-    fail(where, "key '{}' must be above 0 and at most 1, got {}", fraction_key, fraction);
-  const auto columns = static_cast<int32_t>(out.head_dim * fraction);
-  r.rotary_dim = columns == out.head_dim ? 0 : columns;
+  return Json::object();
+}
 
+}  // namespace
+
+RopeConfig read_rope_scaling(const Json& rope, double theta, int64_t context_length, std::string_view where) {
+  RopeConfig r;
+  r.theta = json_get_or<double>(rope, "rope_theta", theta, where);
   const auto type = json_get_or<std::string>(rope, "rope_type",
                                              json_get_or<std::string>(rope, "type", "default", where), where);
   const ScalingName* known = nullptr;
@@ -149,25 +144,39 @@ void read_rope(const Json& config, ModelConfig& out, std::string_view where, con
          type);
   }
   r.scaling = known->scaling;
-  if (r.scaling == RopeScaling::none) return;
-  r.original_context =
-      json_get_or<int64_t>(rope, "original_max_position_embeddings", out.context_length, where);
+  if (r.scaling == RopeScaling::none) return r;
+  r.original_context = json_get_or<int64_t>(rope, "original_max_position_embeddings", context_length, where);
   const bool may_derive = r.scaling == RopeScaling::yarn && r.original_context > 0;
-  r.factor = may_derive ? json_get_or<double>(rope, "factor",
-                                              static_cast<double>(out.context_length) /
-                                                  static_cast<double>(r.original_context),
-                                              where)
-                        : json_get<double>(rope, "factor", where);
+  r.factor = may_derive
+                 ? json_get_or<double>(rope, "factor",
+                                       static_cast<double>(context_length) / static_cast<double>(r.original_context),
+                                       where)
+                 : json_get<double>(rope, "factor", where);
   if (r.scaling == RopeScaling::llama3) {
     r.low_freq_factor = json_get<double>(rope, "low_freq_factor", where);
     r.high_freq_factor = json_get<double>(rope, "high_freq_factor", where);
   }
   if (r.scaling == RopeScaling::yarn) read_yarn(rope, r, where);
+  return r;
 }
 
-void write_rope(const ModelConfig& config, Json& out, const char* theta_key, const char* fraction_key) {
-  const RopeConfig& r = config.rope;
-  const int32_t rotary = r.rotary_dim == 0 ? config.head_dim : r.rotary_dim;
+void read_rope(const Json& config, ModelConfig& out, std::string_view where, const char* theta_key,
+               const char* fraction_key, double default_fraction) {
+  // What stands inside comes before what stands beside.
+  const Json rope = rope_object(config, where);
+  const auto beside = [&](const char* key, double fallback) {
+    return json_get_or<double>(config, key, fallback, where);
+  };
+  out.rope = read_rope_scaling(rope, beside(theta_key, 10000.0), out.context_length, where);
+  const double fraction =
+      json_get_or<double>(rope, "partial_rotary_factor", beside(fraction_key, default_fraction), where);
+  if (!(fraction > 0.0 && fraction <= 1.0))
+    fail(where, "key '{}' must be above 0 and at most 1, got {}", fraction_key, fraction);
+  const auto columns = static_cast<int32_t>(out.head_dim * fraction);
+  out.rope.rotary_dim = columns == out.head_dim ? 0 : columns;
+}
+
+Json rope_parameters(const RopeConfig& r) {
   Json rope;
   for (const ScalingName& entry : scaling_names) {
     if (entry.scaling == r.scaling) rope["rope_type"] = entry.name;
@@ -186,6 +195,13 @@ void write_rope(const ModelConfig& config, Json& out, const char* theta_key, con
     if (r.attention_factor != 0.0) rope["attention_factor"] = r.attention_factor;
   }
   rope["rope_theta"] = r.theta;
+  return rope;
+}
+
+void write_rope(const ModelConfig& config, Json& out, const char* theta_key, const char* fraction_key) {
+  const RopeConfig& r = config.rope;
+  const int32_t rotary = config.rotary_dim();
+  Json rope = rope_parameters(r);
   out[theta_key] = r.theta;
   if (rotary != config.head_dim) {
     // Readers truncate head_dim * fraction, so the quotient must not fall short.
@@ -197,6 +213,64 @@ void write_rope(const ModelConfig& config, Json& out, const char* theta_key, con
   out["rope_parameters"] = rope;
   // Where transformers before version 5 looks for a scaling.
   if (r.scaling != RopeScaling::none) out["rope_scaling"] = rope;
+}
+
+std::vector<bool> read_sliding_layers(const Json& config, int32_t layers, std::string_view where,
+                                      const std::function<bool(int32_t)>& slides) {
+  // A lying number of layers is refused by validate(), and must not make a list first.
+  std::vector<bool> sliding(static_cast<size_t>(std::clamp(layers, 0, most_layers)));
+  const auto types = config.find("layer_types");
+  if (types == config.end() || types->is_null()) {
+    for (size_t i = 0; i < sliding.size(); ++i) sliding[i] = slides(static_cast<int32_t>(i));
+    return sliding;
+  }
+  if (!types->is_array() || types->size() != sliding.size())
+    fail(where, "key 'layer_types' must be a list of {} names", layers);
+  for (size_t i = 0; i < sliding.size(); ++i) {
+    const Json& type = (*types)[i];
+    sliding[i] = type == "sliding_attention";
+    if (!sliding[i] && type != "full_attention")
+      fail(where, "key 'layer_types': {} is not supported; known are full_attention and sliding_attention",
+           type.dump().substr(0, 60));
+  }
+  return sliding;
+}
+
+Json layer_types(const ModelConfig& config) {
+  Json types = Json::array();
+  for (int32_t i = 0; i < config.layers; ++i)
+    types.push_back(config.layer(i).sliding_window > 0 ? "sliding_attention" : "full_attention");
+  return types;
+}
+
+void read_upper_windows(const Json& config, ModelConfig& out, std::string_view where) {
+  if (!json_get_or<bool>(config, "use_sliding_window", false, where)) return;
+  const int32_t size = get_size_or(config, "sliding_window", 4096, where);
+  const int32_t full_layers = get_size_or(config, "max_window_layers", 28, where);
+  const std::vector<bool> sliding =
+      read_sliding_layers(config, out.layers, where, [&](int32_t layer) { return layer >= full_layers; });
+  const auto count = std::count(sliding.begin(), sliding.end(), true);
+  if (count == 0) return;
+  if (count == static_cast<int64_t>(sliding.size())) {
+    out.sliding_window = size;
+    return;
+  }
+  out.each.assign(sliding.size(), out);
+  for (size_t i = 0; i < sliding.size(); ++i)
+    if (sliding[i]) out.each[i].sliding_window = size;
+}
+
+void write_upper_windows(const ModelConfig& config, Json& out) {
+  int32_t size = 0, first = config.layers;
+  for (int32_t i = config.layers; i-- > 0;) {
+    if (config.layer(i).sliding_window == 0) continue;
+    size = config.layer(i).sliding_window;
+    first = i;
+  }
+  out["use_sliding_window"] = size > 0;
+  out["sliding_window"] = size > 0 ? Json(size) : Json(nullptr);
+  out["max_window_layers"] = first;
+  if (!config.each.empty()) out["layer_types"] = layer_types(config);
 }
 
 }  // namespace fettle

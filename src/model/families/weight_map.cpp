@@ -15,19 +15,58 @@ struct MapOptions {
   bool may_transpose = true;  ///< conv1d means [in, out]; GGUF has turned it back
 };
 
-std::string with_layer(std::string_view pattern, int32_t layer) {
-  const size_t hole = pattern.find("{}");
-  if (hole == std::string_view::npos) return std::string(pattern);
-  return fmt::format("{}{}{}", pattern.substr(0, hole), layer, pattern.substr(hole + 2));
+constexpr std::string_view hole = "{}";
+
+/// The pattern with a number in its first hole.
+std::string filled(std::string_view pattern, int32_t number) {
+  const size_t at = pattern.find(hole);
+  if (at == std::string_view::npos) return std::string(pattern);
+  return fmt::format("{}{}{}", pattern.substr(0, at), number, pattern.substr(at + hole.size()));
+}
+
+bool has_hole(std::string_view pattern) {
+  return pattern.find(hole) != std::string_view::npos;
 }
 
 bool is_per_layer(const ModuleName& module) {
-  return module.published.find("{}") != std::string_view::npos;
+  return has_hole(module.published);
 }
 
-std::string our_module(const ModuleName& module, size_t part, int32_t layer) {
-  if (!is_per_layer(module)) return std::string(module.ours[part]);
-  return fmt::format("layers.{}.{}", layer, module.ours[part]);
+/// The last component: "q", "gate".
+std::string_view last_part(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
+
+/// A published module with every hole filled, and ours inside it.
+struct Named {
+  std::string published;
+  std::vector<std::string> ours;
+  Layout layout;
+  bool stacked = false;  ///< the experts' matrices, one behind the other in a dimension of their own
+};
+
+/// One module, but one per expert where the published name has a hole for it.
+std::vector<Named> named(const ModuleName& module, int32_t layer, const ModelConfig& config) {
+  const bool of_expert = has_hole(module.ours[0]);
+  const int32_t experts = config.layer(layer).experts;
+  const std::string published = filled(module.published, layer);
+  const auto our_name = [&](std::string_view part, int32_t expert) {
+    const std::string name = of_expert ? filled(part, expert) : std::string(part);
+    return is_per_layer(module) ? fmt::format("layers.{}.{}", layer, name) : name;
+  };
+  std::vector<Named> result;
+  if (of_expert && has_hole(published)) {
+    for (int32_t expert = 0; expert < experts; ++expert)
+      result.push_back({filled(published, expert), {our_name(module.ours[0], expert)}, module.layout});
+    return result;
+  }
+  Named one{published, {}, module.layout, of_expert};
+  for (const std::string_view part : module.ours) {
+    for (int32_t expert = 0; expert < (of_expert ? experts : 1); ++expert)
+      one.ours.push_back(our_name(part, expert));
+  }
+  if (!one.ours.empty()) result.push_back(std::move(one));
+  return result;
 }
 
 /// Rows of q or k whose rotary pairs stand in the other order than the published ones.
@@ -44,11 +83,11 @@ void add_permuted_runs(std::vector<RowRun>& runs, int64_t begin, int64_t rows, c
   }
 }
 
-std::vector<RowRun> part_runs(const ModuleName& module, size_t part, int64_t begin, int64_t rows,
+std::vector<RowRun> part_runs(const Named& module, size_t part, int64_t begin, int64_t rows,
                               const LayerConfig& layer, bool published_interleaved) {
   static constexpr std::string_view turning[] = {"q", "k", "norm_q", "norm_k"};
   std::vector<RowRun> runs;
-  const bool turns = std::find(std::begin(turning), std::end(turning), module.ours[part]) != std::end(turning);
+  const bool turns = std::find(std::begin(turning), std::end(turning), last_part(module.ours[part])) != std::end(turning);
   const bool permuted = layer.rope.interleaved != published_interleaved && layer.position == PositionKind::rope;
   if (module.layout == Layout::per_head) {
     const auto parts = static_cast<int64_t>(module.ours.size());
@@ -71,23 +110,25 @@ class MapBuilder {
 
   /// Entries of weight and bias, where the config has them.
   void add(const ModuleName& module, int32_t layer) {
-    for (const std::string_view suffix : {".weight", ".bias"}) add(module, layer, suffix);
+    for (const Named& one : named(module, layer, config_)) {
+      for (const std::string_view suffix : {".weight", ".bias"}) add(one, config_.layer(layer), suffix);
+    }
   }
   std::vector<WeightEntry> take() { return std::move(entries_); }
 
  private:
-  void add(const ModuleName& module, int32_t layer, std::string_view suffix) {
-    if (shapes_.count(our_module(module, 0, layer) + std::string(suffix)) == 0) return;
+  void add(const Named& module, const LayerConfig& layer, std::string_view suffix) {
+    if (shapes_.count(module.ours[0] + std::string(suffix)) == 0) return;
     WeightEntry entry;
-    entry.published = with_layer(module.published, layer) + std::string(suffix);
-    const bool norm = module.ours[0].starts_with("norm");
+    entry.published = module.published + std::string(suffix);
+    const bool norm = last_part(module.ours[0]).starts_with("norm");
     const bool vector = norm || suffix == ".bias";
     int64_t total = 0, cols = 0;
     for (size_t part = 0; part < module.ours.size(); ++part) {
-      const ParameterShape& shape = shapes_.at(our_module(module, part, layer) + std::string(suffix));
+      const ParameterShape& shape = shapes_.at(module.ours[part] + std::string(suffix));
       const int64_t rows = vector ? shape.cols : shape.rows;
       entry.parts.push_back({shape.name, shape.rows, shape.cols,
-                             part_runs(module, part, total, rows, config_.layer(layer), options_.interleaved)});
+                             part_runs(module, part, total, rows, layer, options_.interleaved)});
       total += rows;
       cols = shape.cols;
     }
@@ -95,6 +136,9 @@ class MapBuilder {
     if (norm && suffix == ".weight") entry.offset = options_.norm_offset - config_.norm_offset;
     if (vector) {
       entry.shape = {total};
+    } else if (module.stacked) {
+      const auto count = static_cast<int64_t>(module.ours.size());
+      entry.shape = {count, total / count, cols};
     } else if (entry.transposed) {
       entry.shape = {cols, total};
     } else {
@@ -138,11 +182,19 @@ std::vector<ModuleName> gguf_modules(const Family& family) {
     modules.push_back({"blk.{}.attn_k", {"k"}});
     modules.push_back({"blk.{}.attn_v", {"v"}});
   }
-  for (const ModuleName& module : std::initializer_list<ModuleName>{{"blk.{}.attn_output", {"o"}},
+  for (const ModuleName& module : std::initializer_list<ModuleName>{{"blk.{}.attn_q_norm", {"norm_q"}},
+                                                                    {"blk.{}.attn_k_norm", {"norm_k"}},
+                                                                    {"blk.{}.attn_output", {"o"}},
+                                                                    {"blk.{}.post_attention_norm", {"norm1_after"}},
                                                                     {"blk.{}.ffn_norm", {"norm2"}},
+                                                                    {"blk.{}.ffn_gate_inp", {"router"}},
+                                                                    {"blk.{}.ffn_gate_exps", {"experts.{}.gate"}},
+                                                                    {"blk.{}.ffn_up_exps", {"experts.{}.up"}},
+                                                                    {"blk.{}.ffn_down_exps", {"experts.{}.down"}},
                                                                     {"blk.{}.ffn_gate", {"gate"}},
                                                                     {"blk.{}.ffn_up", {"up"}},
                                                                     {"blk.{}.ffn_down", {"down"}},
+                                                                    {"blk.{}.post_ffw_norm", {"norm2_after"}},
                                                                     {"output_norm", {"norm"}},
                                                                     {"output", {"head"}}}) {
     modules.push_back(module);
@@ -152,7 +204,7 @@ std::vector<ModuleName> gguf_modules(const Family& family) {
 
 bool is_adaptable(const ModuleName& module) {
   static constexpr std::string_view names[] = {"embed", "q", "k", "v", "o", "gate", "up", "down", "head"};
-  return std::find(std::begin(names), std::end(names), module.ours[0]) != std::end(names);
+  return std::find(std::begin(names), std::end(names), last_part(module.ours[0])) != std::end(names);
 }
 
 }  // namespace
@@ -220,25 +272,29 @@ std::vector<AdapterEntry> adaptable_modules(const ModelConfig& model) {
   std::unordered_map<std::string, ParameterShape> shapes;
   for (ParameterShape& shape : parameter_shapes(config)) shapes.emplace(shape.name, shape);
   std::vector<AdapterEntry> entries;
-  const auto add = [&](const ModuleName& module, int32_t layer) {
-    if (!is_adaptable(module) || shapes.count(our_module(module, 0, layer) + ".weight") == 0) return;
+  const auto add = [&](const ModuleName& module, const Named& one, int32_t layer) {
+    if (shapes.count(one.ours[0] + ".weight") == 0) return;
     AdapterEntry entry;
-    entry.published = with_layer(module.published, layer);
+    entry.published = one.published;
     entry.layer = is_per_layer(module) ? layer : -1;
+    entry.expert = has_hole(module.ours[0]);
     entry.embedding = module.ours[0] == "embed";
     entry.conv1d = module.layout == Layout::conv1d;
-    for (size_t part = 0; part < module.ours.size(); ++part) {
-      entry.modules.push_back(our_module(module, part, layer));
+    for (size_t part = 0; part < one.ours.size(); ++part) {
+      entry.modules.push_back(one.ours[part]);
       const ParameterShape& weight = shapes.at(entry.modules.back() + ".weight");
       const int64_t rows = entry.embedding ? weight.cols : weight.rows;
-      entry.parts.push_back(
-          {entry.modules.back() + ".lora_b", rows, 0, part_runs(module, part, entry.out, rows, config.layer(layer), false)});
+      entry.parts.push_back({entry.modules.back() + ".lora_b", rows, 0,
+                             part_runs(one, part, entry.out, rows, config.layer(layer), false)});
       entry.in = entry.embedding ? weight.rows : weight.cols;
       entry.out += rows;
     }
     entries.push_back(std::move(entry));
   };
-  in_model_order(config, family_named(config.family).modules(config), add);
+  in_model_order(config, family_named(config.family).modules(config), [&](const ModuleName& module, int32_t layer) {
+    if (!is_adaptable(module)) return;
+    for (const Named& one : named(module, layer, config)) add(module, one, layer);
+  });
   return entries;
 }
 

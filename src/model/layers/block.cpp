@@ -15,6 +15,9 @@ bool has_attention(const Block& block) {
 bool has_mlp(const Block& block) {
   return block.config->mlp != MlpKind::none;
 }
+bool has_experts(const Block& block) {
+  return block.config->mlp == MlpKind::experts;
+}
 bool has_middle(const Block& block) {
   return !is_parallel(block) && has_attention(block) && has_mlp(block);
 }
@@ -60,8 +63,18 @@ void add_attention(const Context& context, const Block& block, const Tensor& y, 
 void add_mlp(const Context& context, const Block& block, const Tensor& y, const Tensor& normed, const BlockKept& kept,
              bool need_output) {
   add_branch(context, block.norm2_after, y, kept.mlp_out, need_output, [&](const Tensor& to, bool need) {
+    if (has_experts(block)) return experts_forward(context, block.experts, to, normed, kept.experts, need);
     mlp_forward(context, block.mlp, to, normed, kept.mlp, need);
   });
+}
+
+void take_mlp(const Context& context, const Block& block, int64_t rows, BlockKept& kept) {
+  if (has_experts(block)) {
+    kept.experts = take_experts_kept(context, block.experts, rows);
+  } else {
+    kept.mlp = take_mlp_kept(context, block.mlp, rows);
+  }
+  if (block.norm2_after.weight != nullptr) kept.mlp_out = context.arena.take(rows, context.config.hidden_size);
 }
 
 /// y += attention(norm(x)) + mlp(norm(x)). y may be x's memory.
@@ -150,8 +163,7 @@ BlockKept take_block_kept(const Context& context, const Block& block, int64_t ro
   if (has_middle(block)) kept.middle = context.arena.take(rows, hidden);
   if (has_attention(block)) kept.attention = take_attention_kept(context, block.attention, rows);
   if (block.norm1_after.weight != nullptr) kept.attention_out = context.arena.take(rows, hidden);
-  if (has_mlp(block)) kept.mlp = take_mlp_kept(context, block.mlp, rows);
-  if (block.norm2_after.weight != nullptr) kept.mlp_out = context.arena.take(rows, hidden);
+  if (has_mlp(block)) take_mlp(context, block, rows, kept);
   return kept;
 }
 
@@ -201,8 +213,7 @@ void block_infer(const Context& context, const Block& block, const Tensor& x, co
     sequential_attention(context, block, x, x, kept, cache, true);
   }
   if (!has_mlp(block)) return;
-  kept.mlp = take_mlp_kept(context, block.mlp, x.rows);
-  if (block.norm2_after.weight != nullptr) kept.mlp_out = context.arena.take(x.rows, hidden);
+  take_mlp(context, block, x.rows, kept);
   sequential_mlp(context, block, x, x, kept, true);
 }
 
@@ -216,6 +227,8 @@ void block_backward(const Context& context, const Block& block, const Tensor& dx
   if (has_mlp(block)) {
     branch_backward(context, block.norm2, block.norm2_after, dx, has_middle(block) ? kept.middle : x, kept.mlp_out,
                     need_middle, [&](const Tensor* dnormed, const Tensor& dy, const Tensor& normed) {
+                      if (has_experts(block))
+                        return experts_backward(context, block.experts, dnormed, dy, normed, kept.experts);
                       mlp_backward(context, block.mlp, dnormed, dy, normed, kept.mlp);
                     });
   }

@@ -2,7 +2,7 @@
 // One decoder layer: branches (attention, MLP) that are added to the residual stream, one after the other or side by
 // side as BlockKind says, with norms before or after them. A layer may have one of the branches alone.
 #include "model/layers/attention.h"
-#include "model/layers/mlp.h"
+#include "model/layers/experts.h"
 #include "model/layers/norm.h"
 
 namespace fettle {
@@ -11,10 +11,11 @@ struct Block {
   const LayerConfig* config = nullptr;
   Norm norm1, norm1_after, norm2, norm2_after;  ///< those that the config has
   AttentionLayer attention;
-  Mlp mlp;
+  Mlp mlp;          ///< or, as the config says,
+  Experts experts;  ///< a mixture of several
   bool trainable() const { return first_trainable() || second_trainable(); }
   bool first_trainable() const { return norm1.trainable() || norm1_after.trainable() || attention.trainable(); }
-  bool second_trainable() const { return norm2.trainable() || norm2_after.trainable() || mlp.trainable(); }
+  bool second_trainable() const { return norm2.trainable() || norm2_after.trainable() || mlp.trainable() || experts.trainable(); }
 };
 
 /// What a block's backward reads beside its input. middle: the residual stream between attention and MLP, where one
@@ -23,6 +24,7 @@ struct BlockKept {
   Tensor middle, attention_out, mlp_out;
   AttentionKept attention;
   MlpKept mlp;
+  ExpertsKept experts;
 };
 BlockKept take_block_kept(const Context& context, const Block& block, int64_t rows);
 

@@ -13,6 +13,13 @@
 
 namespace fettle {
 
+/// How a batch's tokens were shared out, over all layers with experts.
+struct RouterTally {
+  Tensor probabilities;       ///< f32 [1, experts]: the sum over tokens and layers
+  std::vector<int64_t> picks;  ///< [experts]
+  int64_t rows = 0;           ///< tokens times layers
+};
+
 struct Context {
   Backend& backend;
   Arena& arena;
@@ -24,6 +31,10 @@ struct Context {
   std::vector<Tensor> token_rows;  ///< i32 [1, T] of each of the embedding's TokenRows
   SpanTable table;
   const float* alibi_slopes = nullptr;  ///< [heads], null without ALiBi
+  /// Mixtures of experts. tally: what a forward pass counts; router_gradient [1, experts]: that of the probabilities,
+  /// the same for every token (may be empty), for a backward pass.
+  RouterTally* tally = nullptr;
+  Tensor router_gradient;
   uint64_t dropout_seed = 0;
   uint64_t dropout_step = 0;  ///< 0: no dropout
 };

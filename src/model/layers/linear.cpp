@@ -110,9 +110,14 @@ bool Linear::trainable() const {
   return std::any_of(loras.begin(), loras.end(), [](const LoraLink& lora) { return lora.trainable(); });
 }
 
-LinearKept take_linear_kept(const Context& context, const Linear& linear, int64_t rows) {
+int64_t Linear::ranks() const {
   int64_t ranks = 0;
-  for (const LoraLink& lora : linear.loras) ranks += lora.a->value.rows;
+  for (const LoraLink& lora : loras) ranks += lora.a->value.rows;
+  return ranks;
+}
+
+LinearKept take_linear_kept(const Context& context, const Linear& linear, int64_t rows) {
+  const int64_t ranks = linear.ranks();
   return ranks == 0 ? LinearKept{} : LinearKept{context.arena.take(rows, ranks)};
 }
 

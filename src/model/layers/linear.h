@@ -15,6 +15,7 @@ struct Linear {
   int64_t in() const { return weight->value.cols; }
   int64_t out() const { return weight->value.rows; }
   bool trainable() const;
+  int64_t ranks() const;  ///< of all LoRAs together
 };
 
 /// (dropped x) Aᵀ of every LoRA, [T, rank each].

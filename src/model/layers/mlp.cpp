@@ -1,17 +1,15 @@
 #include "model/layers/mlp.h"
 
 namespace fettle {
-namespace {
 
-void middle(const Context& context, const Mlp& mlp, const Tensor& out, const MlpKept& kept) {
-  if (mlp.config->gated_mlp) {
-    context.backend.gated(out, kept.gate, kept.up, mlp.config->activation);
+void mlp_middle(const Context& context, const LayerConfig& config, const Tensor& out, const Tensor& gate,
+                const Tensor& up) {
+  if (config.gated_mlp) {
+    context.backend.gated(out, gate, up, config.activation);
   } else {
-    context.backend.activation(out, kept.up, mlp.config->activation);
+    context.backend.activation(out, up, config.activation);
   }
 }
-
-}  // namespace
 
 MlpKept take_mlp_kept(const Context& context, const Mlp& mlp, int64_t rows) {
   MlpKept kept;
@@ -32,7 +30,7 @@ void mlp_forward(const Context& context, const Mlp& mlp, const Tensor& y, const 
   if (!need_output && mlp.down.loras.empty()) return;
   const ArenaScope scope(context.arena);
   const Tensor product = context.arena.take(x.rows, mlp.up.out());
-  middle(context, mlp, product, kept);
+  mlp_middle(context, *mlp.config, product, kept.gate, kept.up);
   if (need_output) {
     linear_forward(context, mlp.down, y, product, kept.down_lora, true);
   } else {
@@ -45,7 +43,7 @@ void mlp_backward(const Context& context, const Mlp& mlp, const Tensor* dx, cons
   const ArenaScope scope(context.arena);
   const bool below = dx != nullptr || mlp.up.trainable() || (mlp.config->gated_mlp && mlp.gate.trainable());
   const Tensor product = context.arena.take(dy.rows, mlp.up.out());
-  middle(context, mlp, product, kept);
+  mlp_middle(context, *mlp.config, product, kept.gate, kept.up);
   linear_backward(context, mlp.down, below ? &product : nullptr, dy, product, kept.down_lora);
   if (!below) return;
   const Tensor& dproduct = product;

@@ -16,6 +16,10 @@ struct MlpKept {
 };
 MlpKept take_mlp_kept(const Context& context, const Mlp& mlp, int64_t rows);
 
+/// act(gate) * up, or act(up), [rows, inner].
+void mlp_middle(const Context& context, const LayerConfig& config, const Tensor& out, const Tensor& gate,
+                const Tensor& up);
+
 /// y += mlp(x). Without an output (recomputation) y stays as it is and only what is kept is filled.
 void mlp_forward(const Context& context, const Mlp& mlp, const Tensor& y, const Tensor& x,
                  const MlpKept& kept, bool need_output = true);
