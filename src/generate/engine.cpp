@@ -11,20 +11,44 @@
 namespace fettle {
 namespace {
 
+/// Pages of one window's layers beside `pages` of those that keep all.
+int64_t window_pages(int32_t window, const EngineOptions& o, int64_t pages) {
+  return std::min(pages, WindowPages::enough(window, o.page_rows, o.max_running, o.step_tokens));
+}
+
+/// Bytes of keys and values with so many pages of the layers that keep all.
+int64_t cache_bytes(const ModelConfig& config, const EngineOptions& o, int64_t pages) {
+  const std::vector<int32_t> windows = config.cache_windows();
+  int64_t bytes = pages * o.page_rows * KvCache::bytes_per_row(config, o.kv_dtype, 0);
+  for (size_t w = 1; w < windows.size(); ++w) {
+    bytes += window_pages(windows[w], o, pages) * o.page_rows *
+             KvCache::bytes_per_row(config, o.kv_dtype, static_cast<int32_t>(w));
+  }
+  return bytes;
+}
+
 int64_t page_count(const Decoder& decoder, const EngineOptions& o) {
-  const int64_t row = KvCache::bytes_per_row(decoder.config(), o.kv_dtype);
+  const ModelConfig& config = decoder.config();
+  const int64_t context = config.context_length;
+  // Where every layer has a window, more pages than contexts have tokens would be of no use and cost nothing.
+  int64_t most = (int64_t{1} << 31) / o.page_rows - 1;
+  if (KvCache::bytes_per_row(config, o.kv_dtype, 0) == 0)
+    most = std::min(most, o.max_running * (context / o.page_rows + 2));
   int64_t bytes = o.kv_bytes;
   if (bytes == 0) {
-    const int64_t context = decoder.config().context_length;
-    const int64_t wanted = (context + (o.max_running - 1) * std::min<int64_t>(context, 1024)) * row;
-    bytes = std::min(wanted, available_bytes() / 4);
+    const int64_t rows = context + (o.max_running - 1) * std::min<int64_t>(context, 1024);
+    bytes = std::min(cache_bytes(config, o, rows / o.page_rows), available_bytes() / 4);
   }
-  const int64_t pages = bytes / (row * o.page_rows);
+  int64_t pages = 0;  // the most that fit
+  for (int64_t above = most + 1; pages + 1 < above;) {
+    const int64_t middle = pages + (above - pages) / 2;
+    (cache_bytes(config, o, middle) <= bytes ? pages : above) = middle;
+  }
   if (pages < 1) {
     fail("KV memory", "a page of {} tokens needs {} bytes, but the budget is {} bytes; give more",
-         o.page_rows, row * o.page_rows, bytes);
+         o.page_rows, cache_bytes(config, o, 1), bytes);
   }
-  return std::min<int64_t>(pages, (int64_t{1} << 31) / o.page_rows - 1);
+  return pages;
 }
 
 }  // namespace
@@ -40,13 +64,20 @@ Engine::Impl::Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer_
          options.step_tokens, options.max_running, options.page_rows);
   }
   const int64_t rows = int64_t{pages.page_count()} * options.page_rows;
+  std::vector<int64_t> group_rows{rows};
+  const std::vector<int32_t> spans = config.cache_windows();
+  for (size_t w = 1; w < spans.size(); ++w) {
+    const int64_t count = window_pages(spans[w], options, pages.page_count());
+    windows.emplace_back(static_cast<int32_t>(count), options.page_rows, spans[w]);
+    group_rows.push_back(count * options.page_rows);
+  }
   context = config.context_length > 0 ? std::min(config.context_length, rows) : rows;
   logits_rows = options.max_running + std::max(64, options.page_rows);
   eos.insert(config.eos.begin(), config.eos.end());
   eos.insert(options.eos.begin(), options.eos.end());
   if (tokenizer != nullptr && tokenizer->eos() >= 0) eos.insert(tokenizer->eos());
   Backend& backend = decoder.backend();
-  cache = KvCache::make(config, rows, options.kv_dtype, backend);
+  cache = KvCache::make(config, group_rows, options.kv_dtype, backend);
   logits_memory = Buffer(logits_rows * config.vocab_size * 4, backend.memory());
   logits = Tensor(logits_memory.data(), DType::f32, logits_rows, config.vocab_size);
   if (&backend.memory() != &host_memory()) host_logits.resize(static_cast<size_t>(logits.size()));
@@ -202,6 +233,7 @@ void Engine::call(std::function<void(Decoder&)> job) {
 
 void Engine::drop_prefix_cache() {
   impl_->pages.drop_cache();
+  for (WindowPages& window : impl_->windows) window.drop_cache();
 }
 
 void Engine::add_adapter(const std::string& name, std::shared_ptr<Adapter> adapter) {

@@ -56,12 +56,18 @@ struct Engine::Impl {
   void fail_all(Failure why);
   void end_late_requests();
   void admit();
+  int64_t adopt(Sequence& sequence, std::span<const int32_t> tokens);
   void preempt_youngest();
   std::map<uint64_t, std::vector<Piece>> plan();
   int64_t prompt_piece(Sequence& sequence, int64_t tokens, int64_t& logits_left);
   void run(std::vector<Piece>& pieces);
   void use_adapters_of(const ActiveRequest& request);
   void extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings);
+  void extend_decoder(const StepBatch& batch);
+  void keep_step(const Piece& piece);
+  void release(Sequence& sequence);
+  bool branch(const Sequence& from, Sequence& to);
+  void copy_rows(int32_t group, const KvPages::Copy& copy);
   void draw(std::vector<Reading>& readings);
   void start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings);
   void allow_tokens(std::vector<Reading>& readings);
@@ -80,6 +86,7 @@ struct Engine::Impl {
   std::set<int32_t> eos;
   KvCache cache;
   KvPages pages;
+  std::vector<WindowPages> windows;  ///< of the layers that keep less; never short of pages where `pages` has some
   Buffer logits_memory;
   Tensor logits;
   std::vector<float> host_logits;

@@ -48,6 +48,7 @@ void Engine::Impl::take_arrivals() {
     try {
       auto sequence = std::make_unique<Sequence>(request, 0, tokenizer);
       active.emplace(request->id, request);
+      sequence->windows.resize(windows.size());
       waiting.push_back(std::move(sequence));
     } catch (const std::exception& error) {
       set_error(*request, failure_of(error));
@@ -101,6 +102,19 @@ void Engine::Impl::end_late_requests() {
   sweep();
 }
 
+/// Begins with what the prefix cache has of `tokens` in every group of layers; returns how many tokens that is.
+int64_t Engine::Impl::adopt(Sequence& sequence, std::span<const int32_t> tokens) {
+  PageTable& table = sequence.table;
+  pages.adopt(table, sequence.request().salt, tokens);
+  // A window may lack the end of a longer beginning and have that of a shorter one.
+  for (int64_t before = -1; before != table.published;) {
+    before = table.published;
+    for (const WindowPages& window : windows) pages.adopt_fewer(table, window.adoptable(table.entries));
+  }
+  for (size_t w = 0; w < windows.size(); ++w) windows[w].adopt(sequence.windows[w], table.entries);
+  return table.length;
+}
+
 void Engine::Impl::admit() {
   while (!waiting.empty() && static_cast<int64_t>(running.size()) < options.max_running) {
     Sequence& sequence = *waiting.front();
@@ -108,13 +122,13 @@ void Engine::Impl::admit() {
     const std::span<const int32_t> tokens = sequence.tokens();
     // Log-probabilities of the prompt need every row of it: adopt nothing.
     const bool every_row = request.wants_prompt_logprobs();
-    const int64_t found = pages.adopt(sequence.table, request.salt, every_row ? tokens.first(1) : tokens);
+    const int64_t found = adopt(sequence, every_row ? tokens.first(1) : tokens);
     // A page in reserve for each running answer, or the newcomer would be preempted at once.
     const auto reserve = static_cast<int32_t>(running.size());
     const auto needed = pages.pages_for(static_cast<int64_t>(tokens.size())) -
                         static_cast<int32_t>(sequence.table.pages.size());
     if (needed + reserve > pages.available()) {
-      pages.release(sequence.table);
+      release(sequence);
       return;
     }
     pages.grow(sequence.table, static_cast<int64_t>(tokens.size()));
@@ -128,7 +142,7 @@ void Engine::Impl::admit() {
 }
 
 void Engine::Impl::preempt_youngest() {
-  pages.release(running.back()->table);
+  release(*running.back());
   waiting.push_front(std::move(running.back()));
   running.pop_back();
   ++stats.preemptions;
@@ -212,7 +226,7 @@ void Engine::Impl::publish_stats() {
 void Engine::Impl::end_sequence(Sequence& sequence, FinishReason reason) {
   ActiveRequest& request = sequence.request();
   sequence.done = true;
-  pages.release(sequence.table);
+  release(sequence);
   request.finished[static_cast<size_t>(sequence.sample())] = true;
   --request.unfinished;
   sequence.finish(reason);
@@ -227,7 +241,7 @@ void Engine::Impl::end_request(ActiveRequest& request, FinishReason reason, Fail
   const auto end = [&](Sequence& sequence) {
     if (&sequence.request() != &request || sequence.done) return;
     sequence.done = true;
-    pages.release(sequence.table);
+    release(sequence);
     request.finished[static_cast<size_t>(sequence.sample())] = true;
     try {
       sequence.finish(reason);

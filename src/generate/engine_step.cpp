@@ -78,7 +78,7 @@ void Engine::Impl::use_adapters_of(const ActiveRequest& request) {
 
 /// Runs the model; afterwards the logits of every reading stand in host memory.
 void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings) {
-  StepBatch batch;
+  StepBatch batch(1 + windows.size());
   struct Draw {
     Sequence* sequence;
     int32_t row;
@@ -88,8 +88,9 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
     Sequence& sequence = *piece.sequence;
     const int64_t begin = sequence.table.length;
     const auto size = static_cast<int64_t>(sequence.tokens().size());
-    const int32_t last = append_tokens(batch, pages, sequence.table, sequence.tokens(), begin, piece.end,
-                                       decoder.config().longest_window());
+    for (size_t w = 0; w < windows.size(); ++w) FETTLE_CHECK(windows[w].grow(sequence.windows[w], piece.end));
+    const int32_t last = append_tokens(batch, pages, sequence.table, windows, sequence.windows, sequence.tokens(), begin,
+                                       piece.end);
     const bool every_row = sequence.request().wants_prompt_logprobs();
     for (int64_t p = every_row ? begin : piece.end - 1; p < piece.end; ++p) {
       if (!every_row && piece.end < size) break;
@@ -102,13 +103,8 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
     }
   }
   use_adapters_of(pieces.front().sequence->request());
-  const auto wanted = static_cast<int64_t>(batch.batch.label_rows.size());
-  decoder.extend(batch.batch, batch.cache_rows, cache, logits.row_slice(0, wanted));
-  if (!host_logits.empty()) decoder.backend().copy_to_host(host_logits.data(), logits.row_slice(0, wanted));
-  for (const Piece& piece : pieces) {
-    piece.sequence->table.length = piece.end;
-    pages.publish(piece.sequence->table, piece.sequence->request().salt, piece.sequence->tokens());
-  }
+  extend_decoder(batch);
+  for (const Piece& piece : pieces) keep_step(piece);
   for (const Draw& draw : draws) {
     readings.push_back({draw.sequence, draw.row, -1, std::nullopt, {}});
     if (draw.sequence->sample() == 0 && draw.sequence->drawn() == 0)
@@ -116,27 +112,69 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
   }
 }
 
+void Engine::Impl::extend_decoder(const StepBatch& batch) {
+  std::vector<CacheStep> steps;
+  for (const GroupStep& group : batch.groups) steps.push_back({group.rows, group.spans, group.ranges});
+  const Tensor wanted = logits.row_slice(0, static_cast<int64_t>(batch.batch.label_rows.size()));
+  decoder.extend(batch.batch, steps, cache, wanted);
+  if (!host_logits.empty()) decoder.backend().copy_to_host(host_logits.data(), wanted);
+}
+
+/// The piece's keys are there: whole pages enter the prefix cache, those out of a window are given back.
+void Engine::Impl::keep_step(const Piece& piece) {
+  Sequence& sequence = *piece.sequence;
+  PageTable& table = sequence.table;
+  const int64_t before = table.published;
+  table.length = piece.end;
+  pages.publish(table, sequence.request().salt, sequence.tokens());
+  for (size_t w = 0; w < windows.size(); ++w) {
+    for (int64_t page = before; page < table.published; ++page)
+      windows[w].publish(sequence.windows[w], page, table.entries[static_cast<size_t>(page)]);
+    windows[w].trim(sequence.windows[w], table.length);
+  }
+}
+
+void Engine::Impl::release(Sequence& sequence) {
+  pages.release(sequence.table);
+  for (size_t w = 0; w < windows.size(); ++w) windows[w].release(sequence.windows[w]);
+}
+
+void Engine::Impl::copy_rows(int32_t group, const KvPages::Copy& copy) {
+  if (copy.rows == 0) return;
+  for (auto* memory : {&cache.k, &cache.v}) {
+    for (size_t layer = 0; layer < memory->size(); ++layer) {
+      const Tensor& rows = (*memory)[layer];
+      if (cache.group[layer] != group || rows.cols == 0) continue;
+      decoder.backend().copy(rows.row_slice(copy.to_row, copy.to_row + copy.rows),
+                             rows.row_slice(copy.from_row, copy.from_row + copy.rows));
+    }
+  }
+  std::vector<int32_t>& positions = cache.positions[static_cast<size_t>(group)];
+  std::copy_n(positions.begin() + copy.from_row, copy.rows, positions.begin() + copy.to_row);
+}
+
+/// `to` sees what `from` does. False, and nothing taken, when there is no page for the copy.
+bool Engine::Impl::branch(const Sequence& from, Sequence& to) {
+  const auto copy = pages.branch(from.table, to.table);
+  if (!copy) return false;
+  copy_rows(0, *copy);
+  for (size_t w = 0; w < windows.size(); ++w) {
+    const auto windowed = windows[w].branch(from.windows[w], to.windows[w], from.table.length);
+    FETTLE_CHECK(windowed.has_value());
+    copy_rows(static_cast<int32_t>(w) + 1, *windowed);
+  }
+  return true;
+}
+
 /// The prompt is computed: the other answers begin from its pages and draw from the same logits.
 void Engine::Impl::start_siblings(Sequence& first, int32_t row, std::vector<Reading>& readings) {
   for (int32_t sample = 1; sample < first.request().request.n; ++sample) {
     auto sibling = std::make_unique<Sequence>(first.shared_request(), sample, tokenizer);
     readings.push_back({sibling.get(), row, -1, std::nullopt, {}});
-    std::optional<KvPages::Copy> copy;
-    if (static_cast<int64_t>(running.size()) < options.max_running)
-      copy = pages.branch(first.table, sibling->table);
-    if (!copy) {
+    sibling->windows.resize(windows.size());
+    if (static_cast<int64_t>(running.size()) >= options.max_running || !branch(first, *sibling)) {
       waiting.push_front(std::move(sibling));  // begins later, from the prefix cache
       continue;
-    }
-    if (copy->rows > 0) {
-      for (auto* memory : {&cache.k, &cache.v}) {
-        for (const Tensor& layer : *memory) {
-          decoder.backend().copy(layer.row_slice(copy->to_row, copy->to_row + copy->rows),
-                                 layer.row_slice(copy->from_row, copy->from_row + copy->rows));
-        }
-      }
-      std::copy_n(cache.positions.begin() + copy->from_row, copy->rows,
-                  cache.positions.begin() + copy->to_row);
     }
     running.push_back(std::move(sibling));
   }

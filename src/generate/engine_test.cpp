@@ -125,6 +125,33 @@ TEST(Engine, LogProbabilitiesEqualThoseOfScoring) {
   }
 }
 
+TEST(Engine, LayersWithAWindowKeepNoMoreThanTheySee) {
+  ModelConfig config = test::byte_config();
+  config.context_length = 4096;
+  config.layers = 4;
+  config.each.assign(4, config);
+  for (size_t i = 0; i < 3; ++i) config.each[i].sliding_window = 24;
+  SmallModel model(config);
+  EngineOptions options = small_options();
+  options.max_running = 2;
+  options.kv_bytes = 600 * 8 * KvCache::bytes_per_row(config, DType::f32) / 3;
+  Engine engine(model.decoder, nullptr, options);
+  // A third of what all rows of all layers would need holds more than all their tokens.
+  EXPECT_GT(engine.stats().pages, 600);
+  auto request = greedy(random_prompt(300, 4), 60);
+  request.ignore_eos = true;
+  const auto expected = test::greedy_by_scoring(model.decoder, request.prompt, 60);
+  for (int round = 0; round < 2; ++round) {
+    const auto result = engine.generate(request);
+    EXPECT_EQ(result.samples[0].tokens, expected) << round;
+    EXPECT_EQ(result.cached_tokens, round == 0 ? 0 : 296);
+  }
+  // Others' pages push those of the window out: what is left decides how much is begun with.
+  for (uint64_t i = 0; i < 6; ++i) engine.generate(greedy(random_prompt(200, 100 + i), 3));
+  EXPECT_EQ(engine.generate(request).samples[0].tokens, expected);
+  EXPECT_EQ(engine.stats().pages_used, 0);
+}
+
 /// Requests of many kinds; what each yields must not depend on the others.
 std::vector<GenerationRequest> mixed_requests() {
   std::vector<GenerationRequest> requests;

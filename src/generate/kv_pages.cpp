@@ -92,10 +92,25 @@ int64_t KvPages::adopt(PageTable& table, uint64_t salt, std::span<const int32_t>
     hold(page);
     table.pages.push_back(page);
     table.chain = info_[static_cast<size_t>(page)].entry;
+    table.entries.push_back(table.chain);
   }
   table.published = static_cast<int64_t>(table.pages.size());
   table.length = table.published * page_rows_;
   return table.length;
+}
+
+void KvPages::adopt_fewer(PageTable& table, int64_t count) {
+  FETTLE_CHECK(count >= 0 && count <= table.published && table.length == table.published * page_rows_);
+  if (count == table.published) return;
+  while (static_cast<int64_t>(table.pages.size()) > count) {
+    let_go(table.pages.back());
+    table.pages.pop_back();
+  }
+  table.entries.resize(static_cast<size_t>(count));
+  // publish() begins a chain without pages with its salt.
+  if (count > 0) table.chain = table.entries.back();
+  table.published = count;
+  table.length = count * page_rows_;
 }
 
 bool KvPages::grow(PageTable& table, int64_t length) {
@@ -116,6 +131,7 @@ void KvPages::publish(PageTable& table, uint64_t salt, std::span<const int32_t> 
       // Two sequences computed the same page side by side; the first to be entered is the one that others
       // will share.
       table.chain = info_[static_cast<size_t>(twin)].entry;
+      table.entries.push_back(table.chain);
       continue;
     }
     Page& page = info_[static_cast<size_t>(index)];
@@ -125,6 +141,7 @@ void KvPages::publish(PageTable& table, uint64_t salt, std::span<const int32_t> 
     page.tokens.assign(content.begin(), content.end());
     entries_.emplace(page.hash, index);
     table.chain = page.entry;
+    table.entries.push_back(table.chain);
   }
 }
 

@@ -24,6 +24,7 @@ struct PageTable {
   int64_t length = 0;  ///< tokens whose keys and values are (or are about to be) in the pages
 
   int64_t published = 0;  ///< first pages that are in the prefix cache
+  std::vector<uint64_t> entries;  ///< of these pages, or of others with the same tokens behind the same beginning
   uint64_t chain = 0;     ///< entry of the last of them
   uint64_t era = 0;       ///< how often the cache had been dropped when the sequence began
 };
@@ -52,6 +53,8 @@ class KvPages {
   /// least one token is left to compute. `salt` separates what must not be shared (adapters). Returns
   /// table.length.
   int64_t adopt(PageTable& table, uint64_t salt, std::span<const int32_t> tokens);
+  /// Gives back all but the first `count` pages of a table that adopt() filled.
+  void adopt_fewer(PageTable& table, int64_t count);
   /// Makes room for `length` tokens in all. False, and nothing changed, when there are not enough pages. Does
   /// not set length.
   bool grow(PageTable& table, int64_t length);

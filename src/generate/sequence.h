@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "generate/kv_pages.h"
+#include "generate/window_pages.h"
 #include "generate/request.h"
 #include "generate/stop_matcher.h"
 #include "model/decoder.h"
@@ -54,6 +54,7 @@ class Sequence {
   TokenConstraint* constraint() { return constraint_.get(); }
 
   PageTable table;
+  std::vector<WindowTable> windows;  ///< one for each of the engine's WindowPages
   bool done = false;
 
  private:

@@ -177,6 +177,22 @@ int32_t ModelConfig::longest_window() const {
   return longest;
 }
 
+std::vector<int32_t> ModelConfig::cache_windows() const {
+  std::vector<int32_t> windows{0};
+  for (int32_t i = 0; i < layers; ++i)
+    if (layer(i).mixer != MixerKind::none) windows.push_back(layer(i).sliding_window);
+  std::sort(windows.begin(), windows.end());
+  windows.erase(std::unique(windows.begin(), windows.end()), windows.end());
+  return windows;
+}
+
+int32_t ModelConfig::cache_group(int64_t index) const {
+  if (layer(index).mixer == MixerKind::none) return 0;
+  const std::vector<int32_t> windows = cache_windows();
+  return static_cast<int32_t>(std::lower_bound(windows.begin(), windows.end(), layer(index).sliding_window) -
+                              windows.begin());
+}
+
 void ModelConfig::set_interleaved(bool interleaved) {
   rope.interleaved = interleaved;
   for (LayerConfig& layer : each) layer.rope.interleaved = interleaved;

@@ -102,6 +102,10 @@ struct ModelConfig : LayerConfig {
   int32_t longest_window() const;
   /// RoPE pairs as (2i, 2i+1) in every layer, or as halves: the order that the weights' rows stand in.
   void set_interleaved(bool interleaved);
+  /// Layers whose keys live equally long share rows of a cache: the windows in ascending order, 0 (all is kept) always
+  /// first, and for each layer the index of its own.
+  std::vector<int32_t> cache_windows() const;
+  int32_t cache_group(int64_t index) const;
   /// Throws Error(where, …) when sizes are missing, negative, beyond 2^31 or contradict each other.
   void validate(std::string_view where) const;
   int64_t parameter_count() const;

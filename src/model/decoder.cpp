@@ -125,7 +125,10 @@ struct Decoder::Impl {
   /// Runs body(context) on the inference arena, which grows to what a measuring run of it needs.
   template <typename Body>
   void infer(Body body);
-  Tensor run_blocks(const Context& context, const CacheRows* cache_rows, KvCache* cache);
+  Tensor run_blocks(const Context& context, std::span<const CacheRows> groups, const KvCache* cache);
+  CacheRows upload_step(const Context& context, const CacheStep& step, const std::vector<int32_t>& positions,
+                        std::vector<SpanTable>& tables) const;
+  bool by_position() const;
   void check_files() const {
     files.check();
     adapter_files.check();
@@ -276,7 +279,7 @@ void Decoder::Impl::infer(Body body) {
   inference.release(0);
 }
 
-Tensor Decoder::Impl::run_blocks(const Context& context, const CacheRows* cache_rows, KvCache* cache) {
+Tensor Decoder::Impl::run_blocks(const Context& context, std::span<const CacheRows> groups, const KvCache* cache) {
   const Tensor x = context.arena.take(context.tokens.cols, network.config.hidden_size);
   embedding_forward(context, network.embedding, x);
   for (size_t layer = 0; layer < network.blocks.size(); ++layer) {
@@ -284,7 +287,9 @@ Tensor Decoder::Impl::run_blocks(const Context& context, const CacheRows* cache_
       block_infer(context, network.blocks[layer], x);
       continue;
     }
-    const CacheRows rows{cache->k[layer], cache->v[layer], cache_rows->rows};
+    CacheRows rows = groups[static_cast<size_t>(cache->group[layer])];
+    rows.k = cache->k[layer];
+    rows.v = cache->v[layer];
     block_infer(context, network.blocks[layer], x, &rows);
   }
   return x;
@@ -339,7 +344,7 @@ void Decoder::score(const Batch& batch, std::span<float> logp, std::span<int32_t
     const DeviceBatch device = upload(context, batch, impl_->network.embedding);
     const Tensor out = context.arena.take(1, labels);
     const Tensor greedy = context.arena.take(DType::i32, 1, labels);
-    const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
+    const Tensor x = impl_->run_blocks(context, {}, nullptr);
     head_forward(context, impl_->network.head, out, greedy, x, device.label_rows, device.labels);
     context.backend.copy_to_host(logp.data(), out);
     if (!best.empty()) context.backend.copy_to_host(best.data(), greedy);
@@ -389,29 +394,55 @@ void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::sp
   impl_->check_files();
 }
 
+/// Positions are uploaded where attention asks for them.
+CacheRows Decoder::Impl::upload_step(const Context& context, const CacheStep& step,
+                                     const std::vector<int32_t>& positions, std::vector<SpanTable>& tables) const {
+  constexpr int64_t span_words = sizeof(Span) / sizeof(int32_t), range_words = sizeof(KeyRange) / sizeof(int32_t);
+  SpanTable table;
+  const auto upload_words = [&](const auto& values, int64_t words) {
+    return upload(context, values.data(), words * static_cast<int64_t>(values.size())).data;
+  };
+  table.spans = static_cast<const Span*>(upload_words(step.spans, span_words));
+  table.span_count = static_cast<int32_t>(step.spans.size());
+  table.ranges = static_cast<const KeyRange*>(upload_words(step.ranges, range_words));
+  table.query_positions = context.table.query_positions;
+  if (by_position()) table.key_positions = static_cast<const int32_t*>(upload_words(positions, 1));
+  tables.push_back(table);
+  return {Tensor(), Tensor(), step.rows, &tables.back()};
+}
+
+bool Decoder::Impl::by_position() const {
+  const ModelConfig& config = network.config;
+  bool asked = config.position == PositionKind::alibi;
+  for (int32_t layer = 0; layer < config.layers; ++layer) asked = asked || config.layer(layer).sliding_window > 0;
+  return asked;
+}
+
 void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache,
                      const Tensor& logits) {
-  FETTLE_CHECK(!batch.tokens.empty() && cache_rows.size() == batch.tokens.size());
+  const CacheStep step{cache_rows, batch.spans, batch.ranges};
+  extend(batch, {&step, 1}, cache, logits);
+}
+
+void Decoder::extend(const Batch& batch, std::span<const CacheStep> steps, KvCache& cache, const Tensor& logits) {
+  FETTLE_CHECK(!batch.tokens.empty() && steps.size() == cache.positions.size());
   FETTLE_CHECK(logits.rows == static_cast<int64_t>(batch.label_rows.size()));
-  for (size_t i = 0; i < cache_rows.size(); ++i) {
-    cache.positions[static_cast<size_t>(cache_rows[i])] = batch.positions[i];
+  for (size_t group = 0; group < steps.size(); ++group) {
+    FETTLE_CHECK(steps[group].rows.size() == batch.tokens.size());
+    for (size_t i = 0; i < batch.tokens.size(); ++i)
+      cache.positions[group][static_cast<size_t>(steps[group].rows[i])] = batch.positions[i];
   }
-  const ModelConfig& config = impl_->network.config;
-  bool by_position = config.position == PositionKind::alibi;
-  for (int32_t layer = 0; layer < config.layers; ++layer) by_position = by_position || config.layer(layer).sliding_window > 0;
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
     const DeviceBatch device = upload(context, batch, impl_->network.embedding);
-    context.table.key_positions = nullptr;
-    if (by_position) {
-      const Tensor positions =
-          upload(context, cache.positions.data(), static_cast<int64_t>(cache.positions.size()));
-      context.table.key_positions = static_cast<const int32_t*>(positions.data);
-    }
-    const CacheRows rows{Tensor(), Tensor(), cache_rows};
-    const Tensor x = impl_->run_blocks(context, &rows, &cache);
+    std::vector<SpanTable> tables;
+    tables.reserve(steps.size());
+    std::vector<CacheRows> groups;
+    for (size_t group = 0; group < steps.size(); ++group)
+      groups.push_back(impl_->upload_step(context, steps[group], cache.positions[group], tables));
+    const Tensor x = impl_->run_blocks(context, groups, &cache);
     if (logits.rows == 0) return;
-    const Tensor normed = context.arena.take(logits.rows, config.hidden_size);
+    const Tensor normed = context.arena.take(logits.rows, impl_->network.config.hidden_size);
     head_hidden(context, impl_->network.head, normed, x, device.label_rows);
     head_logits(context, impl_->network.head, logits, normed);
   });
@@ -424,7 +455,7 @@ void Decoder::hidden(const Batch& batch, const Tensor& out) {
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
     const DeviceBatch device = upload(context, batch, impl_->network.embedding);
-    const Tensor x = impl_->run_blocks(context, nullptr, nullptr);
+    const Tensor x = impl_->run_blocks(context, {}, nullptr);
     head_hidden(context, impl_->network.head, out, x, device.label_rows);
   });
   impl_->check_files();
@@ -444,22 +475,48 @@ Backend& Decoder::backend() const {
 
 KvCache KvCache::make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend) {
   KvCache cache;
-  cache.buffer = Buffer(bytes_per_row(config, dtype) * rows, backend.memory());
-  cache.positions.resize(static_cast<size_t>(rows), 0);
-  auto* cursor = static_cast<std::byte*>(cache.buffer.data());
-  for (int32_t layer = 0; layer < config.layers; ++layer) {
-    const int64_t columns = config.layer(layer).kv_size(), bytes = row_bytes(dtype, rows * columns);
-    cache.k.emplace_back(cursor, dtype, rows, columns);
-    cache.v.emplace_back(cursor + bytes, dtype, rows, columns);
-    cursor += 2 * bytes;
-  }
+  cache.group.assign(static_cast<size_t>(config.layers), 0);
+  cache.positions.emplace_back(static_cast<size_t>(rows), 0);
+  cache.take(config, dtype, bytes_per_row(config, dtype) * rows, backend);
   return cache;
+}
+
+KvCache KvCache::make(const ModelConfig& config, std::span<const int64_t> rows, DType dtype, Backend& backend) {
+  KvCache cache;
+  int64_t bytes = 0;
+  for (int32_t layer = 0; layer < config.layers; ++layer) cache.group.push_back(config.cache_group(layer));
+  for (const int64_t count : rows) {
+    bytes += count * bytes_per_row(config, dtype, static_cast<int32_t>(cache.positions.size()));
+    cache.positions.emplace_back(static_cast<size_t>(count), 0);
+  }
+  FETTLE_CHECK(rows.size() == config.cache_windows().size());
+  cache.take(config, dtype, bytes, backend);
+  return cache;
+}
+
+void KvCache::take(const ModelConfig& config, DType dtype, int64_t bytes, Backend& backend) {
+  buffer = Buffer(bytes, backend.memory());
+  auto* cursor = static_cast<std::byte*>(buffer.data());
+  for (int32_t layer = 0; layer < config.layers; ++layer) {
+    const auto rows = static_cast<int64_t>(positions[static_cast<size_t>(group[static_cast<size_t>(layer)])].size());
+    const int64_t columns = config.layer(layer).kv_size(), size = row_bytes(dtype, rows * columns);
+    k.emplace_back(cursor, dtype, rows, columns);
+    v.emplace_back(cursor + size, dtype, rows, columns);
+    cursor += 2 * size;
+  }
 }
 
 int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype) {
   int64_t bytes = 0;
   for (int32_t layer = 0; layer < config.layers; ++layer)
     bytes += 2 * row_bytes(dtype, config.layer(layer).kv_size());
+  return bytes;
+}
+
+int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype, int32_t group) {
+  int64_t bytes = 0;
+  for (int32_t layer = 0; layer < config.layers; ++layer)
+    if (config.cache_group(layer) == group) bytes += 2 * row_bytes(dtype, config.layer(layer).kv_size());
   return bytes;
 }
 

@@ -34,13 +34,30 @@ struct MemoryPlan {
   std::string describe() const;  ///< a table for people
 };
 
-/// Keys and values of one model: per layer [rows, kv_size], rows dealt out by whoever generates.
+/// Keys and values of one model: per layer [rows, kv_size], rows dealt out by whoever generates. Layers may have rows in
+/// common, or those of each of ModelConfig::cache_windows() their own.
 struct KvCache {
   std::vector<Tensor> k, v;
-  std::vector<int32_t> positions;  ///< [rows], the position each row's token has
+  std::vector<int32_t> group;                   ///< of each layer
+  std::vector<std::vector<int32_t>> positions;  ///< of each group [rows], the position each row's token has
   Buffer buffer;
+  /// One group for all layers.
   static KvCache make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend);
+  /// A group for each of the config's cache_windows(), with as many rows as said.
+  static KvCache make(const ModelConfig& config, std::span<const int64_t> rows, DType dtype, Backend& backend);
   static int64_t bytes_per_row(const ModelConfig& config, DType dtype);
+  /// Of the layers of one of the config's cache_windows().
+  static int64_t bytes_per_row(const ModelConfig& config, DType dtype, int32_t group);
+
+ private:
+  void take(const ModelConfig& config, DType dtype, int64_t bytes, Backend& backend);
+};
+
+/// What one group of a cache is told of a batch: the row each token goes to, and what each span sees, in rows of the group.
+struct CacheStep {
+  std::span<const int32_t> rows;
+  std::span<const Span> spans;
+  std::span<const KeyRange> ranges;
 };
 
 /// Not thread-safe. Keeps references to `parameters`, `backend` and the adapters given; they must outlive it.
@@ -87,6 +104,8 @@ class Decoder {
   /// row per batch.label_rows (labels are ignored). With f32 products a row has the same bits whatever else is in
   /// the batch.
   void extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache, const Tensor& logits);
+  /// The same for a cache of several groups: one step for each; the batch's own spans are not read.
+  void extend(const Batch& batch, std::span<const CacheStep> steps, KvCache& cache, const Tensor& logits);
   /// The last layer's normalised hidden state of each row in label_rows: f32 [label_rows.size(), hidden].
   void hidden(const Batch& batch, const Tensor& out);
 

@@ -127,7 +127,7 @@ void attention_forward(const Context& context, const AttentionLayer& layer, cons
   if (cache != nullptr) {
     write_rows(context, cache->k, kept.k, cache->rows);
     write_rows(context, cache->v, kept.v, cache->rows);
-    context.backend.attention(kept.out, Tensor(), kept.q, cache->k, cache->v, context.table,
+    context.backend.attention(kept.out, Tensor(), kept.q, cache->k, cache->v, *cache->table,
                               attention_options(context, *layer.config));
   } else {
     context.backend.attention(kept.out, kept.lse, kept.q, kept.k, kept.v, context.table,

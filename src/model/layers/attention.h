@@ -30,6 +30,7 @@ AttentionKept take_attention_kept(const Context& context, const AttentionLayer& 
 struct CacheRows {
   Tensor k, v;                    ///< [rows of the cache, kv_size]
   std::span<const int32_t> rows;  ///< where each token of the batch goes
+  const SpanTable* table = nullptr;  ///< what spans see, in rows of the cache
 };
 
 /// y += attention(x). x is the normalised input; keys are the batch's own, or the cache's after its rows were
