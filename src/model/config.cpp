@@ -85,6 +85,7 @@ void scale_llama3(std::vector<double>& frequencies, const RopeConfig& rope) {
 // So that no product of sizes below overflows 64 bits, whatever a file claims.
 constexpr int64_t widest = int64_t{1} << 22;
 constexpr int32_t most_experts = 4096;
+constexpr int64_t most_experts_of_all_layers = int64_t{1} << 17;  // so that their list stays short, whatever a file claims
 
 [[noreturn]] void fail_width(std::string_view where, int64_t width) {
   fail(where, "a layer of {} columns is too wide; at most {} are supported", width, widest);
@@ -156,6 +157,8 @@ void ModelConfig::validate(std::string_view where) const {
     if (layer.mlp == MlpKind::experts && layer.experts != expert_count())
       fail(where, "layers with {} and {} experts in one model are not supported", expert_count(), layer.experts);
   }
+  if (const int64_t all = int64_t{layers} * expert_count(); all > most_experts_of_all_layers)
+    fail(where, "{} experts in {} layers are too many", all, layers);
   require_finite(where, "the weight of the routers' loss (router_aux_loss_coef)", router_loss_weight, true);
   if (tied_embeddings && head_bias) fail(where, "a head tied to the embeddings cannot have a bias");
 }

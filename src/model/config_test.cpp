@@ -37,6 +37,27 @@ TEST(Config, BrokenOnesAreRefusedWithTheirValue) {
        "factor"},
       {[](ModelConfig& c) { c.rope.scaling = RopeScaling::yarn; }, "original_max_position_embeddings"},
       {[](ModelConfig& c) { c.tied_embeddings = c.head_bias = true; }, "bias"},
+      {[](ModelConfig& c) { c.each.assign(3, c); }, "3 layers are described"},
+      {[](ModelConfig& c) { c.mixer = MixerKind::none, c.mlp = MlpKind::none; }, "a mixer, an MLP or both"},
+      {[](ModelConfig& c) { c.norm_before = false; }, "norms before or after"},
+      {[](ModelConfig& c) {
+         c.each.assign(2, c);
+         c.each[1].heads = 0;
+       },
+       "attention heads"},
+      {[](ModelConfig& c) {
+         c.mlp = MlpKind::experts;
+         c.experts = 2;
+         c.experts_per_token = 3;
+       },
+       "cannot go to 3"},
+      {[](ModelConfig& c) {
+         c.mlp = MlpKind::experts;
+         c.experts = 4000;
+         c.experts_per_token = 1;
+         c.layers = 100;
+       },
+       "400000 experts"},
   };
   test::tiny_config().validate("ok");
   for (const Case& test : cases) {

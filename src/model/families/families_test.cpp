@@ -203,6 +203,10 @@ TEST(Families, LayersThatDifferSurvive) {
   EXPECT_EQ(dump_json(config_to_hf(config_from_hf(config_to_hf(qwen), "again"))), dump_json(config_to_hf(qwen)));
   EXPECT_NE(error_of([&] { config_to_gguf(qwen); }).find("differ"), std::string::npos);
 
+  json = llama_json();
+  json["hidden_act"] = "gelu";
+  EXPECT_NE(error_of([&] { config_to_gguf(config_from_hf(json, "gelu")); }).find("activation"), std::string::npos);
+
   const ModelConfig gemma = config_from_hf(all_configs()["gemma3_text"], "gemma3");
   EXPECT_EQ(gemma.layer(4).sliding_window, 8);
   EXPECT_EQ(gemma.layer(4).rope.theta, 10000.0);

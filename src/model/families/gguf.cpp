@@ -160,6 +160,13 @@ Json config_to_gguf(const ModelConfig& config) {
   const Family& family = family_named(config.family);
   if (family.gguf == "starcoder" && config.kv_heads != 1)
     fail("GGUF", "'starcoder' means one key/value head, this model has {}", config.kv_heads);
+  ModelConfig usual;
+  usual.hidden_size = config.hidden_size;
+  family.gguf_defaults(usual);
+  if (config.activation != usual.activation) {
+    fail("GGUF", "'{}' means the activation {}, this model has {}", family.gguf, activation_name(usual.activation),
+         activation_name(config.activation));
+  }
   if (!config.each.empty() && family.to_gguf == nullptr)
     fail("GGUF", "layers that differ from each other cannot be written for '{}'", family.gguf);
   if (config.attention_scale != 0.0F && family.to_gguf == nullptr)
