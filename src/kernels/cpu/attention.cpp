@@ -57,35 +57,42 @@ struct KeyTile {
   int64_t begin, count;
   bool causal;
   int64_t offset;  ///< of `begin` from k_begin; negative for own keys of earlier calls
-  bool both_ways = false;  ///< a window ends behind the query as it does before it
+  bool both_ways = false;  ///< a window ends behind the query as it does before it:
+  int32_t ahead = std::numeric_limits<int32_t>::min();  ///< the least distance from a query back to a key that is seen
   /// How many keys of the tile query i of the span sees, leaving the window aside.
   int64_t seen_by(int64_t i) const { return causal ? std::clamp<int64_t>(i - offset + 1, 0, count) : count; }
 };
 
 /// Calls body(KeyTile) for the keys that queries below `query_end` of a span may see.
-template <typename F>
-HWY_INLINE void for_key_tiles(const SpanTable& table, const Span& span, int64_t query_end, F body) {
+/// both_ways (the span is bidirectional) is known when this is compiled, so that causal loops stay as tight as they were.
+template <bool both_ways, typename F>
+HWY_INLINE void for_key_tiles(const AttentionInput& in, const Span& span, int64_t query_end, F body) {
+  const SpanTable& table = in.table;
   for (int32_t r = span.range_begin; r < span.range_end; ++r) {
     const int64_t end = table.ranges[r].end;
     for (int64_t k = table.ranges[r].begin; k < end; k += key_tile)
       body(KeyTile{k, std::min(key_tile, end - k), false, 0});
   }
-  const bool both_ways = span.bidirectional != 0;
+  const int32_t ahead = both_ways ? 1 - in.options.window : std::numeric_limits<int32_t>::min();
   const int64_t own_end = both_ways ? span.q_end - span.q_begin : query_end;
   for (int64_t k = -int64_t{span.own_before}; k < own_end; k += key_tile) {
-    body(KeyTile{span.k_begin + k, std::min(key_tile, own_end - k), !both_ways, k, both_ways});
+    body(KeyTile{span.k_begin + k, std::min(key_tile, own_end - k), !both_ways, k, both_ways, ahead});
   }
 }
 
-/// Whether no query in [begin, end) sees any key of the tile through the window.
-HWY_INLINE bool outside_window(const AttentionInput& in, const KeyTile& tile, int64_t begin, int64_t end) {
-  if (in.options.window == 0) return false;
+/// Apart, so that the loops around it stay as tight as they are without a window.
+HWY_NOINLINE bool windows_apart(const AttentionInput& in, const KeyTile& tile, int64_t begin, int64_t end) {
   const int32_t* query = in.table.query_positions;
   const int32_t* key = in.table.key_positions + tile.begin;
   const auto [first_query, last_query] = std::minmax_element(query + begin, query + end);
   const auto [first_key, last_key] = std::minmax_element(key, key + tile.count);
   return *first_query - *last_key >= in.options.window ||
          (tile.both_ways && *first_key - *last_query >= in.options.window);
+}
+
+/// Whether no query in [begin, end) sees any key of the tile through the window.
+HWY_INLINE bool outside_window(const AttentionInput& in, const KeyTile& tile, int64_t begin, int64_t end) {
+  return in.options.window != 0 && windows_apart(in, tile, begin, end);
 }
 
 /// Score of a row against keys [j, j + lanes): the product that stands there, ALiBi's share, minus infinity
@@ -100,12 +107,8 @@ HWY_INLINE Vec masked_score(const AttentionInput& in, const KeyTile& tile, Vec s
       score = hn::NegMulAdd(set(o.alibi_slopes[head]), hn::ConvertTo(df, distance), score);
     }
     if (o.window > 0) {
-      const auto far = hn::RebindMask(df, hn::Gt(distance, hn::Set(di, o.window - 1)));
-      score = hn::IfThenElse(far, set(minus_infinity), score);
-      if (tile.both_ways) {
-        const auto ahead = hn::RebindMask(df, hn::Lt(distance, hn::Set(di, 1 - o.window)));
-        score = hn::IfThenElse(ahead, set(minus_infinity), score);
-      }
+      const auto far = hn::Or(hn::Gt(distance, hn::Set(di, o.window - 1)), hn::Lt(distance, hn::Set(di, tile.ahead)));
+      score = hn::IfThenElse(hn::RebindMask(df, far), set(minus_infinity), score);
     }
   }
   if (j + lanes() <= seen) return score;
@@ -266,8 +269,9 @@ HWY_INLINE void forward_few(const AttentionInput& in, const ForwardTask& task, c
   few_query_sums(in, tile, s.scores, rows, kv_col, s.out);
 }
 
-void attention_task(const AttentionInput& in, const ForwardTask& task, const Tensor& out, const Tensor& lse,
-                    float* memory) {
+template <bool both_ways>
+HWY_INLINE void run_task(const AttentionInput& in, const ForwardTask& task, const Tensor& out, const Tensor& lse,
+                         float* memory) {
   const Attention& o = in.options;
   const Span& span = in.table.spans[task.span];
   const int64_t queries = task.end - task.begin, rows = queries * in.group(),
@@ -282,7 +286,7 @@ void attention_task(const AttentionInput& in, const ForwardTask& task, const Ten
   std::fill_n(s.out, rows * width, 0.0F);
   std::fill_n(s.state, rows, RowState{minus_infinity, 0.0F});
 
-  for_key_tiles(in.table, span, task.end, [&](const KeyTile& tile) HWY_ATTR {
+  for_key_tiles<both_ways>(in, span, task.end, [&](const KeyTile& tile) HWY_ATTR {
     if (rows <= few) return forward_few(in, task, tile, s);
     copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
     copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.values);
@@ -297,6 +301,12 @@ void attention_task(const AttentionInput& in, const ForwardTask& task, const Ten
       store(hn::Mul(hn::LoadU(df, s.out + r * width + d), inverse), to + d, dim - d);
     if (!lse.empty()) lse.row<float>(query)[head] = s.state[r].highest + std::log(s.state[r].sum);
   }
+}
+
+void attention_task(const AttentionInput& in, const ForwardTask& task, const Tensor& out, const Tensor& lse,
+                    float* memory) {
+  if (in.table.spans[task.span].bidirectional != 0) return run_task<true>(in, task, out, lse, memory);
+  run_task<false>(in, task, out, lse, memory);
 }
 
 // ---- backward
@@ -373,31 +383,41 @@ HWY_INLINE void backward_tile(const AttentionInput& in, const BackwardOutput& to
   add_head(to.dq, first, queries, col, dim, o.scale, s.dq);
 }
 
+/// One head of one span.
+template <bool both_ways>
+HWY_INLINE void span_backward(const AttentionInput& in, const BackwardOutput& to, const BackwardScratch& s,
+                              const Span& span, int64_t head) {
+  const int64_t dim = in.options.head_dim, width = padded(dim), kv_col = head / in.group() * dim;
+  const int64_t queries = span.q_end - span.q_begin;
+  for (int64_t i = 0; i < queries; ++i) std::fill_n(to.dq.row<float>(span.q_begin + i) + head * dim, dim, 0.0F);
+  for_key_tiles<both_ways>(in, span, queries, [&](const KeyTile& tile) HWY_ATTR {
+    copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
+    transpose_tile(s.keys, tile.count, dim, s.key_columns);
+    copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.dv);
+    transpose_tile(s.dv, tile.count, dim, s.value_columns);
+    std::fill_n(s.dk, key_tile * width, 0.0F);
+    std::fill_n(s.dv, key_tile * width, 0.0F);
+    for (int64_t begin = tile.causal ? std::max<int64_t>(0, tile.offset) : 0; begin < queries; begin += query_tile) {
+      const int64_t end = std::min(queries, begin + query_tile);
+      if (outside_window(in, tile, span.q_begin + begin, span.q_begin + end)) continue;
+      backward_tile(in, to, s, span, tile, head, begin, end);
+    }
+    add_head(to.dk, tile.begin, tile.count, to.key_col, dim, 1.0F, s.dk);
+    add_head(to.dv, tile.begin, tile.count, to.key_col, dim, 1.0F, s.dv);
+  });
+}
+
 /// One head of spans that share keys.
 void attention_backward_task(const AttentionInput& in, const std::vector<int32_t>& spans, int64_t head,
                              const BackwardOutput& to, float* memory) {
-  const int64_t dim = in.options.head_dim, width = padded(dim), kv_col = head / in.group() * dim;
-  const BackwardScratch s(memory, dim);
+  const BackwardScratch s(memory, in.options.head_dim);
   for (const int32_t index : spans) {
     const Span& span = in.table.spans[index];
-    const int64_t queries = span.q_end - span.q_begin;
-    for (int64_t i = 0; i < queries; ++i)
-      std::fill_n(to.dq.row<float>(span.q_begin + i) + head * dim, dim, 0.0F);
-    for_key_tiles(in.table, span, queries, [&](const KeyTile& tile) HWY_ATTR {
-      copy_head(in.k, tile.begin, tile.count, kv_col, dim, 1.0F, s.keys);
-      transpose_tile(s.keys, tile.count, dim, s.key_columns);
-      copy_head(in.v, tile.begin, tile.count, kv_col, dim, 1.0F, s.dv);
-      transpose_tile(s.dv, tile.count, dim, s.value_columns);
-      std::fill_n(s.dk, key_tile * width, 0.0F);
-      std::fill_n(s.dv, key_tile * width, 0.0F);
-      for (int64_t begin = tile.causal ? std::max<int64_t>(0, tile.offset) : 0; begin < queries; begin += query_tile) {
-        const int64_t end = std::min(queries, begin + query_tile);
-        if (outside_window(in, tile, span.q_begin + begin, span.q_begin + end)) continue;
-        backward_tile(in, to, s, span, tile, head, begin, end);
-      }
-      add_head(to.dk, tile.begin, tile.count, to.key_col, dim, 1.0F, s.dk);
-      add_head(to.dv, tile.begin, tile.count, to.key_col, dim, 1.0F, s.dv);
-    });
+    if (span.bidirectional != 0) {
+      span_backward<true>(in, to, s, span, head);
+    } else {
+      span_backward<false>(in, to, s, span, head);
+    }
   }
 }
 
