@@ -166,5 +166,17 @@ TEST(Yaml, ScalarsLinesAndSet) {
   EXPECT_EQ(parse_yaml(keys, "x").value.size(), 100000U);
 }
 
+TEST(Json, NumbersAreThoseThatTheirTypeHolds) {
+  const Json value = parse_json(R"({"a": 2048.0, "b": 2048.5, "c": 1e92, "d": true, "e": -1, "f": 18446744073709551615, "g": "7", "h": 3})", "x");
+  EXPECT_EQ(json_get<int32_t>(value, "a", "x"), 2048);
+  EXPECT_EQ(json_get<int64_t>(value, "e", "x"), -1);
+  EXPECT_EQ(json_get<uint64_t>(value, "f", "x"), ~uint64_t{0});
+  EXPECT_EQ(json_get<double>(value, "h", "x"), 3.0);
+  for (const char* key : {"b", "c", "d", "f", "g"}) EXPECT_THROW(json_get<int64_t>(value, key, "x"), Error) << key;
+  EXPECT_THROW(json_get<uint32_t>(value, "e", "x"), Error);
+  EXPECT_THROW(json_get<int8_t>(value, "a", "x"), Error);
+  for (const char* key : {"d", "g"}) EXPECT_THROW(json_get<double>(value, key, "x"), Error) << key;
+}
+
 }  // namespace
 }  // namespace fettle

@@ -28,7 +28,9 @@ void add_eos(std::vector<int32_t>& eos, const Json& generation_config) {
   const auto found = generation_config.find("eos_token_id");
   if (found == generation_config.end()) return;
   for (const Json& id : found->is_array() ? *found : Json::array({*found})) {
-    if (id.is_number_integer()) add_eos(eos, id.get<int32_t>());
+    const auto number = whole_number<int32_t>(id);
+    if (!number && !id.is_null()) fail("generation_config.json", "eos_token_id must be token ids, found {}", id.dump().substr(0, 60));
+    if (number) add_eos(eos, *number);
   }
 }
 

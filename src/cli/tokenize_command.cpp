@@ -73,9 +73,9 @@ class Work {
     if (!ids.is_array()) fail(where, "--decode takes a list of ids, or an object with 'ids'");
     std::vector<int32_t> numbers;
     for (const OrderedJson& id : ids) {
-      if (!id.is_number_integer())
-        fail(where, "an id should be a whole number, got {}", id.dump().substr(0, 40));
-      numbers.push_back(id.get<int32_t>());
+      const auto number = whole_number<int32_t>(id);
+      if (!number) fail(where, "an id should be a whole number below 2^31, got {}", id.dump().substr(0, 40));
+      numbers.push_back(*number);
     }
     return dump_json(OrderedJson{{"text", tokenizer_->decode(numbers, state_.skip_special)}});
   }

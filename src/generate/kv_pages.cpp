@@ -20,12 +20,10 @@ std::span<const int32_t> page_tokens(std::span<const int32_t> tokens, int64_t pa
 KvPages::KvPages(int32_t pages, int32_t page_rows, bool prefix_cache)
     : page_rows_(page_rows),
       prefix_cache_(prefix_cache),
+      pool_(pages),
       info_(static_cast<size_t>(pages)),
       next_entry_(first_entry) {
-  FETTLE_CHECK(pages > 0 && page_rows > 0);
-  free_.reserve(info_.size());
-  // Taken from the back: a lone sequence gets ascending rows, which attention reads fastest.
-  for (int32_t page = pages; page-- > 0;) free_.push_back(page);
+  FETTLE_CHECK(page_rows > 0);
 }
 
 uint64_t KvPages::hash_of(uint64_t parent, std::span<const int32_t> tokens) {
@@ -41,22 +39,6 @@ int32_t KvPages::find(uint64_t parent, std::span<const int32_t> tokens) const {
   return -1;
 }
 
-void KvPages::hold(int32_t index) {
-  Page& page = info_[static_cast<size_t>(index)];
-  if (page.references++ == 0 && page.entry != 0) idle_.erase(page.idle);
-}
-
-void KvPages::let_go(int32_t index) {
-  Page& page = info_[static_cast<size_t>(index)];
-  FETTLE_CHECK(page.references > 0);
-  if (--page.references > 0) return;
-  if (page.entry != 0) {
-    page.idle = idle_.insert(idle_.end(), index);
-  } else {
-    free_.push_back(index);
-  }
-}
-
 void KvPages::forget(int32_t index) {
   Page& page = info_[static_cast<size_t>(index)];
   const auto [begin, end] = entries_.equal_range(page.hash);
@@ -65,19 +47,11 @@ void KvPages::forget(int32_t index) {
   entries_.erase(entry);
   page.entry = 0;
   page.tokens.clear();
+  pool_.leave_cache(index);
 }
 
 int32_t KvPages::take() {
-  if (free_.empty()) {
-    const int32_t oldest = idle_.front();
-    idle_.pop_front();
-    forget(oldest);
-    free_.push_back(oldest);
-  }
-  const int32_t page = free_.back();
-  free_.pop_back();
-  info_[static_cast<size_t>(page)].references = 1;
-  return page;
+  return pool_.take([this](int32_t page) { forget(page); });
 }
 
 int64_t KvPages::adopt(PageTable& table, uint64_t salt, std::span<const int32_t> tokens) {
@@ -89,7 +63,7 @@ int64_t KvPages::adopt(PageTable& table, uint64_t salt, std::span<const int32_t>
   for (int64_t i = 0; i < whole; ++i) {
     const int32_t page = find(table.chain, page_tokens(tokens, i, page_rows_));
     if (page < 0) break;
-    hold(page);
+    pool_.hold(page);
     table.pages.push_back(page);
     table.chain = info_[static_cast<size_t>(page)].entry;
     table.entries.push_back(table.chain);
@@ -103,7 +77,7 @@ void KvPages::adopt_fewer(PageTable& table, int64_t count) {
   FETTLE_CHECK(count >= 0 && count <= table.published && table.length == table.published * page_rows_);
   if (count == table.published) return;
   while (static_cast<int64_t>(table.pages.size()) > count) {
-    let_go(table.pages.back());
+    pool_.let_go(table.pages.back());
     table.pages.pop_back();
   }
   table.entries.resize(static_cast<size_t>(count));
@@ -140,6 +114,7 @@ void KvPages::publish(PageTable& table, uint64_t salt, std::span<const int32_t> 
     page.hash = hash_of(table.chain, content);
     page.tokens.assign(content.begin(), content.end());
     entries_.emplace(page.hash, index);
+    pool_.enter_cache(index);
     table.chain = page.entry;
     table.entries.push_back(table.chain);
   }
@@ -152,14 +127,14 @@ std::optional<KvPages::Copy> KvPages::branch(const PageTable& table, PageTable& 
   if (rest > 0 && available() == 0) return std::nullopt;
   branch = table;
   branch.pages.resize(whole);
-  for (const int32_t page : branch.pages) hold(page);
+  for (const int32_t page : branch.pages) pool_.hold(page);
   if (rest == 0) return Copy{};
   branch.pages.push_back(take());
   return Copy{table.pages[whole] * page_rows_, branch.pages.back() * page_rows_, rest};
 }
 
 void KvPages::release(PageTable& table) {
-  for (size_t i = table.pages.size(); i-- > 0;) let_go(table.pages[i]);
+  for (size_t i = table.pages.size(); i-- > 0;) pool_.let_go(table.pages[i]);
   table = {};
 }
 
@@ -167,8 +142,6 @@ void KvPages::drop_cache() {
   for (size_t i = 0; i < info_.size(); ++i) {
     if (info_[i].entry != 0) forget(static_cast<int32_t>(i));
   }
-  free_.insert(free_.end(), idle_.begin(), idle_.end());
-  idle_.clear();
   ++era_;
 }
 

@@ -10,11 +10,12 @@
 // only hashes. Pages that nobody holds keep their content until the memory is needed; the least recently used
 // goes first, and ends of a chain before its beginning.
 #include <cstdint>
-#include <list>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
+
+#include "generate/page_pool.h"
 
 namespace fettle {
 
@@ -35,10 +36,10 @@ class KvPages {
   KvPages(int32_t pages, int32_t page_rows, bool prefix_cache);
 
   int32_t page_rows() const { return page_rows_; }
-  int32_t page_count() const { return static_cast<int32_t>(info_.size()); }
+  int32_t page_count() const { return pool_.size(); }
   /// Pages that grow() could deal out now; those that only the prefix cache holds included.
-  int32_t available() const { return static_cast<int32_t>(free_.size() + idle_.size()); }
-  int32_t cached() const { return static_cast<int32_t>(idle_.size()); }
+  int32_t available() const { return pool_.available(); }
+  int32_t cached() const { return pool_.idle(); }
   int32_t pages_for(int64_t tokens) const {
     return static_cast<int32_t>((tokens + page_rows_ - 1) / page_rows_);
   }
@@ -77,25 +78,20 @@ class KvPages {
 
  private:
   struct Page {
-    int32_t references = 0;
     uint64_t entry = 0;  ///< 0: not in the prefix cache
     uint64_t parent = 0;
     uint64_t hash = 0;
     std::vector<int32_t> tokens;
-    std::list<int32_t>::iterator idle;  ///< valid when nobody holds the page and it is in the cache
   };
   static uint64_t hash_of(uint64_t parent, std::span<const int32_t> tokens);
   int32_t find(uint64_t parent, std::span<const int32_t> tokens) const;  ///< -1: none
   int32_t take();
-  void hold(int32_t page);
-  void let_go(int32_t page);
   void forget(int32_t page);
 
   int32_t page_rows_;
   bool prefix_cache_;
+  PagePool pool_;
   std::vector<Page> info_;
-  std::vector<int32_t> free_;
-  std::list<int32_t> idle_;  ///< least recently used first
   std::unordered_multimap<uint64_t, int32_t> entries_;
   uint64_t next_entry_;
   uint64_t era_ = 0;

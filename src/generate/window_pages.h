@@ -4,7 +4,6 @@
 // positions, and the prefix cache knows a page by the entry that KvPages gave the page of the same tokens. Bookkeeping
 // alone.
 #include <cstdint>
-#include <list>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -26,8 +25,8 @@ class WindowPages {
   WindowPages(int32_t pages, int32_t page_rows, int32_t window);
 
   int32_t window() const { return window_; }
-  int32_t page_count() const { return static_cast<int32_t>(info_.size()); }
-  int32_t available() const { return static_cast<int32_t>(free_.size() + idle_.size()); }
+  int32_t page_count() const { return pool_.size(); }
+  int32_t available() const { return pool_.available(); }
   /// Pages with which `sequences` that compute `step_tokens` together never want for one.
   static int64_t enough(int32_t window, int32_t page_rows, int64_t sequences, int64_t step_tokens);
 
@@ -53,21 +52,13 @@ class WindowPages {
   void drop_cache();
 
  private:
-  struct Page {
-    int32_t references = 0;
-    uint64_t entry = 0;                 ///< 0: not in the prefix cache
-    std::list<int32_t>::iterator idle;  ///< valid when nobody holds the page and it is in the cache
-  };
   int64_t first_seen(int64_t length) const;  ///< page of the first token that token `length` sees
   int32_t take();
-  void hold(int32_t page);
-  void let_go(int32_t page);
   void forget(int32_t page);
 
   int32_t page_rows_, window_;
-  std::vector<Page> info_;
-  std::vector<int32_t> free_;
-  std::list<int32_t> idle_;  ///< least recently used first
+  PagePool pool_;
+  std::vector<uint64_t> cached_as_;  ///< each page's entry; 0: not in the prefix cache
   std::unordered_map<uint64_t, int32_t> entries_;
 };
 

@@ -20,7 +20,7 @@ constexpr const char* kLimit = "FETTLE_TEST_FILE_LIMIT";
 /// Runs in a process of its own: the test program again, with this test alone.
 TEST(TrainChild, Run) {
   const char* path = getenv(kChild);
-  if (path == nullptr) GTEST_SKIP() << "started by the other tests";
+  if (path == nullptr) GTEST_SKIP() << "skipped: a part of other tests, which start it";
   if (const char* bytes = getenv(kLimit)) {
     signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{std::stoul(bytes), std::stoul(bytes)};

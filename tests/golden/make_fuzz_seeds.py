@@ -140,6 +140,7 @@ def seeds():
         config = json.loads(path.read_text()).get("config")
         if config:
             yield "families_fuzz", path.name, json.dumps(config).encode()
+    yield "families_fuzz", "beyond_whole_numbers", b'{"model_type": "mpt", "vocab_size": 61, "d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 1e92}'
     tensors = safetensors([("a.weight", [2, 3], [1.0] * 6), ("b", [], [0.5])])
     yield "safetensors_fuzz", "small", tensors
     yield "gguf_fuzz", "model", (GOLDEN / "checkpoint/model.gguf").read_bytes()

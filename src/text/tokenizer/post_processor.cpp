@@ -25,7 +25,7 @@ void add_template(const Json& description, std::string_view where, Surroundings&
 
 int32_t pair_id(const Json& description, const char* key, std::string_view where) {
   const auto pair = json_get<Json>(description, key, where);
-  if (!pair.is_array() || pair.size() != 2 || !pair[1].is_number_unsigned()) {
+  if (!pair.is_array() || pair.size() != 2 || !pair[1].is_number_unsigned() || !whole_number<int32_t>(pair[1])) {
     fail(where, "'{}' must be [token, id]", key);
   }
   return pair[1].get<int32_t>();
