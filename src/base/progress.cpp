@@ -24,9 +24,12 @@ struct Progress::State {
   std::string describe(Clock::time_point now) const {
     const double seconds = std::chrono::duration<double>(now - start).count();
     const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
-    std::string text = fmt::format("{} {}", label, human_count(static_cast<double>(done)));
-    if (total > 0) text += fmt::format("/{}", human_count(static_cast<double>(total)));
-    text += fmt::format("{}{}, {}{}/s", unit.empty() ? "" : " ", unit, human_count(rate), unit.empty() ? "" : " " + unit);
+    const bool bytes = unit == "bytes";
+    const auto human = [&](double count) { return bytes ? human_bytes(count) : human_count(count); };
+    std::string text = fmt::format("{} {}", label, human(static_cast<double>(done)));
+    if (total > 0) text += fmt::format("/{}", human(static_cast<double>(total)));
+    const std::string of_what = bytes || unit.empty() ? "" : " " + unit;
+    text += fmt::format("{}, {}{}/s", of_what, human(rate), of_what);
     if (total > 0 && rate > 0 && done < total) {
       text += fmt::format(", {} left", human_seconds(static_cast<double>(total - std::min(done, total)) / rate));
     }

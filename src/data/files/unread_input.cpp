@@ -39,6 +39,18 @@ void InputTally::broken(const std::string& file, const std::string& reason) {
   if (problem.empty()) problem = reason;
 }
 
+OrderedJson InputTally::counts() const {
+  auto counts = OrderedJson::object();
+  for (const auto& [name, file] : files_) counts[name] = {file.rows, file.problem};
+  return counts;
+}
+
+InputTally InputTally::from_counts(const OrderedJson& counts) {
+  InputTally tally;
+  for (const auto& [name, file] : counts.items()) tally.files_[name] = {file.at(0).get<int64_t>(), file.at(1).get<std::string>()};
+  return tally;
+}
+
 std::vector<UnreadInput> InputTally::unread() const {
   std::vector<UnreadInput> unread;
   for (const auto& [name, file] : files_) {

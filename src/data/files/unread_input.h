@@ -21,6 +21,9 @@ class InputTally {
   std::vector<std::string> openable(const std::vector<std::string>& paths);
   void read(const std::string& file) { ++files_[file].rows; }
   void broken(const std::string& file, const std::string& reason);
+  /// What was counted, and the tally that has it: for work that is cut short and goes on.
+  OrderedJson counts() const;
+  static InputTally from_counts(const OrderedJson& counts);
   /// In the order of their names.
   std::vector<UnreadInput> unread() const;
 

@@ -104,6 +104,20 @@ void ColumnReport::merge(const ColumnReport& other) {
   }
 }
 
+OrderedJson ColumnReport::counts() const {
+  return {{"found", found_},     {"used", used_},       {"mappings", mappings_},         {"message_keys", message_keys_},
+          {"remarks", remarks_}, {"refused", refused_}, {"beside_guess", beside_guess_}};
+}
+
+ColumnReport ColumnReport::from_counts(const OrderedJson& counts) {
+  ColumnReport made;
+  for (const auto& [name, to] : {std::pair("found", &made.found_), std::pair("used", &made.used_), std::pair("mappings", &made.mappings_),
+                                 std::pair("message_keys", &made.message_keys_), std::pair("remarks", &made.remarks_),
+                                 std::pair("refused", &made.refused_), std::pair("beside_guess", &made.beside_guess_)})
+    *to = counts.at(name).get<Counts>();
+  return made;
+}
+
 OrderedJson ColumnReport::to_json() const {
   return {{"columns_found", found_},
           {"columns_used", used_},

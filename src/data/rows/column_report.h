@@ -43,6 +43,9 @@ class ColumnReport {
   std::string ignored_columns() const;
   /// Reason → rows that training would refuse.
   const std::map<std::string, int64_t>& refused() const { return refused_; }
+  /// All counts, and the report that has them: for work that is cut short and goes on.
+  OrderedJson counts() const;
+  static ColumnReport from_counts(const OrderedJson& counts);
   bool empty() const { return found_.empty() && refused_.empty(); }
 
  private:

@@ -5,242 +5,74 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "base/input_fault.h"
-#include "base/interrupt.h"
-#include "base/progress.h"
-#include "base/threads.h"
-#include "data/files/unread_input.h"
-#include "data/rows/share.h"
 
 namespace fettle::data {
 namespace {
-
-/// What became of one row.
-template <typename T>
-struct Outcome {
-  struct Item {
-    T value;
-    std::string class_label;
-    bool truncated;
-  };
-  std::vector<Item> items;
-  std::string id, reason, detail;  ///< reason is empty when every item is in `items`
-  RowUse use;
-  int64_t made = 0;  ///< examples that the row gave
-};
-
-/// Tokenises one example; nullopt with the reason when there is nothing to learn.
-template <typename T>
-using Make = std::function<std::optional<T>(const Example&, std::string& reason, bool& truncated)>;
-using Expand = std::function<std::vector<Example>(const Example&)>;
 
 std::vector<Example> alone(const Example& example) {
   return {example};
 }
 
-template <typename T>
-Outcome<T> convert(const Row& row, const OrderedJson& value, const DataSource& source, const Expand& expand,
-                   const Make<T>& make) {
-  Outcome<T> outcome;
-  const std::string where = row.where();
-  try {
-    const Example example = example_from_row(value, source.format, source.columns, where, &outcome.use);
-    outcome.id = example.id;
-    for (const auto& each : expand(example)) {
-      ++outcome.made;
-      bool truncated = false;
-      auto made = make(each, outcome.reason, truncated);
-      if (made) outcome.items.push_back({std::move(*made), each.class_label, truncated});
-    }
-    if (outcome.made == 0) outcome.reason = "not of a kind that this method learns from";
-  } catch (const Error& error) {
-    rethrow_unless_of_input(error);
-    outcome.items.clear();
-    outcome.reason = outcome.id.empty() ? reason_of(error) : "cannot be tokenised";
-    outcome.detail = error.what();
-    if (!outcome.detail.starts_with(where)) outcome.detail = where + ": " + outcome.detail;
-  }
-  return outcome;
+/// What `tokenize` makes of an example, as a row of a set.
+template <typename Tokenize>
+MakeRow row_of(Tokenize tokenize) {
+  return [tokenize](const Example& example, std::string& reason, bool& truncated) -> std::optional<TokenRow> {
+    auto made = tokenize(example, reason, truncated);
+    if (!made) return std::nullopt;
+    return token_row(std::move(*made));
+  };
 }
 
-template <typename T>
-void hash_ids(Hasher& hasher, const std::vector<T>& values) {
-  const uint64_t size = values.size();
-  hasher.add_raw(&size, sizeof size).add_raw(values.data(), values.size() * sizeof(T));
-}
-void hash_row(Hasher& hasher, const Sequence& row) {
-  hasher.add(row.id);
-  hash_ids(hasher, row.ids);
-  hash_ids(hasher, row.weights);
-}
-void hash_row(Hasher& hasher, const Pair& row) {
-  hasher.add(row.id);
-  for (const auto* ids : {&row.prompt_ids, &row.chosen_ids, &row.rejected_ids}) hash_ids(hasher, *ids);
-  hasher.add_raw(&row.weight, sizeof row.weight);
-}
-void hash_row(Hasher& hasher, const Judged& row) {
-  hasher.add(row.id).add(row.desirable ? "1" : "0");
-  for (const auto* ids : {&row.prompt_ids, &row.completion_ids}) hash_ids(hasher, *ids);
-  hasher.add_raw(&row.weight, sizeof row.weight);
+/// Whatever of a tokenizer decides which tokens a text becomes.
+void hash_tokenizer(Hasher& hasher, const Tokenizer& tokenizer) {
+  const int32_t numbers[] = {tokenizer.size(), tokenizer.bos(), tokenizer.eos(), tokenizer.pad(), tokenizer.unk()};
+  hasher.add_raw(numbers, sizeof numbers).add(tokenizer.to_json()).add(dump_json(tokenizer.config_json()));
 }
 
-bool has_equal_answers(const Pair& row) {
-  return row.chosen_ids == row.rejected_ids;
-}
-template <typename T>
-bool has_equal_answers(const T&) {
-  return false;
-}
-
-void set_group(Sequence& row, int32_t group) {
-  row.group = group;
-}
-template <typename T>
-void set_group(T&, int32_t) {}
-
-void set_conversation(Sequence& row, int64_t conversation) {
-  row.conversation = conversation;
-}
-template <typename T>
-void set_conversation(T&, int64_t) {}
-
-int32_t class_index(std::vector<std::string>& classes, const std::string& label) {
-  if (label.empty()) return -1;
-  const auto index = static_cast<size_t>(std::find(classes.begin(), classes.end(), label) - classes.begin());
-  if (index == classes.size()) classes.push_back(label);
-  return static_cast<int32_t>(index);
+std::string hash_options(const TokenSetOptions& set, const Tokenizer& tokenizer, const ChatTemplate* chat, std::string_view kind) {
+  const TokenizeOptions& options = set.tokenize;
+  Hasher hasher;
+  hasher.add("rows 1").add(FETTLE_VERSION).add(kind);
+  hash_tokenizer(hasher, tokenizer);
+  if (chat != nullptr) hasher.add(chat->source()).add(chat->tool_source());
+  const int64_t numbers[] = {static_cast<int64_t>(options.train_on), static_cast<int64_t>(options.truncate), options.max_length, options.raw,
+                             options.split_turns, options.parse_special_in_content};
+  hasher.add_raw(numbers, sizeof numbers).add(dump_json(options.variables));
+  for (const auto& [name, weight] : options.class_weights) hasher.add(name).add_raw(&weight, sizeof weight);
+  return hasher.hex();
 }
 
-template <typename T>
-class Loader {
- public:
-  Loader(uint64_t seed, RejectedRows& rejected) : seed_(seed), rejected_(rejected) {}
+std::shared_ptr<const TokenSet> open_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options,
+                                         RowShape shape, std::string_view kind, ExpandExample expand, MakeRow make) {
+  if (sources.empty()) fail_usage("data: no source was given");
+  TokenRecipe recipe{.shape = shape, .expand = std::move(expand), .make = std::move(make), .sources = sources, .seed = options.seed};
+  recipe.width = tokenizer.size() <= 65536 ? 2 : 4;
+  recipe.piece_length = options.piece_length;
+  if (options.part_bytes > 0) recipe.part_bytes = options.part_bytes;
+  return cached_token_set(std::move(recipe), options.cache.keep ? hash_options(options, tokenizer, chat, kind) : "", options.cache);
+}
 
-  void add(const DataSource& source, const Expand& expand, const Make<T>& make) {
-    RowReader reader(source.paths, rejected_);
-    InputTally tally;
-    std::vector<Row> batch;
-    std::vector<OrderedJson> values;
-    const size_t first = result_.rows.size();
-    std::vector<int64_t> again;  // how often each kept row comes once more
-    while (reader.next(batch, values)) {
-      throw_if_interrupted();
-      std::vector<Outcome<T>> outcomes(batch.size());
-      parallel_for(static_cast<int64_t>(batch.size()), 8, [&](int64_t begin, int64_t end) {
-        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-          outcomes[i] = convert(batch[i], values[i], source, expand, make);
-        }
-      });
-      for (size_t i = 0; i < batch.size(); ++i) {
-        if (!outcomes[i].id.empty()) result_.columns.add(values[i], outcomes[i].use);
-        outcomes[i].id.empty() ? tally.broken(*batch[i].file, outcomes[i].detail) : tally.read(*batch[i].file);
-        take(std::move(outcomes[i]), batch[i], source.weight, again);
-      }
-      progress_.advance(batch.size());
-    }
-    for (int64_t round = 1; repeat(first, again, round); ++round) continue;
-    merge(reader.report());
-    check_all_read(reader.report().files, tally);
-  }
+/// For small sets: all rows at once.
+template <typename T, typename Convert>
+Tokenized<T> in_memory(const std::shared_ptr<const TokenSet>& set, RejectedRows& rejected, Convert convert) {
+  Tokenized<T> result;
+  const TokenFacts& facts = set->facts();
+  result.report = facts.report;
+  result.read = facts.read;
+  result.columns = facts.columns;
+  result.equal_answers = facts.equal_answers;
+  result.classes = facts.classes;
+  result.hash = facts.hash;
+  set->each_record(0, set->size(), [&](int64_t, TokenRow&& row) { result.rows.push_back(convert(std::move(row))); });
+  set->replay_rejected(rejected);
+  return result;
+}
 
-  Tokenized<T> finish(const std::vector<DataSource>& sources) {
-    if (result_.rows.empty()) nothing_left(sources);
-    Hasher hasher;
-    for (const auto& row : result_.rows) {
-      hash_row(hasher, row);
-      result_.report.tokens += row.length();
-      result_.report.supervised_tokens += row.supervised();
-      result_.report.longest = std::max(result_.report.longest, row.length());
-      result_.report.answers += row.notes.answers;
-      result_.report.unserved += row.notes.unserved;
-      result_.report.thinking_off += row.notes.thinking_off;
-      result_.report.thoughtless += row.notes.thoughtless;
-      result_.report.ended += row.notes.ended;
-    }
-    result_.hash = hasher.hex();
-    return std::move(result_);
-  }
-
- private:
-  void take(Outcome<T>&& outcome, Row& row, double weight, std::vector<int64_t>& again) {
-    auto& report = result_.report;
-    report.rows += std::max<int64_t>(1, outcome.made);
-    if (outcome.use.format != Format::automatic) ++report.formats[std::string(format_name(outcome.use.format))];
-    const auto lost = std::max<int64_t>(1, outcome.made) - static_cast<int64_t>(outcome.items.size());
-    if (lost > 0) {
-      report.dropped[outcome.reason] += lost;
-      rejected_.add({*row.file, row.line, outcome.reason, outcome.detail, outcome.id, std::move(row.text)});
-    }
-    const int64_t count = copies_of(weight, outcome.id, seed_);
-    if (count == 0) {
-      if (!outcome.items.empty())
-        report.dropped["left out by the source's weight"] += static_cast<int64_t>(outcome.items.size());
-      return;
-    }
-    const auto first = static_cast<int64_t>(result_.rows.size());
-    for (auto& item : outcome.items) {
-      if (outcome.items.size() > 1) set_conversation(item.value, first);
-      set_group(item.value, class_index(result_.classes, item.class_label));
-      result_.equal_answers += has_equal_answers(item.value);
-      report.truncated += item.truncated;
-      ++report.kept;
-      result_.rows.push_back(std::move(item.value));
-      again.push_back(count - 1);
-    }
-  }
-
-  /// Part of what the user meant to train on is not there: better known now than after the run.
-  void check_all_read(const std::vector<std::string>& files, InputTally& tally) const {
-    for (const auto& lost : rejected_.first()) {
-      if (std::find(files.begin(), files.end(), lost.file) != files.end())
-        tally.broken(lost.file, lost.detail.empty() ? lost.reason : lost.reason + ": " + lost.detail);
-    }
-    if (const auto unread = tally.unread(); !unread.empty() && !result_.rows.empty())
-      fail(unread.front().file, "not one row of it could be read: {}; take it out of the data, or mend it", unread.front().reason);
-  }
-
-  /// Rows that come more than once follow the whole source, round by round, so that copies are far apart.
-  bool repeat(size_t first, const std::vector<int64_t>& again, int64_t round) {
-    bool any = false;
-    for (size_t i = 0; i < again.size(); ++i) {
-      if (again[i] < round) continue;
-      result_.rows.push_back(T(result_.rows[first + i]));
-      any = true;
-    }
-    return any;
-  }
-
-  void merge(const ReadReport& report) {
-    auto& all = result_.read;
-    all.rows += report.rows;
-    all.rejected += report.rejected;
-    all.repaired += report.repaired;
-    all.bytes += report.bytes;
-    all.files.insert(all.files.end(), report.files.begin(), report.files.end());
-    for (const auto& [kind, count] : report.formats) all.formats[kind] += count;
-  }
-
-  [[noreturn]] void nothing_left(const std::vector<DataSource>& sources) const {
-    std::string paths, reasons, places;
-    for (const auto& source : sources) {
-      for (const auto& path : source.paths) paths += (paths.empty() ? "" : ", ") + path;
-    }
-    for (const auto& [reason, count] : rejected_.by_reason())
-      reasons += fmt::format("\n  {} × {}", count, reason);
-    for (const auto& one : rejected_.first()) {
-      places +=
-          fmt::format("\n  {}", one.detail.empty() ? fmt::format("{}:{}: {}", one.file, one.line, one.reason)
-                                                   : one.detail);
-    }
-    if (reasons.empty()) fail(paths, "holds no rows");
-    fail(paths, "not one row can be used:{}\nThe first:{}", reasons, places);
-  }
-
-  uint64_t seed_;
-  RejectedRows& rejected_;
-  Tokenized<T> result_;
-  Progress progress_{"tokenising", 0, "rows"};
-};
+TokenSetOptions for_memory(const TokenizeOptions& options, uint64_t seed) {
+  TokenSetOptions set{.tokenize = options, .seed = seed};
+  set.cache.keep = false;
+  return set;
+}
 
 bool lacks_answer(const Example& example) {
   if (example.kind != Example::Kind::conversation) return false;
@@ -255,15 +87,6 @@ Example as_plain_text(const Example& example) {
   text.kind = Example::Kind::text;
   text.completion = {example.completion.text, {}, false};
   return text;
-}
-
-template <typename T>
-Tokenized<T> load(const std::vector<DataSource>& sources, uint64_t seed, RejectedRows& rejected,
-                  const Expand& expand, const Make<T>& make) {
-  if (sources.empty()) fail_usage("data: no source was given");
-  Loader<T> loader(seed, rejected);
-  for (const auto& source : sources) loader.add(source, expand, make);
-  return loader.finish(sources);
 }
 
 DataSource source_from_json(const Json& spec, std::string_view where) {
@@ -309,46 +132,55 @@ std::vector<DataSource> data_sources_from_json(const Json& spec, std::string_vie
   return sources;
 }
 
-Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
-                                   const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
-                                   RejectedRows& rejected) {
-  const Expand expand = [&](const Example& example) { return supervised_rows(example, options); };
-  return load<Sequence>(
-      sources, seed, rejected, expand,
-      [&, rows = options_of_rows(options)](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
-        if (options.train_on != TrainOn::all && lacks_answer(example)) {
-          reason = "no assistant turn";
-          return std::nullopt;
-        }
-        return tokenize_sequence(example, tokenizer, chat, rows, reason, truncated);
-                        });
+std::shared_ptr<const TokenSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+  const TokenizeOptions& whole = options.tokenize;
+  const auto make = [&, rows = options_of_rows(whole)](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
+    if (whole.train_on != TrainOn::all && lacks_answer(example)) {
+      reason = "no assistant turn";
+      return std::nullopt;
+    }
+    return tokenize_sequence(example, tokenizer, chat, rows, reason, truncated);
+  };
+  return open_set(sources, tokenizer, chat, options, RowShape::sequence, "sequences",
+                  [&](const Example& example) { return supervised_rows(example, whole); }, row_of(make));
 }
 
-Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
-                               const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
-                               RejectedRows& rejected) {
-  return load<Sequence>(sources, seed, rejected, alone,
-                        [&](const Example& example, std::string& reason, bool& truncated) {
-                          return tokenize_text(as_plain_text(example), tokenizer, chat, options, reason, truncated);
-                        });
+std::shared_ptr<const TokenSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+  return open_set(sources, tokenizer, chat, options, RowShape::sequence, "texts", alone, row_of([&](const Example& example, std::string& reason, bool& truncated) {
+                    return tokenize_text(as_plain_text(example), tokenizer, chat, options.tokenize, reason, truncated);
+                  }));
 }
 
-Tokenized<Pair> load_pairs(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
-                           const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
-                           RejectedRows& rejected) {
-  return load<Pair>(sources, seed, rejected, alone,
-                    [&](const Example& example, std::string& reason, bool& truncated) {
-                      return tokenize_pair(example, tokenizer, chat, options, reason, truncated);
-                    });
+std::shared_ptr<const TokenSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+  return open_set(sources, tokenizer, chat, options, RowShape::pair, "pairs", alone, row_of([&](const Example& example, std::string& reason, bool& truncated) {
+                    return tokenize_pair(example, tokenizer, chat, options.tokenize, reason, truncated);
+                  }));
 }
 
-Tokenized<Judged> load_judged(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
-                              const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+std::shared_ptr<const TokenSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+  return open_set(sources, tokenizer, chat, options, RowShape::judged, "judged", as_judged, row_of([&](const Example& example, std::string& reason, bool& truncated) {
+                    return tokenize_judged(example, tokenizer, chat, options.tokenize, reason, truncated);
+                  }));
+}
+
+Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+                                  RejectedRows& rejected) {
+  return in_memory<Sequence>(sequence_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
+}
+
+Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                               RejectedRows& rejected) {
-  return load<Judged>(sources, seed, rejected, as_judged,
-                      [&](const Example& example, std::string& reason, bool& truncated) {
-                        return tokenize_judged(example, tokenizer, chat, options, reason, truncated);
-                      });
+  return in_memory<Sequence>(text_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
+}
+
+Tokenized<Pair> load_pairs(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+                          RejectedRows& rejected) {
+  return in_memory<Pair>(pair_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, pair_of);
+}
+
+Tokenized<Judged> load_judged(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+                             RejectedRows& rejected) {
+  return in_memory<Judged>(judged_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, judged_of);
 }
 
 }  // namespace fettle::data

@@ -1,28 +1,37 @@
 #pragma once
-// A training set in one call: files → rows → examples → token ids, in parallel, in the files' order.
+// A training set in one call: files → rows → examples → token ids, in the files' order; on disk, or for small ones in memory.
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "data/files/reader.h"
 #include "data/rows/column_report.h"
+#include "data/files/reader.h"
 #include "data/training/tokenize.h"
+#include "data/training/data_source.h"
+#include "data/training/token_cache.h"
 
 namespace fettle::data {
 
-/// One entry of a config's `data:`.
-struct DataSource {
-  std::vector<std::string> paths;
-  Format format = Format::automatic;
-  Columns columns;
-  /// How often its rows come: 1 once; 0.25 a quarter of them, chosen by hash of (seed, id); 2.5 twice and a
-  /// half.
-  double weight = 1.0;
+struct TokenSetOptions {
+  TokenizeOptions tokenize;
+  uint64_t seed = 0;         ///< chooses the rows of fractional weights
+  int64_t piece_length = 0;  ///< texts become pieces of so many tokens; 0: they stay whole
+  TokenCacheOptions cache;
+  int64_t part_bytes = 0;    ///< TokenRecipe::part_bytes; 0: its own
 };
 
-/// `data: PATH`, `{path: PATH or [PATH…], format, columns, weight}`, or a list of those. Throws Error(usage)
-/// with the key and the nearest valid one.
-std::vector<DataSource> data_sources_from_json(const Json& spec, std::string_view where);
+/// A training set as token ids on disk, found in the cache or made now (training/token_cache.h). Rows that cannot be used are
+/// kept with the set; Error when nothing is left, naming the reasons and the first few rows. `chat` may be null with
+/// options.raw. Tokenizer and template must outlive the call alone.
+/// For sft and weighted-sft; {"text"} rows are taken whole with EOS.
+std::shared_ptr<const TokenSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat,
+                                             const TokenSetOptions& options);
+/// For pretrain: {"text"} rows, or conversations rendered as text, every token supervised.
+std::shared_ptr<const TokenSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
+/// For dpo and its relatives. UltraFeedback rows are binarised by the corrected rule of data/rows/binarize.h.
+std::shared_ptr<const TokenSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
+/// For kto; a pair counts as one desirable and one undesirable row.
+std::shared_ptr<const TokenSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
 
 /// All rows of a training set in memory, in file order. `classes` names Sequence::group.
 template <typename T>
@@ -37,21 +46,16 @@ struct Tokenized {
       hash;  ///< of everything that decides the rows (token ids, weights, ids), for caches and lineage
 };
 
-/// Reads and tokenises. Rows that cannot be used go to `rejected`; Error when nothing is left, naming the
-/// reasons and the first few rows. `seed` chooses the rows of fractional weights. `chat` may be null with
-/// options.raw. For sft and weighted-sft; {"text"} rows are taken whole with EOS.
+/// The same in memory, for small sets. Rows that cannot be used go to `rejected`.
 Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                    const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                    RejectedRows& rejected);
-/// For pretrain: {"text"} rows, or conversations rendered as text, every token supervised.
 Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                RejectedRows& rejected);
-/// For dpo and its relatives. UltraFeedback rows are binarised by the corrected rule of data/rows/binarize.h.
 Tokenized<Pair> load_pairs(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                            const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                            RejectedRows& rejected);
-/// For kto; a pair counts as one desirable and one undesirable row.
 Tokenized<Judged> load_judged(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                               const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                               RejectedRows& rejected);
