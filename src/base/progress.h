@@ -7,8 +7,7 @@
 namespace fettle {
 
 /// Shows nothing in the first two seconds, and nothing at all under --quiet. Thread-safe: advance() may be called from any
-/// thread. `total` 0 means unknown: a count and a rate, no ETA. The unit "bytes"
-/// is written as kB, MB and so on.
+/// thread. `total` 0 means unknown: a count and a rate, no ETA. The unit "bytes" is written as kB, MB, ….
 class Progress {
  public:
   Progress(std::string label, uint64_t total, std::string unit = "");

@@ -109,6 +109,7 @@ void add_data_command(CLI::App& app) {
   add_stats(data);
   add_show(data);
   add_trace(data);
+  add_clean_cache(data);
 }
 
 }  // namespace fettle::cli

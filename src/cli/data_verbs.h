@@ -69,5 +69,6 @@ void add_filter(CLI::App& data);
 void add_stats(CLI::App& data);
 void add_show(CLI::App& data);
 void add_trace(CLI::App& data);
+void add_clean_cache(CLI::App& data);
 
 }  // namespace fettle::cli

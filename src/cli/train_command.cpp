@@ -44,6 +44,7 @@ OrderedJson plan_json(const train::TrainPlan& plan) {
           {"rows_beyond_context", plan.rows_beyond_context},
           {"available_bytes", plan.available_bytes},
           {"fits", plan.shortage.empty()},
+          {"tokens", {{"folder", plan.token_folder}, {"bytes", plan.token_bytes}, {"temporary", plan.tokens_temporary}, {"other_bytes", plan.other_token_bytes}}},
           {"memory_bytes",
            {{"weights", memory.weights}, {"shadow_weights", memory.shadow_weights}, {"adapter", memory.adapter},
             {"gradients", memory.gradients}, {"optimizer", memory.optimizer}, {"activations", memory.activations},

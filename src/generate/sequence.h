@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "generate/window_pages.h"
 #include "generate/request.h"
 #include "generate/stop_matcher.h"
+#include "generate/window_pages.h"
 #include "model/decoder.h"
 #include "text/tokenizer/tokenizer.h"
 

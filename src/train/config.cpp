@@ -138,6 +138,7 @@ std::vector<Key> loop_keys() {
       {"memory_limit", [](TrainConfig& c, const ConfigValue& value) { c.memory_limit = read_bytes(value); },
        [](const TrainConfig& c) { return OrderedJson(c.memory_limit); }},
       MEMBER("force_memory", c.force_memory),
+      MEMBER("token_cache", c.token_cache),
       MEMBER("save_every", c.save_every),
       MEMBER("keep", c.keep),
       MEMBER("eval_every", c.eval_every),

@@ -85,6 +85,7 @@ struct TrainConfig {
   RecomputeChoice recompute = RecomputeChoice::automatic;
   double memory_limit = 0.0;  ///< bytes the plan may use; 0: what the machine has available
   bool force_memory = false;   ///< start although the plan does not fit
+  fs::path token_cache;       ///< where tokenised data are kept; empty: in the user's cache folder
   int64_t save_every = 100;   ///< 0: at the end alone
   int64_t keep = 2;
   int64_t eval_every = 0;  ///< 0: at the end of each epoch

@@ -18,7 +18,7 @@ std::string row_ids(const TrainRows& rows, const MicroBatch& micro) {
   std::string ids;
   for (const MicroBatch::Item& item : micro.items) {
     if (!ids.empty()) ids += ", ";
-    ids += rows.rows[static_cast<size_t>(item.row)].id;
+    ids += rows.row(item.row).id;
   }
   return ids;
 }
@@ -81,7 +81,7 @@ void LossEngine::losses(const TrainRows& rows, const MicroBatch& micro, const St
                     const ReferenceSums& reference, Tally& tally) {
   for (const MicroBatch::Item& item : micro.items) {
     const auto index = static_cast<size_t>(item.row);
-    const TrainRow& row = rows.rows[index];
+    const TrainRow row = rows.row(item.row);
     weights_.clear();
     for (const float weight : row.weights)
       if (weight != 0.0F) weights_.push_back(weight);
@@ -101,10 +101,9 @@ void LossEngine::losses(const TrainRows& rows, const MicroBatch& micro, const St
                      {item.chosen.of(gradient), item.rejected.of(gradient), item.prompt.of(gradient)});
     tally.add(row, loss, run_sum(item.chosen, logp_), run_sum(item.rejected, logp_), method_.rows,
               options_.beta);
+    tally.result.supervised_tokens += row.supervised();
   }
   tally.result.tokens += micro.batch.size();
-  for (const MicroBatch::Item& item : micro.items)
-    tally.result.supervised_tokens += rows.rows[static_cast<size_t>(item.row)].supervised();
 }
 
 double LossEngine::estimate_kl(const TrainRows& rows, std::span<const int64_t> indices,
@@ -123,14 +122,12 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
   StepTotals totals = step_totals(rows, indices);
   Tally tally;
   if (method_.mismatched_kl) totals.kl = tally.kl = estimate_kl(rows, indices, reference);
-  const std::vector<MicroBatch> micros = pack_rows(rows, indices, capacity_, method_.prompt_labels);
   const bool routed = decoder_.config().expert_count() > 0;
-  int64_t tokens = 0;
-  for (const MicroBatch& micro : micros) tokens += micro.batch.size();
-  for (const MicroBatch& micro : micros) {
-    const double share = static_cast<double>(micro.batch.size()) / static_cast<double>(tokens);
+  const double tokens = routed ? static_cast<double>(packed_tokens(rows, indices, capacity_)) : 1.0;
+  const bool whole = pack_rows(rows, indices, capacity_, method_.prompt_labels, [&](const MicroBatch& micro) {
+    if (should_stop()) return false;
+    const double share = static_cast<double>(micro.batch.size()) / tokens;
     const auto router_weight = static_cast<float>(double{router_weight_} * share);
-    if (should_stop()) return std::nullopt;
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     dlogp_.assign(logp_.size(), 0.0F);
     const double before = tally.result.loss;
@@ -157,48 +154,53 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
            "the loss is {} (before these rows {}), rows {}; the last saved state is unharmed: lower the "
            "learning rate, or take these rows out",
            tally.result.loss, before, row_ids(rows, micro));
-  }
+    return true;
+  });
+  if (!whole) return std::nullopt;
   tally.finish(method_.rows);
   return tally.result;
 }
 
 PassResult LossEngine::evaluate(const TrainRows& rows, const ReferenceSums& reference) {
-  std::vector<int64_t> indices(rows.rows.size());
+  std::vector<int64_t> indices(static_cast<size_t>(rows.size()));
   std::iota(indices.begin(), indices.end(), int64_t{0});
   StepTotals totals = step_totals(rows, indices);
   Tally tally;
   if (method_.mismatched_kl) totals.kl = tally.kl = estimate_kl(rows, indices, reference);
-  for (const MicroBatch& micro : pack_rows(rows, indices, capacity_, method_.prompt_labels)) {
+  pack_rows(rows, indices, capacity_, method_.prompt_labels, [&](const MicroBatch& micro) {
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     dlogp_.assign(logp_.size(), 0.0F);
     decoder_.score(micro.batch, logp_);
     losses(rows, micro, totals, reference, tally);
-  }
+    return true;
+  });
   tally.finish(method_.rows);
   return tally.result;
 }
 
 void LossEngine::score_rows(const TrainRows& rows, std::span<const int64_t> indices, ReferenceSums& reference) {
-  reference.chosen.resize(rows.rows.size());
-  reference.rejected.resize(rows.rows.size());
-  for (const MicroBatch& micro : pack_rows(rows, indices, capacity_, false)) {
+  reference.chosen.resize(static_cast<size_t>(rows.size()));
+  reference.rejected.resize(static_cast<size_t>(rows.size()));
+  pack_rows(rows, indices, capacity_, false, [&](const MicroBatch& micro) {
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     decoder_.score(micro.batch, logp_);
     for (const MicroBatch::Item& item : micro.items) {
       reference.chosen[static_cast<size_t>(item.row)] = run_sum(item.chosen, logp_);
       reference.rejected[static_cast<size_t>(item.row)] = run_sum(item.rejected, logp_);
     }
-  }
+    return true;
+  });
 }
 
 std::vector<double> LossEngine::score_pairings(const TrainRows& rows, std::span<const Pairing> pairings) {
   std::vector<double> sums(pairings.size());
-  for (const MicroBatch& micro : pack_pairings(rows, pairings, capacity_)) {
+  pack_pairings(rows, pairings, capacity_, [&](const MicroBatch& micro) {
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     decoder_.score(micro.batch, logp_);
     for (const MicroBatch::Item& item : micro.items)
       sums[static_cast<size_t>(item.row)] = run_sum(item.chosen, logp_);
-  }
+    return true;
+  });
   return sums;
 }
 

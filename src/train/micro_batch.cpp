@@ -1,5 +1,8 @@
 #include "train/micro_batch.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
 #include "data/training/packing.h"
 
@@ -51,70 +54,85 @@ struct Unit {
 /// Neighbouring rows of a conversation share what they begin with, as far as the capacity goes.
 std::vector<Unit> units_of(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity) {
   std::vector<Unit> units;
+  TrainRow before;
   for (size_t i = 0; i < indices.size(); ++i) {
-    const TrainRow& row = rows.rows[static_cast<size_t>(indices[i])];
-    if (i > 0) {
-      const int64_t shared = shared_tokens(rows.rows[static_cast<size_t>(indices[i - 1])], row);
-      if (shared > 0 && units.back().tokens + row.tokens() - shared <= capacity) {
-        ++units.back().count;
-        units.back().tokens += row.tokens() - shared;
-        continue;
-      }
+    TrainRow row = rows.row(indices[i]);
+    const int64_t shared = i > 0 ? shared_tokens(before, row) : 0;
+    if (shared > 0 && units.back().tokens + row.tokens() - shared <= capacity) {
+      ++units.back().count;
+      units.back().tokens += row.tokens() - shared;
+    } else {
+      units.push_back({static_cast<int64_t>(i), 1, row.tokens()});
     }
-    units.push_back({static_cast<int64_t>(i), 1, row.tokens()});
+    before = std::move(row);
   }
   return units;
 }
 
 void append_unit(MicroBatch& to, const TrainRows& rows, std::span<const int64_t> indices, bool prompt_labels) {
-  const auto row = [&](size_t i) -> const TrainRow& { return rows.rows[static_cast<size_t>(indices[i])]; };
-  if (indices.size() == 1) return append_row(to, row(0), indices[0], prompt_labels);
+  TrainRow before = rows.row(indices[0]);
+  if (indices.size() == 1) return append_row(to, before, indices[0], prompt_labels);
   SharedSequences sequences(to.batch);
   for (size_t i = 0; i < indices.size(); ++i) {
-    const int64_t shared = i == 0 ? 0 : shared_tokens(row(i - 1), row(i));
-    const int64_t begin = sequences.append(row(i).chosen, shared, supervised_tokens(row(i)));
+    TrainRow row = i == 0 ? before : rows.row(indices[i]);
+    const int64_t shared = i == 0 ? 0 : shared_tokens(before, row);
+    const int64_t begin = sequences.append(row.chosen, shared, supervised_tokens(row));
     to.items.push_back({.row = indices[i], .chosen = {begin, to.labels() - begin}});
+    before = std::move(row);
   }
 }
 
-template <typename Length, typename Append>
-std::vector<MicroBatch> pack(int64_t count, int64_t capacity, Length length, Append append) {
-  std::vector<int64_t> lengths(static_cast<size_t>(count));
-  for (int64_t i = 0; i < count; ++i) lengths[static_cast<size_t>(i)] = length(i);
-  std::vector<MicroBatch> result;
+template <typename Append>
+bool pack(std::span<const int64_t> lengths, int64_t capacity, const TakeMicroBatch& take, Append append) {
   for (const data::Bin& bin : data::pack_best_fit(lengths, capacity)) {
-    MicroBatch& micro = result.emplace_back();
-    for (const int64_t i : bin) append(micro, i);
+    MicroBatch micro;
+    for (const int64_t i : bin) append(micro, static_cast<size_t>(i));
+    if (!take(micro)) return false;
   }
-  return result;
+  return true;
+}
+
+/// The part of `all` that begins at `begin`.
+template <typename T>
+std::span<const T> window_at(std::span<const T> all, size_t begin, int64_t window) {
+  return all.subspan(begin, std::min(static_cast<size_t>(window), all.size() - begin));
 }
 
 }  // namespace
 
-std::vector<MicroBatch> pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity,
-                                  bool prompt_labels) {
-  const std::vector<Unit> units = units_of(rows, indices, capacity);
-  const auto unit = [&](int64_t i) -> const Unit& { return units[static_cast<size_t>(i)]; };
-  return pack(
-      static_cast<int64_t>(units.size()), capacity, [&](int64_t i) { return unit(i).tokens; },
-      [&](MicroBatch& to, int64_t i) {
-        append_unit(to, rows, indices.subspan(static_cast<size_t>(unit(i).first), static_cast<size_t>(unit(i).count)),
-                    prompt_labels);
-      });
+bool pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity, bool prompt_labels, const TakeMicroBatch& take, int64_t window) {
+  for (size_t begin = 0; begin < indices.size(); begin += static_cast<size_t>(window)) {
+    const auto part = window_at(indices, begin, window);
+    const std::vector<Unit> units = units_of(rows, part, capacity);
+    std::vector<int64_t> lengths;
+    for (const Unit& unit : units) lengths.push_back(unit.tokens);
+    const bool goes_on = pack(lengths, capacity, take, [&](MicroBatch& to, size_t i) {
+      append_unit(to, rows, part.subspan(static_cast<size_t>(units[i].first), static_cast<size_t>(units[i].count)), prompt_labels);
+    });
+    if (!goes_on) return false;
+  }
+  return true;
 }
 
-std::vector<MicroBatch> pack_pairings(const TrainRows& rows, std::span<const Pairing> pairings,
-                                      int64_t capacity) {
-  const auto prompt = [&](int64_t i) -> const TrainRow& {
-    return rows.rows[static_cast<size_t>(pairings[static_cast<size_t>(i)].prompt_row)];
-  };
-  const auto answer = [&](int64_t i) -> const TrainRow& {
-    return rows.rows[static_cast<size_t>(pairings[static_cast<size_t>(i)].answer_row)];
-  };
-  return pack(
-      static_cast<int64_t>(pairings.size()), capacity,
-      [&](int64_t i) { return static_cast<int64_t>(prompt(i).prompt.size() + answer(i).chosen.size()); },
-      [&](MicroBatch& to, int64_t i) { append_answers(to, prompt(i), answer(i), false, {.row = i}); });
+int64_t packed_tokens(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity, int64_t window) {
+  int64_t tokens = 0;
+  for (size_t begin = 0; begin < indices.size(); begin += static_cast<size_t>(window))
+    for (const Unit& unit : units_of(rows, window_at(indices, begin, window), capacity)) tokens += unit.tokens;
+  return tokens;
+}
+
+bool pack_pairings(const TrainRows& rows, std::span<const Pairing> pairings, int64_t capacity, const TakeMicroBatch& take, int64_t window) {
+  for (size_t begin = 0; begin < pairings.size(); begin += static_cast<size_t>(window)) {
+    const auto part = window_at(pairings, begin, window);
+    std::vector<int64_t> lengths;
+    for (const Pairing& pairing : part)
+      lengths.push_back(static_cast<int64_t>(rows.row(pairing.prompt_row).prompt.size() + rows.row(pairing.answer_row).chosen.size()));
+    const bool goes_on = pack(lengths, capacity, take, [&](MicroBatch& to, size_t i) {
+      append_answers(to, rows.row(part[i].prompt_row), rows.row(part[i].answer_row), false, {.row = static_cast<int64_t>(begin + i)});
+    });
+    if (!goes_on) return false;
+  }
+  return true;
 }
 
 std::vector<Pairing> rotated(std::span<const int64_t> indices) {

@@ -1,6 +1,7 @@
 #pragma once
 // Rows of an optimiser step as packed batches of bounded size, and where each row's log-probabilities stand
 // in them.
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -31,14 +32,24 @@ struct MicroBatch {
   int64_t labels() const { return static_cast<int64_t>(batch.labels.size()); }
 };
 
-/// The rows packed best-fit into batches of at most `capacity` tokens (a longer row is an assertion). A
-/// pair's prompt stands in the batch once, and so does what neighbouring rows of one conversation share. prompt_labels: prompt tokens are labels too.
-std::vector<MicroBatch> pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity,
-                                  bool prompt_labels);
+/// So many rows are packed at a time: what is packed looks no further ahead, and takes no more memory, however many there are.
+constexpr int64_t packing_window = int64_t{1} << 16;
+
+/// Gets one batch after another; false ends it.
+using TakeMicroBatch = std::function<bool(const MicroBatch&)>;
+
+/// The rows packed best-fit into batches of at most `capacity` tokens (a longer row is an assertion), made one at a time. A
+/// pair's prompt stands in the batch once, and so does what neighbouring rows of one conversation share. prompt_labels: prompt
+/// tokens are labels too. False when `take` ended it.
+bool pack_rows(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity, bool prompt_labels, const TakeMicroBatch& take,
+               int64_t window = packing_window);
 
 /// The same for prompts with other rows' answers (in `chosen`).
-std::vector<MicroBatch> pack_pairings(const TrainRows& rows, std::span<const Pairing> pairings,
-                                      int64_t capacity);
+bool pack_pairings(const TrainRows& rows, std::span<const Pairing> pairings, int64_t capacity, const TakeMicroBatch& take,
+                   int64_t window = packing_window);
+
+/// Tokens of all the batches that pack_rows makes of these rows.
+int64_t packed_tokens(const TrainRows& rows, std::span<const int64_t> indices, int64_t capacity, int64_t window = packing_window);
 
 /// kto's mismatched pairs of one step: each prompt with the answer of the row before it, the first with that
 /// of the last.

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/progress.h"
+#include "data/training/packing.h"
 #include "tensor/process_memory.h"
 #include "train/optimizer.h"
 
@@ -93,13 +94,29 @@ std::string shortage(const TrainConfig& config, const TrainPlan& plan, int64_t c
 }  // namespace
 
 int64_t longest_item(const TrainRows& rows, const Method& method) {
-  if (!method.mismatched_kl) return rows.longest();
-  size_t prompt = 0, answer = 0;
-  for (const TrainRow& row : rows.rows) {
-    prompt = std::max(prompt, row.prompt.size());
-    answer = std::max(answer, row.chosen.size());
+  return method.mismatched_kl ? rows.sums.longest_prompt + rows.sums.longest_chosen : rows.sums.longest;
+}
+
+int64_t data_bytes(const TrainConfig& config, const Method& method, const TrainRows& rows, const TrainRows& eval, int64_t conversations) {
+  int64_t total = data::EpochOrder::memory(rows.size(), conversations, config.shuffle);
+  // Of each row two sums, and the same once more while they are read; kto has a third, in a table.
+  const int64_t sums = !method.reference ? 0 : method.mismatched_kl ? 96 : 32;
+  total += sums * (rows.size() + eval.size()) + eval.size() * static_cast<int64_t>(sizeof(int64_t));
+  for (const TrainRows* each : {&rows, &eval}) {
+    if (each->set) total += std::min(each->set->bytes(), data::TokenSet::most_resident);
   }
-  return static_cast<int64_t>(prompt + answer);
+  return total;
+}
+
+void plan_disk(const TrainConfig& config, const TrainRows& rows, const TrainRows& eval, TrainPlan& plan) {
+  plan.token_bytes = rows.set->bytes();
+  plan.token_folder = rows.set->folder().string();
+  plan.tokens_temporary = rows.set->is_temporary();
+  if (eval.set && eval.set->folder() != rows.set->folder()) plan.token_bytes += eval.set->bytes();
+  if (plan.tokens_temporary) return;
+  int64_t all = 0;
+  for (const auto& one : data::list_cached_tokens(rows.set->folder().parent_path())) all += one.bytes;
+  plan.other_token_bytes = std::max<int64_t>(0, all - plan.token_bytes);
 }
 
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
@@ -161,6 +178,10 @@ std::string TrainPlan::describe() const {
   text += fmt::format("\n{}, products in {}, micro-batches of {} tokens, activations {}", backend,
                       product == Product::bf16 ? "bf16" : "f32", micro_tokens,
                       recompute == Recompute::block ? "computed again" : "kept");
+  text += fmt::format("\ntokens on disk: {} in {}{}", human_bytes(static_cast<double>(token_bytes)), token_folder,
+                      tokens_temporary ? ", for this run alone" : "");
+  if (other_token_bytes > 0)
+    text += fmt::format("; those of other data and settings beside it take {} (`fettle data clean-cache` removes them)", human_bytes(static_cast<double>(other_token_bytes)));
   text += "\n" + memory.describe();
   text += fmt::format("\navailable now: {}", human_bytes(static_cast<double>(available_bytes)));
   if (!shortage.empty()) text += "\nnot enough memory: " + shortage;
@@ -175,7 +196,7 @@ std::string TrainPlan::describe() const {
 }
 
 void plan_time(const TrainConfig& config, const TrainModel& model, const TrainRows& rows, TrainPlan& plan) {
-  const auto tokens = static_cast<double>(rows.tokens()), labels = static_cast<double>(rows.supervised());
+  const auto tokens = static_cast<double>(rows.sums.tokens), labels = static_cast<double>(rows.sums.supervised);
   const auto steps = static_cast<double>(std::max<int64_t>(1, plan.steps_per_epoch));
   plan.flops_per_step = step_flops(model.loaded.config, config.adapter.has_value(), plan.recompute,
                                    tokens / steps, labels / steps);

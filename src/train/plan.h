@@ -10,10 +10,16 @@ namespace fettle::train {
 /// Tokens of the longest thing that must fit into one micro-batch.
 int64_t longest_item(const TrainRows& rows, const Method& method);
 
+/// Of what training keeps of its rows: the order of an epoch, reference sums, and pages of the token file.
+int64_t data_bytes(const TrainConfig& config, const Method& method, const TrainRows& rows, const TrainRows& eval, int64_t conversations);
+
+/// Where the tokens lie and how much disk they take, into token_folders, token_bytes and other_token_bytes of `plan`.
+void plan_disk(const TrainConfig& config, const TrainRows& rows, const TrainRows& eval, TrainPlan& plan);
+
 /// Fills memory, micro_tokens, recompute and shortage of `plan`. Explicit values of the config are taken as they
 /// are; `auto` takes the largest micro-batch that is still fast and fits both memory_limit and what is available,
 /// activations kept if possible, and smaller ones where none does. `program`: bytes of program
-/// and libraries, tokenizer and rows. The decoder holds its rounded weights already. The decoder must exist and hold the trainable parameters.
+/// and libraries, tokenizer and what is kept of the rows. The decoder holds its rounded weights already. The decoder must exist and hold the trainable parameters.
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
                  int64_t program, TrainPlan& plan);
 

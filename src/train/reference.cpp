@@ -31,9 +31,10 @@ std::string cache_key(const TrainModel& model, const TrainRows& rows, const std:
 std::vector<Pairing> mismatched_pairs(const TrainConfig& config, int64_t rows, int64_t steps) {
   std::vector<Pairing> result;
   std::unordered_set<uint64_t> seen;
+  data::EpochOrder order(rows, config.seed, config.shuffle, {});
   for (int64_t step = 0; step < steps; ++step)
     for (const Pairing& pairing :
-         rotated(data::batch_at(step, rows, config.batch_size, config.seed, config.shuffle).rows))
+         rotated(order.batch(step, config.batch_size).rows))
       if (seen.insert(pair_key(pairing)).second) result.push_back(pairing);
   return result;
 }

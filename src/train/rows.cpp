@@ -1,10 +1,11 @@
 #include "train/rows.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/passes/show.h"
@@ -12,65 +13,25 @@
 namespace fettle::train {
 namespace {
 
-TrainRow make_row(data::Sequence&& from) {
-  TrainRow row{.id = std::move(from.id), .chosen = std::move(from.ids), .weights = std::move(from.weights)};
+/// Tokens behind the last supervised one change nothing.
+void cut_unsupervised(TrainRow& row) {
   size_t end = row.weights.size();
   while (end > 1 && row.weights[end - 1] == 0.0F) --end;
   row.chosen.resize(end);
   row.weights.resize(end);
-  row.conversation = from.conversation;
-  return row;
-}
-
-TrainRow make_row(data::Pair&& from) {
-  return {.id = std::move(from.id),
-          .prompt = std::move(from.prompt_ids),
-          .chosen = std::move(from.chosen_ids),
-          .rejected = std::move(from.rejected_ids),
-          .weight = static_cast<double>(from.weight)};
-}
-
-TrainRow make_row(data::Judged&& from) {
-  return {.id = std::move(from.id),
-          .prompt = std::move(from.prompt_ids),
-          .chosen = std::move(from.completion_ids),
-          .desirable = from.desirable,
-          .weight = static_cast<double>(from.weight)};
-}
-
-/// Pieces of at most `length` tokens. Each piece but the first starts without context, so its first token is
-/// no label.
-void split_text(data::Sequence&& text, int64_t length, std::vector<TrainRow>& to) {
-  for (int64_t begin = 0; begin < text.length(); begin += length) {
-    const int64_t end = std::min(begin + length, text.length());
-    if (end - begin < 2) break;
-    data::Sequence piece{.id = text.id,
-                         .ids = {text.ids.begin() + begin, text.ids.begin() + end},
-                         .weights = {text.weights.begin() + begin, text.weights.begin() + end}};
-    piece.weights[0] = 0.0F;
-    to.push_back(make_row(std::move(piece)));
-  }
 }
 
 /// weight of a class = rows / rows of the class, on top of class_weights.
-void balance_classes(data::Tokenized<data::Sequence>& tokenized) {
-  std::vector<int64_t> counts(tokenized.classes.size(), 0);
-  for (const auto& row : tokenized.rows)
-    if (row.group >= 0) ++counts[static_cast<size_t>(row.group)];
-  for (auto& row : tokenized.rows) {
-    if (row.group < 0) continue;
-    const double factor = static_cast<double>(tokenized.rows.size()) /
-                          static_cast<double>(counts[static_cast<size_t>(row.group)]);
-    for (float& weight : row.weights) weight = static_cast<float>(weight * factor);
-  }
+std::vector<double> balancing_factors(const data::TokenSet& set) {
+  std::vector<double> factors;
+  for (const int64_t rows : set.facts().class_rows) factors.push_back(static_cast<double>(set.size()) / static_cast<double>(rows));
+  return factors;
 }
 
 /// Each sequence weighs the same, however many of its tokens are supervised.
-void weight_per_sequence(data::Tokenized<data::Sequence>& tokenized) {
-  for (auto& row : tokenized.rows) {
-    const auto supervised = static_cast<float>(std::max<int64_t>(1, row.supervised()));
-    for (float& weight : row.weights) weight /= supervised;
-  }
+void weigh_alike(TrainRow& row) {
+  const auto supervised = static_cast<float>(std::max<int64_t>(1, row.supervised()));
+  for (float& weight : row.weights) weight /= supervised;
 }
 
 std::string counts_text(const std::map<std::string, int64_t>& counts) {
@@ -108,8 +69,7 @@ void check_ends(const data::TokenizeReport& report, const TrainConfig& config, c
                             : "the chat template writes nothing behind an answer, or the answers' weights are 0");
 }
 
-template <typename T>
-void describe(const data::Tokenized<T>& from, TrainRows& to) {
+void describe(const data::TokenFacts& from, TrainRows& to) {
   const data::TokenizeReport& report = from.report;
   to.summary = fmt::format(
       "{} rows read from {}: {} kept, {} of them truncated; {} tokens, {} supervised, longest row {}",
@@ -143,60 +103,87 @@ void describe(const data::Tokenized<T>& from, TrainRows& to) {
   if (from.equal_answers > 0) to.report["equal_answers"] = from.equal_answers;
 }
 
-template <typename T>
-TrainRows convert(data::Tokenized<T>&& tokenized, RowKind kind, int64_t split_length = 0) {
-  TrainRows result{.kind = kind};
-  describe(tokenized, result);
-  result.rows.reserve(tokenized.rows.size());
-  for (T& row : tokenized.rows) {
-    if constexpr (std::is_same_v<T, data::Sequence>) {
-      if (split_length > 0) {
-        split_text(std::move(row), split_length, result.rows);
-        continue;
-      }
-    }
-    result.rows.push_back(make_row(std::move(row)));
-  }
-  Hasher hasher;
-  hasher.add(tokenized.hash).add_raw(&split_length, sizeof split_length);
-  for (const TrainRow& row : result.rows)
-    hasher.add_raw(row.weights.data(), row.weights.size() * sizeof(float));
-  result.hash = hasher.hex();
-  return result;
+OrderedJson to_json(const RowSums& sums) {
+  auto lengths = OrderedJson::array();
+  for (const auto& [length, rows] : sums.lengths) lengths.push_back({length, rows});
+  return {{"tokens", sums.tokens},           {"supervised", sums.supervised},         {"longest", sums.longest},
+          {"longest_prompt", sums.longest_prompt}, {"longest_chosen", sums.longest_chosen}, {"desirable", sums.desirable},
+          {"largest_id", sums.largest_id},   {"hash", sums.hash},                     {"lengths", std::move(lengths)}};
 }
 
-TrainRows load_kind(const TrainConfig& config, const Method& method, const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
-                    const ChatTemplate* chat, data::RejectedRows& rejected) {
-  data::TokenizeOptions options{.train_on = config.train_on,
-                                .truncate = config.truncate,
-                                .max_length = config.max_length,
-                                .raw = config.raw,
-                                .split_turns = config.split_turns,
-                                .variables = config.template_variables,
-                                .class_weights = config.class_weights};
-  switch (method.rows) {
+RowSums sums_from_json(const OrderedJson& json) {
+  RowSums sums;
+  json.at("tokens").get_to(sums.tokens);
+  json.at("supervised").get_to(sums.supervised);
+  json.at("longest").get_to(sums.longest);
+  json.at("longest_prompt").get_to(sums.longest_prompt);
+  json.at("longest_chosen").get_to(sums.longest_chosen);
+  json.at("desirable").get_to(sums.desirable);
+  json.at("largest_id").get_to(sums.largest_id);
+  json.at("hash").get_to(sums.hash);
+  for (const auto& pair : json.at("lengths")) sums.lengths[pair.at(0).get<int64_t>()] = pair.at(1).get<int64_t>();
+  return sums;
+}
+
+RowSums sum_up(const TrainRows& rows, int64_t split_length) {
+  RowSums sums;
+  Hasher hasher;
+  hasher.add(rows.set->facts().hash).add_raw(&split_length, sizeof split_length);
+  TrainRow before;
+  Progress bar("counting", static_cast<uint64_t>(rows.size()), "rows");
+  for (int64_t i = 0; i < rows.size(); ++i) {
+    if (i % 1024 == 0) throw_if_interrupted();
+    TrainRow row = rows.row(i);
+    hasher.add_raw(row.weights.data(), row.weights.size() * sizeof(float));
+    sums.tokens += row.tokens() - (i == 0 ? 0 : shared_tokens(before, row));
+    sums.supervised += row.supervised();
+    sums.longest = std::max(sums.longest, row.tokens());
+    sums.longest_prompt = std::max(sums.longest_prompt, static_cast<int64_t>(row.prompt.size()));
+    sums.longest_chosen = std::max(sums.longest_chosen, static_cast<int64_t>(row.chosen.size()));
+    sums.desirable += row.desirable;
+    for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+      for (const int32_t id : *ids) sums.largest_id = std::max<int64_t>(sums.largest_id, id);
+    }
+    ++sums.lengths[static_cast<int64_t>(row.prompt.size() + std::max(row.chosen.size(), row.rejected.size()))];
+    before = std::move(row);
+    bar.advance();
+  }
+  sums.hash = hasher.hex();
+  return sums;
+}
+
+/// From the note beside the tokens, or from the rows.
+void find_sums(TrainRows& rows, int64_t split_length, bool balanced) {
+  const std::string name = fmt::format("rows-{}{}{}-{}", static_cast<int>(rows.kind), balanced ? 'b' : '-', rows.per_sequence ? 's' : '-', split_length);
+  if (const auto note = rows.set->note(name)) {
+    rows.sums = sums_from_json(*note);
+  } else {
+    rows.sums = sum_up(rows, split_length);
+    rows.set->keep_note(name, to_json(rows.sums));
+  }
+  rows.hash = rows.sums.hash;
+}
+
+std::shared_ptr<const data::TokenSet> open_set(const TrainConfig& config, RowKind kind, const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
+                                               const ChatTemplate* chat) {
+  data::TokenSetOptions options{.tokenize = {.train_on = config.train_on,
+                                             .truncate = config.truncate,
+                                             .max_length = config.max_length,
+                                             .raw = config.raw,
+                                             .split_turns = config.split_turns,
+                                             .variables = config.template_variables,
+                                             .class_weights = config.class_weights},
+                                .seed = config.seed,
+                                .cache = {.folder = config.token_cache}};
+  switch (kind) {
     case RowKind::texts: {
-      options.max_length = 0;
-      return convert(data::load_texts(sources, tokenizer, chat, options, config.seed, rejected), method.rows,
-                     config.max_length);
+      options.tokenize.max_length = 0;
+      options.piece_length = config.max_length;
+      return data::text_set(sources, tokenizer, chat, options);
     }
-    case RowKind::sequences: {
-      auto tokenized = data::load_sequences(sources, tokenizer, chat, options, config.seed, rejected);
-      check_ends(tokenized.report, config, tokenizer);
-      if (config.balance_classes) balance_classes(tokenized);
-      if (config.per_sequence_loss) weight_per_sequence(tokenized);
-      return convert(std::move(tokenized), method.rows);
-    }
-    case RowKind::pairs: {
-      auto tokenized = data::load_pairs(sources, tokenizer, chat, options, config.seed, rejected);
-      check_ends(tokenized.report, config, tokenizer);
-      return convert(std::move(tokenized), method.rows);
-    }
-    case RowKind::judged: {
-      auto tokenized = data::load_judged(sources, tokenizer, chat, options, config.seed, rejected);
-      check_ends(tokenized.report, config, tokenizer);
-      return convert(std::move(tokenized), method.rows);
-    }
+    case RowKind::sequences: return data::sequence_set(sources, tokenizer, chat, options);
+    case RowKind::pairs: return data::pair_set(sources, tokenizer, chat, options);
+    case RowKind::judged: return data::judged_set(sources, tokenizer, chat, options);
   }
   check_failed("a kind of rows", __FILE__, __LINE__);
 }
@@ -228,62 +215,90 @@ int64_t shared_tokens(const TrainRow& earlier, const TrainRow& row) {
          earlier.chosen.begin();
 }
 
+TrainRow TrainRows::row(int64_t index) const {
+  data::TokenRow from = set->row(index);
+  TrainRow row{.id = std::move(from.id), .prompt = std::move(from.prompt), .chosen = std::move(from.chosen), .rejected = std::move(from.rejected), .weights = std::move(from.weights)};
+  row.desirable = from.desirable;
+  row.weight = static_cast<double>(from.weight);
+  row.conversation = from.conversation;
+  if (set->shape() != data::RowShape::sequence) return row;
+  if (!class_factors.empty() && from.group >= 0) {
+    for (float& weight : row.weights) weight = static_cast<float>(weight * class_factors[static_cast<size_t>(from.group)]);
+  }
+  if (per_sequence) weigh_alike(row);
+  cut_unsupervised(row);
+  return row;
+}
+
 std::vector<int64_t> TrainRows::conversation_starts() const {
   std::vector<int64_t> starts;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (i == 0 || rows[i].conversation < 0 || rows[i].conversation != rows[i - 1].conversation)
-      starts.push_back(static_cast<int64_t>(i));
+  if (!set || !set->facts().splits) return starts;
+  for (int64_t i = 0; i < size(); ++i) {
+    if (!set->continues(i)) starts.push_back(i);
   }
-  return starts.size() == rows.size() ? std::vector<int64_t>{} : starts;
-}
-
-int64_t TrainRows::tokens() const {
-  int64_t total = 0;
-  for (size_t i = 0; i < rows.size(); ++i) total += rows[i].tokens() - (i == 0 ? 0 : shared_tokens(rows[i - 1], rows[i]));
-  return total;
-}
-
-int64_t TrainRows::supervised() const {
-  int64_t total = 0;
-  for (const TrainRow& row : rows) total += row.supervised();
-  return total;
-}
-
-int64_t TrainRows::longest() const {
-  int64_t longest = 0;
-  for (const TrainRow& row : rows) longest = std::max(longest, row.tokens());
-  return longest;
+  return starts;
 }
 
 TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                     const ChatTemplate* chat, data::RejectedRows& rejected) {
-  TrainRows rows = load_kind(config, method, sources, tokenizer, chat, rejected);
+  TrainRows rows{.kind = method.rows};
+  rows.set = open_set(config, method.rows, sources, tokenizer, chat);
+  rows.set->replay_rejected(rejected);
+  if (method.rows != RowKind::texts) check_ends(rows.set->facts().report, config, tokenizer);
+  const bool balanced = method.rows == RowKind::sequences && config.balance_classes;
+  if (balanced) rows.class_factors = balancing_factors(*rows.set);
+  rows.per_sequence = method.rows == RowKind::sequences && config.per_sequence_loss;
+  describe(rows.set->facts(), rows);
+  find_sums(rows, method.rows == RowKind::texts ? config.max_length : 0, balanced);
   warn_of_tools_not_written(config.raw ? nullptr : chat, rows);
   return rows;
 }
 
 void check_labels(const TrainRows& rows) {
   if (rows.kind != RowKind::judged) return;
-  const auto wanted = std::count_if(rows.rows.begin(), rows.rows.end(), [](const TrainRow& row) { return row.desirable; });
+  const int64_t wanted = rows.sums.desirable;
   if (wanted != 0 && wanted != rows.size()) return;
   fail("data", "all {} judged rows are {}; training on one label alone teaches the label, not the answers: add rows of the other",
        rows.size(), wanted == 0 ? "unwanted" : "wanted");
 }
 
+namespace {
+
+std::string content_of(const TrainRow& row) {
+  Hasher hasher;
+  for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+    const uint64_t size = ids->size();
+    hasher.add_raw(&size, sizeof size).add_raw(ids->data(), size * sizeof(int32_t));
+  }
+  return hasher.hex();
+}
+
+/// Held-out rows that stand in `training`, which may be far more.
+int64_t count_seen(const TrainRows& training, const TrainRows& held_out) {
+  std::unordered_map<std::string, int64_t> wanted;
+  for (int64_t i = 0; i < held_out.size(); ++i) ++wanted[content_of(held_out.row(i))];
+  int64_t seen = 0;
+  Progress bar("comparing with held-out rows", static_cast<uint64_t>(training.size()), "rows");
+  for (int64_t i = 0; i < training.size() && !wanted.empty(); ++i) {
+    if (i % 1024 == 0) throw_if_interrupted();
+    if (const auto found = wanted.find(content_of(training.row(i))); found != wanted.end()) {
+      seen += found->second;
+      wanted.erase(found);
+    }
+    bar.advance();
+  }
+  return seen;
+}
+
+}  // namespace
+
 void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out) {
   if (held_out.size() == 0) return;
-  const auto key = [](const TrainRow& row) {
-    Hasher hasher;
-    for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
-      const uint64_t size = ids->size();
-      hasher.add_raw(&size, sizeof size).add_raw(ids->data(), size * sizeof(int32_t));
-    }
-    return hasher.hex();
-  };
-  std::unordered_set<std::string> seen;
-  for (const TrainRow& row : training.rows) seen.insert(key(row));
-  const auto again = std::count_if(held_out.rows.begin(), held_out.rows.end(), [&](const TrainRow& row) { return seen.contains(key(row)); });
+  const std::string name = fmt::format("seen-{}-{}", training.hash, held_out.hash);
+  const auto note = held_out.set->note(name);
+  const int64_t again = note ? note->at("rows").get<int64_t>() : count_seen(training, held_out);
+  if (!note) held_out.set->keep_note(name, {{"rows", again}});
   held_out.report["seen_in_training"] = again;
   if (again == 0) return;
   const std::string warning = fmt::format("{} of {} held-out rows stand in the training data too: they do not tell how well the model does on new ones",
@@ -293,7 +308,7 @@ void warn_of_seen_rows(const TrainRows& training, TrainRows& held_out) {
 }
 
 std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& tokenizer, bool colour) {
-  const TrainRow& row = rows.rows[static_cast<size_t>(index)];
+  const TrainRow row = rows.row(index);
   if (rows.kind == RowKind::pairs) {
     data::Pair pair;
     pair.prompt_ids = row.prompt;
@@ -316,7 +331,7 @@ std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& toke
 StepTotals step_totals(const TrainRows& rows, std::span<const int64_t> indices) {
   StepTotals totals{.rows = static_cast<int64_t>(indices.size())};
   for (const int64_t index : indices) {
-    const TrainRow& row = rows.rows[static_cast<size_t>(index)];
+    const TrainRow row = rows.row(index);
     totals.supervised_tokens += row.supervised();
     for (const float weight : row.weights) totals.token_weight += weight;
     totals.chosen_tokens +=

@@ -1,6 +1,7 @@
 #pragma once
 // The training set in the one shape that every method's batches are built from.
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,25 +30,34 @@ struct TrainRow {
 /// How many first tokens two rows of one conversation share; else 0.
 int64_t shared_tokens(const TrainRow& earlier, const TrainRow& row);
 
+/// What is known of all rows together; worked out once, and kept beside the tokens.
+struct RowSums {
+  int64_t tokens = 0;  ///< of an epoch that reads what the rows of a conversation share once
+  int64_t supervised = 0, longest = 0, longest_prompt = 0, longest_chosen = 0, desirable = 0, largest_id = -1;
+  std::map<int64_t, int64_t> lengths;  ///< prompt and the longer answer → rows
+  std::string hash;                    ///< of tokens, weights and ids
+};
+
+/// Rows of a token set, read from the disk one at a time. Thread-safe once made.
 struct TrainRows {
   RowKind kind = RowKind::sequences;
-  std::vector<TrainRow> rows;
-  std::string hash;     ///< of everything above; empty when there are no rows
+  std::shared_ptr<const data::TokenSet> set;  ///< null: there are no rows
+  std::vector<double> class_factors;          ///< by class, of their tokens' weights; empty: none
+  bool per_sequence = false;                  ///< each row weighs the same
+  RowSums sums;
+  std::string hash;     ///< sums.hash
   std::string summary;  ///< what was read, kept, truncated and dropped, for people
   OrderedJson report;   ///< the same for fettle.json
 
-  int64_t size() const { return static_cast<int64_t>(rows.size()); }
+  int64_t size() const { return set ? set->size() : 0; }
+  TrainRow row(int64_t index) const;
   /// Where each conversation begins, for batches that keep its rows together; empty when no row was split.
   std::vector<int64_t> conversation_starts() const;
-  /// Of an epoch that reads what the rows of a conversation share once.
-  int64_t tokens() const;
-  int64_t supervised() const;
-  int64_t longest() const;
 };
 
 /// Reads, tokenises and weights `sources` for the method. Rejected rows go to `rejected`. Throws Error when
 /// nothing is left. pretrain: texts longer than max_length are split, not cut. Tokens behind the last
-/// supervised one are left out: they change nothing.
+/// supervised one are left out: they change nothing. The tokens lie in the config's token_cache.
 TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                     const ChatTemplate* chat, data::RejectedRows& rejected);

@@ -2,8 +2,11 @@
 #include "train/rows.h"
 
 #include <cmath>
+#include <fstream>
+#include <numeric>
 
 #include "base/error.h"
+#include "train/micro_batch.h"
 #include "train/test_model.h"
 
 namespace fettle::train {
@@ -71,6 +74,103 @@ TEST_F(TrainingRows, ToolsThatTheTemplateDoesNotWriteAreSaid) {
   const auto path = write("tools.jsonl", {{{"messages", turns}, {"tools", {{{"name", "clock"}}}}}, {{"messages", turns}}});
   const auto report = run(config("sft", "tools", {{"data", path}, {"steps", 1}, {"batch_size", 2}})).plan.data_report;
   EXPECT_NE(report.find("1 rows have tools, which the chat template does not write"), std::string::npos) << report;
+}
+
+/// Tokens that lie on the disk, and what runs do with them.
+class TokensOnDisk : public TrainingRows {
+ protected:
+  std::vector<fs::path> sets() const {
+    std::vector<fs::path> found;
+    for (const auto& one : data::list_cached_tokens(root() / "cache" / "tokens")) found.push_back(one.folder);
+    return found;
+  }
+};
+
+TEST_F(TokensOnDisk, RunsShareThemAndOneWithoutThemEndsWithTheSameBits) {
+  run(config("sft", "a"));
+  ASSERT_EQ(sets().size(), 1u);
+  const auto manifest = data::manifest_path(sets()[0]);
+  const auto time = fs::last_write_time(manifest);
+  run(config("sft", "b", {{"learning_rate", 1e-3}, {"per_sequence_loss", true}}));
+  EXPECT_EQ(sets().size(), 1u) << "what the rows are does not depend on how they are weighed";
+  EXPECT_EQ(fs::last_write_time(manifest), time);
+  run(config("sft", "c", {{"max_length", 48}}));
+  EXPECT_EQ(sets().size(), 2u);
+  fs::remove_all(root() / "cache");
+  run(config("sft", "d"));
+  EXPECT_EQ(timeless(bytes("d/metrics.jsonl")), timeless(bytes("a/metrics.jsonl")));
+  EXPECT_EQ(bytes("d/rejected.jsonl"), bytes("a/rejected.jsonl"));
+}
+
+TEST_F(TokensOnDisk, RejectedRowsAreWrittenByARunThatFindsThem) {
+  const auto path = write("some.jsonl", {{{"prompt", "Q"}, {"completion", "yes"}}, {{"prompt", "no answer"}}, {{"odd", 1}}});
+  for (const char* out : {"first", "second"}) run(config("sft", out, {{"data", path}, {"steps", 1}}));
+  EXPECT_EQ(bytes("first/rejected.jsonl"), bytes("second/rejected.jsonl"));
+  EXPECT_NE(bytes("second/rejected.jsonl").find("{\"odd\":1}"), std::string::npos) << bytes("second/rejected.jsonl");
+}
+
+TEST_F(TokensOnDisk, ThePlanSaysWhereTheyLieAndTheConfigChoosesThePlace) {
+  const auto json = config("dpo", "planned", {{"token_cache", (root() / "elsewhere").string()}, {"eval", (root() / "pairs.jsonl").string()}});
+  const TrainPlan plan = plan_training(train_config_from_json(json, "test"));
+  EXPECT_FALSE(fs::exists(root() / "planned")) << "planning writes nothing but tokens";
+  EXPECT_TRUE(plan.token_folder.starts_with((root() / "elsewhere").string())) << plan.token_folder;
+  EXPECT_GT(plan.token_bytes, 0);
+  EXPECT_NE(plan.describe().find("tokens on disk: "), std::string::npos) << plan.describe();
+  EXPECT_FALSE(fs::exists(root() / "cache" / "tokens"));
+  // The place is no part of what a run is: it goes on with another.
+  run(json);
+  auto moved = json;
+  moved["token_cache"] = (root() / "third").string();
+  EXPECT_TRUE(run(moved).finished_before);
+}
+
+TEST_F(TokensOnDisk, WindowsHoldEveryRowOnceAndSmallSetsArePackedAsAWhole) {
+  std::vector<Json> rows;
+  for (int i = 0; i < 40; ++i) rows.push_back({{"id", std::to_string(i)}, {"prompt", "Q"}, {"completion", std::string(static_cast<size_t>(1 + i % 9), 'a')}});
+  TrainConfig settings = train_config_from_json(config("sft", "unused", {{"data", write("many.jsonl", rows)}}), "test");
+  data::RejectedRows rejected;
+  const auto chat = ChatTemplate::of(*tokenizer_);
+  const TrainRows loaded = load_rows(settings, method_from_name("sft"), settings.data, *tokenizer_, &chat, rejected);
+  std::vector<int64_t> all(40);
+  std::iota(all.begin(), all.end(), 0);
+  const auto packed = [&](int64_t window) {
+    std::vector<std::vector<int64_t>> batches;
+    EXPECT_TRUE(pack_rows(loaded, all, 128, false, [&](const MicroBatch& micro) {
+      EXPECT_LE(micro.batch.size(), 128);
+      for (batches.emplace_back(); const auto& item : micro.items) batches.back().push_back(item.row);
+      return true;
+    }, window));
+    return batches;
+  };
+  EXPECT_EQ(packed(40), packed(packing_window));
+  for (const int64_t window : {1, 7, 39}) {
+    std::vector<int64_t> seen;
+    for (const auto& batch : packed(window)) {
+      for (const int64_t row : batch) {
+        EXPECT_EQ(row / window, batch.front() / window) << "no batch reaches into the next window";
+        seen.push_back(row);
+      }
+    }
+    std::sort(seen.begin(), seen.end());
+    EXPECT_EQ(seen, all);
+  }
+}
+
+TEST_F(TokensOnDisk, DamageInTheMiddleOfARunEndsItAndItGoesOn) {
+  run(config("sft", "undisturbed"));
+  const fs::path part = data::part_path(sets().at(0), 0);
+  TrainCallbacks callbacks;
+  callbacks.progress = false;
+  callbacks.on_step = [&](const StepMetrics& step) {
+    if (step.step != 3) return;
+    std::string whole = read_file(part);
+    for (size_t i = 100; i < whole.size(); i += 8) whole[i] = static_cast<char>(whole[i] ^ 1);
+    std::ofstream(part, std::ios::binary | std::ios::in | std::ios::out) << whole;
+  };
+  const Json json = config("sft", "damaged", {{"save_every", 1}});
+  EXPECT_THROW(train(train_config_from_json(json, "test"), callbacks), Error);
+  run(json);
+  EXPECT_EQ(timeless(bytes("damaged/metrics.jsonl")), timeless(bytes("undisturbed/metrics.jsonl")));
 }
 
 }  // namespace

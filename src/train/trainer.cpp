@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) {
 OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, const TrainRows& rows,
                            const TrainRows& eval) {
   OrderedJson json = to_json(config);
-  for (const char* key : {"out", "save_every", "keep", "memory_limit", "force_memory", "micro_tokens", "recompute", "dtype"})
+  for (const char* key : {"out", "save_every", "keep", "memory_limit", "force_memory", "micro_tokens", "recompute", "dtype", "token_cache"})
     json.erase(key);
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
@@ -119,7 +119,9 @@ class Run {
     const Tokenizer& tokenizer = *model_->loaded.tokenizer;
     const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
     rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
-    conversations_ = rows_.conversation_starts();
+    auto starts = rows_.conversation_starts();
+    conversations_ = static_cast<int64_t>(starts.size());
+    order_ = data::EpochOrder(rows_.size(), config_.seed, config_.shuffle, std::move(starts));
     eval_.kind = method_.rows;
     check_labels(rows_);
     if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
@@ -157,19 +159,22 @@ class Run {
   /// What would only come out within a step: tokens without an embedding. Counts rows beyond the context.
   void check_rows(const TrainRows& rows) {
     const ModelConfig& model = model_->loaded.config;
-    for (const TrainRow& row : rows.rows) {
-      for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
-        for (const int32_t id : *ids) {
-          if (id >= 0 && id < model.vocab_size) continue;
-          fail(fmt::format("row {}", row.id),
-               "holds the token {} ('{}'), and the model's vocabulary has {} (embed.weight has no row for it); the "
-               "tokenizer has {} tokens: use the tokenizer of this model, or a model whose embedding was resized",
-               id, id >= 0 && id < model_->loaded.tokenizer->size() ? model_->loaded.tokenizer->token(id) : "", model.vocab_size,
-               model_->loaded.tokenizer->size());
-        }
+    for (int64_t i = 0; rows.sums.largest_id >= model.vocab_size && i < rows.size(); ++i) check_ids(rows.row(i));
+    if (model.context_length <= 0) return;
+    for (auto at = rows.sums.lengths.upper_bound(model.context_length); at != rows.sums.lengths.end(); ++at) plan_.rows_beyond_context += at->second;
+  }
+
+  void check_ids(const TrainRow& row) const {
+    const ModelConfig& model = model_->loaded.config;
+    for (const auto* ids : {&row.prompt, &row.chosen, &row.rejected}) {
+      for (const int32_t id : *ids) {
+        if (id >= 0 && id < model.vocab_size) continue;
+        fail(fmt::format("row {}", row.id),
+             "holds the token {} ('{}'), and the model's vocabulary has {} (embed.weight has no row for it); the "
+             "tokenizer has {} tokens: use the tokenizer of this model, or a model whose embedding was resized",
+             id, id >= 0 && id < model_->loaded.tokenizer->size() ? model_->loaded.tokenizer->token(id) : "", model.vocab_size,
+             model_->loaded.tokenizer->size());
       }
-      const auto answer = std::max(row.chosen.size(), row.rejected.size());
-      if (model.context_length > 0 && static_cast<int64_t>(row.prompt.size() + answer) > model.context_length) ++plan_.rows_beyond_context;
     }
   }
 
@@ -185,7 +190,7 @@ class Run {
                       ? config_.steps
                       : static_cast<int64_t>(
                             std::ceil(config_.epochs * static_cast<double>(plan_.steps_per_epoch) - 1e-9));
-    plan_.tokens_per_epoch = rows_.tokens();
+    plan_.tokens_per_epoch = rows_.sums.tokens;
     plan_.first_step = position_.step;
     plan_.sample = show_row(rows_, 0, *model_->loaded.tokenizer, false);
     plan_.coloured_sample = show_row(rows_, 0, *model_->loaded.tokenizer, true);
@@ -193,7 +198,8 @@ class Run {
     plan_.data_counts = rows_.report;
     if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
-    plan_memory(config_, *model_, longest, config_.batch_size * longest, program, plan_);
+    plan_disk(config_, rows_, eval_, plan_);
+    plan_memory(config_, *model_, longest, config_.batch_size * longest, program + data_bytes(config_, method_, rows_, eval_, conversations_), plan_);
     model_->decoder->set_recompute(plan_.recompute);
     plan_time(config_, *model_, rows_, plan_);
     const OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},
@@ -292,8 +298,7 @@ class Run {
   bool step() {
     const Clock::time_point start = Clock::now();
     const int64_t number = position_.step + 1;
-    const data::Batch batch =
-        data::batch_at(position_.step, rows_.size(), config_.batch_size, config_.seed, config_.shuffle, conversations_);
+    const data::Batch batch = order_.batch(position_.step, config_.batch_size);
     optimizer().zero_gradients();
     if (model_->adapter && model_->adapter->config.dropout > 0.0F)
       model_->decoder->set_dropout_step(config_.seed, static_cast<uint64_t>(number));
@@ -327,7 +332,7 @@ class Run {
 
   [[noreturn]] void fail_gradient(int64_t step, double norm, const std::vector<int64_t>& rows) const {
     std::string ids;
-    for (const int64_t row : rows) ids += (ids.empty() ? "" : ", ") + rows_.rows[static_cast<size_t>(row)].id;
+    for (const int64_t row : rows) ids += (ids.empty() ? "" : ", ") + rows_.row(row).id;
     fail(fmt::format("step {}", step),
          "the gradient norm is {}, rows {}; the last saved state is unharmed: lower the learning rate, or "
          "take these rows out",
@@ -391,7 +396,8 @@ class Run {
   RunStates states_;
   std::unique_ptr<TrainModel> model_;
   TrainRows rows_, eval_;
-  std::vector<int64_t> conversations_;  ///< TrainRows::conversation_starts
+  int64_t conversations_ = 0;  ///< TrainRows::conversation_starts
+  data::EpochOrder order_;
   TrainPlan plan_;
   RunPosition position_;
   int64_t saved_step_ = -1;

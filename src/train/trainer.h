@@ -56,6 +56,9 @@ struct TrainPlan {
   int64_t parameters = 0, trainable_parameters = 0;
   int64_t rows = 0, eval_rows = 0, steps = 0, steps_per_epoch = 0;
   int64_t tokens_per_epoch = 0;
+  int64_t token_bytes = 0, other_token_bytes = 0;  ///< on disk: of these rows, and of others in the same cache
+  std::string token_folder;                        ///< of the training rows
+  bool tokens_temporary = false;                   ///< they go with the run
   int64_t first_step = 0;                 ///< steps that a former run has done already
   double flops_per_step = 0.0;            ///< matrix products of a mean step, forward and backward
   double reference_flops = 0.0;           ///< of the reference log-probabilities of all rows, once
@@ -85,7 +88,7 @@ struct TrainResult {
   bool finished_before = false;  ///< the run was complete already; nothing was done
 };
 
-/// Reads model and data and plans; writes nothing (--dry-run). A plan that does not fit into memory comes back with
+/// Reads model and data and plans (--dry-run); writes nothing but the tokens, into the cache, where the run finds them. A plan that does not fit into memory comes back with
 /// its shortage.
 TrainPlan plan_training(const TrainConfig& config);
 

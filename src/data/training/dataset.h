@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "data/rows/column_report.h"
 #include "data/files/reader.h"
-#include "data/training/tokenize.h"
+#include "data/rows/column_report.h"
 #include "data/training/data_source.h"
 #include "data/training/token_cache.h"
+#include "data/training/tokenize.h"
 
 namespace fettle::data {
 

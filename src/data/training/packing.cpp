@@ -144,4 +144,90 @@ Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, b
   return batch;
 }
 
+namespace {
+
+constexpr int64_t groups_between = 1024;
+
+/// A permutation of [0, count) that is a function of seed and epoch: four rounds of a Feistel network over the next even power of
+/// two, followed until it leads back into the range.
+int64_t permuted(int64_t place, int64_t count, uint64_t seed, uint64_t epoch) {
+  int half = 1;
+  while ((int64_t{1} << (2 * half)) < count) ++half;
+  const uint64_t mask = (uint64_t{1} << half) - 1;
+  auto value = static_cast<uint64_t>(place);
+  do {
+    uint64_t left = value >> half, right = value & mask;
+    for (uint64_t round = 0; round < 4; ++round) {
+      const uint64_t next = left ^ (philox(seed, epoch, round << 32 | right)[0] & mask);
+      left = right;
+      right = next;
+    }
+    value = left << half | right;
+  } while (value >= static_cast<uint64_t>(count));
+  return static_cast<int64_t>(value);
+}
+
+}  // namespace
+
+EpochOrder::EpochOrder(int64_t count, uint64_t seed, bool shuffled, std::vector<int64_t> starts, int64_t listed)
+    : count_(count), listed_(listed), seed_(seed), shuffle_(shuffled), starts_(std::move(starts)) {}
+
+int64_t EpochOrder::groups() const {
+  return starts_.empty() ? count_ : static_cast<int64_t>(starts_.size());
+}
+
+int64_t EpochOrder::group_at(int64_t place) const {
+  if (!order_.empty()) return order_[static_cast<size_t>(place)];
+  return shuffle_ ? permuted(place, groups(), seed_, static_cast<uint64_t>(epoch_)) : place;
+}
+
+int64_t EpochOrder::group_size(int64_t group) const {
+  if (starts_.empty()) return 1;
+  const auto next = static_cast<size_t>(group) + 1;
+  return (next < starts_.size() ? starts_[next] : count_) - starts_[next - 1];
+}
+
+void EpochOrder::begin_epoch(int64_t epoch) {
+  if (epoch == epoch_) return;
+  epoch_ = epoch;
+  order_.clear();
+  rows_before_.clear();
+  if (shuffle_ && groups() <= listed_) {
+    order_.resize(static_cast<size_t>(groups()));
+    std::iota(order_.begin(), order_.end(), 0U);
+    Random random(seed_, static_cast<uint64_t>(epoch));
+    shuffle(order_, random);
+  }
+  if (starts_.empty()) return;
+  int64_t rows = 0;
+  for (int64_t place = 0; place < groups(); ++place) {
+    if (place % groups_between == 0) rows_before_.push_back(rows);
+    rows += group_size(group_at(place));
+  }
+}
+
+Batch EpochOrder::batch(int64_t step, int64_t batch_size) {
+  const int64_t steps = steps_per_epoch(count_, batch_size);
+  Batch batch{step / steps, step % steps * batch_size, {}};
+  begin_epoch(batch.epoch);
+  const int64_t end = std::min(count_, batch.begin + batch_size);
+  int64_t place = batch.begin, before = batch.begin;
+  if (!starts_.empty()) {
+    const auto next = std::upper_bound(rows_before_.begin(), rows_before_.end(), batch.begin) - 1;
+    place = (next - rows_before_.begin()) * groups_between;
+    before = *next;
+  }
+  for (; before < end; ++place) {
+    const int64_t group = group_at(place), size = group_size(group), first = starts_.empty() ? group : starts_[static_cast<size_t>(group)];
+    for (int64_t i = std::max<int64_t>(0, batch.begin - before); i < std::min(size, end - before); ++i) batch.rows.push_back(first + i);
+    before += size;
+  }
+  return batch;
+}
+
+int64_t EpochOrder::memory(int64_t count, int64_t groups, bool shuffle) {
+  const int64_t all = groups > 0 ? groups : count;
+  return groups * static_cast<int64_t>(sizeof(int64_t)) + (shuffle && all <= most_listed ? all * static_cast<int64_t>(sizeof(uint32_t)) : 0);
+}
+
 }  // namespace fettle::data

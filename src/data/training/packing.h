@@ -36,4 +36,30 @@ int64_t steps_per_epoch(int64_t count, int64_t batch_size);
 Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle,
                std::span<const int64_t> starts = {});
 
+/// The same batches for step after step, without working the order out each time. Beyond `most_listed` rows (or groups of rows) the
+/// order of an epoch is not a list in memory but a permutation that is computed place by place: another one, and as even.
+/// Not thread-safe.
+class EpochOrder {
+ public:
+  static constexpr int64_t most_listed = int64_t{1} << 25;
+  EpochOrder() = default;
+  EpochOrder(int64_t count, uint64_t seed, bool shuffle, std::vector<int64_t> starts, int64_t listed = most_listed);
+  Batch batch(int64_t step, int64_t batch_size);
+  /// What the order will take, of so many rows in so many groups (0: each row alone).
+  static int64_t memory(int64_t count, int64_t groups, bool shuffle);
+
+ private:
+  void begin_epoch(int64_t epoch);
+  int64_t groups() const;
+  int64_t group_at(int64_t place) const;  ///< which group comes there
+  int64_t group_size(int64_t group) const;
+
+  int64_t count_ = 0, listed_ = most_listed, epoch_ = -1;
+  uint64_t seed_ = 0;
+  bool shuffle_ = false;
+  std::vector<int64_t> starts_;
+  std::vector<uint32_t> order_;       ///< empty where places are computed
+  std::vector<int64_t> rows_before_;  ///< rows before every 1024th group of the order
+};
+
 }  // namespace fettle::data

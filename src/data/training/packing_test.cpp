@@ -119,5 +119,51 @@ TEST(EpochOrder, BatchesCoverEachEpochOnce) {
   }
 }
 
+TEST(EpochOrder, GivesTheBatchesOfTheListedOrder) {
+  std::vector<int64_t> starts;
+  for (int64_t row = 0; row < 5000; row += 1 + row % 3) starts.push_back(row);
+  for (const bool shuffled : {false, true}) {
+    for (const auto& groups : {std::vector<int64_t>{}, starts}) {
+      EpochOrder order(5000, 42, shuffled, groups);
+      for (const int64_t step : {0, 1, 7, 713, 714, 715, 1500, 3, 714}) {
+        const auto expected = batch_at(step, 5000, 7, 42, shuffled, groups), found = order.batch(step, 7);
+        EXPECT_EQ(found.rows, expected.rows) << step;
+        EXPECT_EQ(found.epoch, expected.epoch);
+      }
+    }
+  }
+}
+
+TEST(EpochOrder, BeyondTheListEveryRowComesOnceAnEpochAndGroupsStayTogether) {
+  const std::vector<int64_t> starts{0, 2, 3, 6, 7, 11, 12, 20};
+  for (const int64_t count : {1, 2, 3, 5, 100, 1000, 4097}) {
+    std::vector<std::vector<int64_t>> epochs(2);
+    EpochOrder order(count, 9, true, {}, 0);
+    for (int64_t step = 0; step < 2 * steps_per_epoch(count, 3); ++step) {
+      const auto batch = order.batch(step, 3);
+      auto& rows = epochs[static_cast<size_t>(batch.epoch)];
+      rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
+    }
+    if (count > 10) {
+      EXPECT_NE(epochs[0], epochs[1]);
+    }
+    for (auto& rows : epochs) {
+      std::sort(rows.begin(), rows.end());
+      EXPECT_EQ(rows, epoch_order(count, 0, 0, false));
+    }
+  }
+  EpochOrder order(23, 9, true, starts, 0);
+  std::vector<int64_t> rows;
+  for (int64_t step = 0; step < 6; ++step) {
+    const auto batch = order.batch(step, 4);
+    rows.insert(rows.end(), batch.rows.begin(), batch.rows.end());
+  }
+  ASSERT_EQ(rows.size(), 23u);
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const bool begins = std::find(starts.begin(), starts.end(), rows[i]) != starts.end();
+    EXPECT_TRUE(begins || rows[i] == rows[i - 1] + 1) << i;
+  }
+}
+
 }  // namespace
 }  // namespace fettle::data

@@ -16,6 +16,7 @@
 #include "base/progress.h"
 #include "base/unfinished.h"
 #include "data/files/input.h"
+#include "data/files/paths.h"
 
 namespace fettle::data {
 namespace {
@@ -143,7 +144,7 @@ std::vector<FileState> states_of(const std::vector<std::string>& files) {
 }
 
 /// The set, if it is whole; what is damaged of it is said where `say` asks for it.
-std::shared_ptr<const TokenSet> open_set(const fs::path& folder, bool say) {
+std::shared_ptr<const TokenSet> open_whole(const fs::path& folder, bool say) {
   std::error_code unknown;
   if (!fs::exists(manifest_path(folder), unknown)) return nullptr;
   try {
@@ -216,9 +217,9 @@ std::shared_ptr<const TokenSet> cached_token_set(TokenRecipe recipe, const std::
   if (root.empty()) return temporary_set(recipe);
   const auto before = states_of(*files);
   const fs::path folder = root / set_key(recipe, options, *files, InputHashes(root / "inputs"));
-  if (auto set = open_set(folder, false)) return set;
+  if (auto set = open_whole(folder, false)) return set;
   const SetLock lock(folder, true);
-  if (auto set = open_set(folder, true)) return set;
+  if (auto set = open_whole(folder, true)) return set;
   make_in(recipe, folder, *files, before);
   return std::make_shared<const TokenSet>(folder);
 }

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/json.h"
-#include "data/rows/column_report.h"
 #include "data/files/reader.h"
+#include "data/rows/column_report.h"
 #include "data/training/tokenize.h"
 
 namespace fettle::data {

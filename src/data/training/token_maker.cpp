@@ -1,19 +1,19 @@
 #include "data/training/token_maker.h"
 
 #include <algorithm>
+#include <cmath>
 #include <future>
 #include <mutex>
 #include <utility>
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/input_fault.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/threads.h"
-#include "data/training/dataset.h"
 #include "data/rows/share.h"
+#include "data/training/row_outcome.h"
 #include "data/training/token_progress.h"
 
 namespace fettle::data {
@@ -22,64 +22,12 @@ namespace {
 /// Bytes of rejected rows that are held back until the next part.
 constexpr size_t most_lost = size_t{64} << 20;
 
-/// What became of one row.
-struct RowOutcome {
-  struct Item {
-    TokenRow row;
-    std::string class_label;
-    bool truncated;
-  };
-  std::vector<Item> items;
-  std::string id, reason, detail;  ///< reason is empty when every item is in `items`
-  RowUse use;
-  int64_t made = 0;       ///< examples that the row gave
-  bool is_row = true;     ///< a JSON object
-  bool repaired = false;  ///< to be read
-};
-
 /// What is read while the rows before it are being tokenised.
 struct ReadBatch {
   std::vector<Row> rows;
   std::vector<Unreadable> unreadable;
   bool any = false;
 };
-
-RowOutcome tokenize_row(const Row& row, const DataSource& source, const TokenRecipe& recipe, ColumnReport& columns) {
-  RowOutcome outcome;
-  const std::string where = row.where();
-  OrderedJson value;
-  try {
-    value = parse_row(row, &outcome.repaired);
-    if (!value.is_object()) outcome.detail = fmt::format("a {} where an object was expected", value.type_name());
-  } catch (const Error& error) {
-    rethrow_unless_of_input(error);
-    outcome.detail = error.what();
-  }
-  if (!outcome.detail.empty()) {
-    outcome.is_row = false;
-    outcome.reason = value.is_null() ? "not valid JSON" : "not a JSON object";
-    return outcome;
-  }
-  try {
-    const Example example = example_from_row(value, source.format, source.columns, where, &outcome.use);
-    outcome.id = example.id;
-    for (const auto& each : recipe.expand(example)) {
-      ++outcome.made;
-      bool truncated = false;
-      auto made = recipe.make(each, outcome.reason, truncated);
-      if (made) outcome.items.push_back({std::move(*made), each.class_label, truncated});
-    }
-    if (outcome.made == 0) outcome.reason = "not of a kind that this method learns from";
-  } catch (const Error& error) {
-    rethrow_unless_of_input(error);
-    outcome.items.clear();
-    outcome.reason = outcome.id.empty() ? reason_of(error) : "cannot be tokenised";
-    outcome.detail = error.what();
-    if (!outcome.detail.starts_with(where)) outcome.detail = where + ": " + outcome.detail;
-  }
-  if (!outcome.id.empty()) columns.add(value, outcome.use);
-  return outcome;
-}
 
 int32_t class_index(std::vector<std::string>& classes, const std::string& label) {
   if (label.empty()) return -1;
@@ -262,8 +210,11 @@ class TokenMaker {
     }
     const int64_t first = at_.entries;
     for (auto& item : outcome.items) {
-      if (outcome.items.size() > 1) item.row.conversation = first;
-      item.row.group = class_index(at_.facts.classes, item.class_label);
+      const int32_t group = class_index(at_.facts.classes, item.class_label);
+      if (recipe_.shape == RowShape::sequence) {
+        item.row.group = group;
+        if (outcome.items.size() > 1) item.row.conversation = first;
+      }
       item.row.again = copies > static_cast<int64_t>(source().weight);
       at_.facts.equal_answers += recipe_.shape == RowShape::pair && item.row.chosen == item.row.rejected;
       report.truncated += item.truncated;
@@ -291,9 +242,8 @@ class TokenMaker {
 
   /// Rows that come more than once follow the whole source, round by round, so that copies are far apart.
   void copy_source() {
-    const auto whole = static_cast<int64_t>(source().weight);
-    for (; at_.round < whole + 1; ++at_.round, at_.copied = 0) {
-      if (source().weight <= 1.0) return;
+    const auto rounds = static_cast<int64_t>(std::ceil(source().weight));
+    for (; at_.round < rounds; ++at_.round, at_.copied = 0) {
       end_part();
       const TokenSet made(folder_, {recipe_.shape, recipe_.piece_length, parts_, {}});
       const int64_t begin = at_.source_begin, end = at_.source_end;
@@ -365,23 +315,6 @@ class TokenMaker {
   uint64_t read_bytes_ = 0;
   Progress bar_;
 };
-
-void hash_row(Hasher& hasher, const TokenRow& row, RowShape shape) {
-  const auto add_values = [&](const auto& values) {
-    const uint64_t size = values.size();
-    hasher.add_raw(&size, sizeof size).add_raw(values.data(), values.size() * sizeof(values[0]));
-  };
-  hasher.add(row.id);
-  if (shape == RowShape::judged) hasher.add(row.desirable ? "1" : "0");
-  if (shape != RowShape::sequence) add_values(row.prompt);
-  add_values(row.chosen);
-  if (shape == RowShape::pair) add_values(row.rejected);
-  if (shape == RowShape::sequence) {
-    add_values(row.weights);
-  } else {
-    hasher.add_raw(&row.weight, sizeof row.weight);
-  }
-}
 
 void TokenMaker::sum_up() {
   TokenManifest manifest{recipe_.shape, recipe_.piece_length, parts_, at_.facts};

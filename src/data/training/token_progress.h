@@ -1,7 +1,7 @@
 #pragma once
 // How far the making of a token set is: kept with each finished part, so that a killed making goes on behind it.
-#include "data/training/token_facts.h"
 #include "data/files/unread_input.h"
+#include "data/training/token_facts.h"
 
 namespace fettle::data {
 

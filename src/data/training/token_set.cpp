@@ -12,8 +12,6 @@ namespace {
 constexpr int manifest_format = 1;
 /// The system maps so much around a page that is read.
 constexpr size_t mapped_around = size_t{64} << 10;
-/// So much of a set may count as this process's memory.
-constexpr size_t most_touched = size_t{64} << 20;
 
 std::string shape_name(RowShape shape) {
   return shape == RowShape::sequence ? "sequences" : shape == RowShape::pair ? "pairs" : "judged";
@@ -150,7 +148,7 @@ void TokenSet::fail_damaged(size_t part, int64_t entry) const {
 }
 
 void TokenSet::count_touched(size_t bytes) const {
-  if (touched_.fetch_add(bytes, std::memory_order_relaxed) + bytes < most_touched) return;
+  if (touched_.fetch_add(bytes, std::memory_order_relaxed) + bytes < static_cast<size_t>(most_resident)) return;
   touched_ = 0;
   for (const auto& part : parts_) part->forget();
 }
