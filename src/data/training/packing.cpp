@@ -86,30 +86,6 @@ std::vector<Bin> pack_best_fit(std::span<const int64_t> lengths, int64_t capacit
   return bins;
 }
 
-std::vector<Bin> pack_in_order(std::span<const int64_t> lengths, int64_t capacity) {
-  check_lengths(lengths, capacity);
-  std::vector<Bin> bins;
-  int64_t room = 0;
-  for (size_t row = 0; row < lengths.size(); ++row) {
-    if (lengths[row] > room) {
-      bins.emplace_back();
-      room = capacity;
-    }
-    bins.back().push_back(static_cast<int64_t>(row));
-    room -= lengths[row];
-  }
-  return bins;
-}
-
-double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bin>& bins, int64_t capacity) {
-  if (bins.empty()) return 1.0;
-  int64_t filled = 0;
-  for (const auto& bin : bins) {
-    for (const int64_t row : bin) filled += lengths[static_cast<size_t>(row)];
-  }
-  return static_cast<double>(filled) / (static_cast<double>(bins.size()) * static_cast<double>(capacity));
-}
-
 std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffled,
                                  std::span<const int64_t> starts) {
   std::vector<int64_t> order(starts.empty() ? static_cast<size_t>(count) : starts.size());

@@ -14,12 +14,6 @@ using Bin = std::vector<int64_t>;  ///< indices into `lengths`, ascending
 /// row is longer than `capacity`, or a length is not positive.
 std::vector<Bin> pack_best_fit(std::span<const int64_t> lengths, int64_t capacity);
 
-/// Consecutive rows, a new bin when the next row does not fit: keeps the file's order.
-std::vector<Bin> pack_in_order(std::span<const int64_t> lengths, int64_t capacity);
-
-/// Share of the bins' tokens that is filled.
-double packing_efficiency(std::span<const int64_t> lengths, const std::vector<Bin>& bins, int64_t capacity);
-
 /// The rows of one epoch in visiting order: 0..count-1, shuffled by (seed, epoch) unless `shuffle` is false.
 /// Rows from one of `starts` (ascending, the first 0) up to the next stay together; without them each goes alone.
 std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bool shuffle,

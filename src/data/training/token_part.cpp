@@ -18,17 +18,17 @@ constexpr uint32_t part_format = 1;
 constexpr uint32_t continues_bit = uint32_t{1} << 31;
 constexpr size_t hash_digits = 32;
 
-struct PartHeader {
+struct PartTrailer {
   char magic[8];
   uint32_t format, width;
   uint64_t records, entries, index_begin, size;
   char hash[hash_digits];
-  uint64_t check;  ///< hash of all before it
+  uint64_t check;  ///< hash of all of the trailer before it
 };
-static_assert(sizeof(PartHeader) == 88);
+static_assert(sizeof(PartTrailer) == 88);
 
-uint64_t check_of(const PartHeader& header) {
-  return hash64({reinterpret_cast<const char*>(&header), offsetof(PartHeader, check)});
+uint64_t check_of(const PartTrailer& trailer) {
+  return hash64({reinterpret_cast<const char*>(&trailer), offsetof(PartTrailer, check)});
 }
 
 [[noreturn]] void fail_damaged(const fs::path& path, std::string_view what) {
@@ -51,13 +51,10 @@ bool PartState::same_file(const PartState& other) const {
   return size == other.size && inode == other.inode && seconds == other.seconds && nanoseconds == other.nanoseconds;
 }
 
-TokenPartWriter::TokenPartWriter(const fs::path& path, int width) : path_(path), width_(width), file_(path) {
-  const PartHeader blank{};
-  file_.write(&blank, sizeof blank);
-}
+TokenPartWriter::TokenPartWriter(const fs::path& path, int width) : path_(path), width_(width), file_(path) {}
 
 void TokenPartWriter::add(std::string_view record, int64_t entries, bool continues) {
-  const uint64_t offset = file_.size() - sizeof(PartHeader);
+  const uint64_t offset = file_.size();
   FETTLE_CHECK(offset < continues_bit);
   file_.write(record);
   hasher_.add_raw(record.data(), record.size());
@@ -68,20 +65,20 @@ void TokenPartWriter::add(std::string_view record, int64_t entries, bool continu
 PartState TokenPartWriter::finish() {
   const std::string padding((sizeof(uint32_t) - file_.size() % sizeof(uint32_t)) % sizeof(uint32_t), '\0');
   file_.write(padding);
-  PartHeader header{};
-  std::memcpy(header.magic, part_magic, sizeof part_magic);
-  header.format = part_format;
-  header.width = static_cast<uint32_t>(width_);
-  header.records = static_cast<uint64_t>(records_);
-  header.entries = index_.size();
-  header.index_begin = file_.size();
+  PartTrailer trailer{};
+  std::memcpy(trailer.magic, part_magic, sizeof part_magic);
+  trailer.format = part_format;
+  trailer.width = static_cast<uint32_t>(width_);
+  trailer.records = static_cast<uint64_t>(records_);
+  trailer.entries = index_.size();
+  trailer.index_begin = file_.size();
   file_.write(index_.data(), index_.size() * sizeof(uint32_t));
-  header.size = file_.size();
+  trailer.size = file_.size() + sizeof trailer;
   hasher_.add_raw(padding.data(), padding.size()).add_raw(index_.data(), index_.size() * sizeof(uint32_t));
   PartState state{.entries = entries(), .records = records_, .hash = hasher_.hex()};
-  std::memcpy(header.hash, state.hash.data(), hash_digits);
-  header.check = check_of(header);
-  file_.write_at(0, &header, sizeof header);
+  std::memcpy(trailer.hash, state.hash.data(), hash_digits);
+  trailer.check = check_of(trailer);
+  file_.write(&trailer, sizeof trailer);
   file_.commit();
   state.look(path_);
   return state;
@@ -89,26 +86,27 @@ PartState TokenPartWriter::finish() {
 
 TokenPart::TokenPart(const fs::path& path) : path_(path), file_(path) {
   const auto bytes = file_.bytes();
-  PartHeader header{};
-  if (bytes.size() < sizeof header) fail_damaged(path, "is too short for a token file");
-  std::memcpy(&header, bytes.data(), sizeof header);
-  if (std::memcmp(header.magic, part_magic, sizeof part_magic) != 0 || header.check != check_of(header)) fail_damaged(path, "is no token file, or its header is damaged");
-  if (header.format != part_format || (header.width != 2 && header.width != 4)) fail_damaged(path, "is a token file of another version");
-  const uint64_t size = bytes.size();
-  if (header.size != size || header.index_begin < sizeof header || header.index_begin > size || header.index_begin % sizeof(uint32_t) != 0 ||
-      header.entries != (size - header.index_begin) / sizeof(uint32_t) || (size - header.index_begin) % sizeof(uint32_t) != 0 || header.records > header.entries)
-    fail_damaged(path, fmt::format("{} bytes were expected, there are {}", header.size, size));
-  width_ = static_cast<int>(header.width);
-  records_ = static_cast<int64_t>(header.records);
-  hash_.assign(header.hash, hash_digits);
-  body_ = bytes.subspan(sizeof header, header.index_begin - sizeof header);
-  index_ = {reinterpret_cast<const uint32_t*>(bytes.data() + header.index_begin), static_cast<size_t>(header.entries)};
+  PartTrailer trailer{};
+  if (bytes.size() < sizeof trailer) fail_damaged(path, "is too short for a token file");
+  std::memcpy(&trailer, bytes.data() + bytes.size() - sizeof trailer, sizeof trailer);
+  if (std::memcmp(trailer.magic, part_magic, sizeof part_magic) != 0 || trailer.check != check_of(trailer)) fail_damaged(path, "is no token file, or its end is damaged or missing");
+  if (trailer.format != part_format || (trailer.width != 2 && trailer.width != 4)) fail_damaged(path, "is a token file of another version");
+  const uint64_t size = bytes.size(), index_end = size - sizeof trailer;
+  if (trailer.size != size || trailer.index_begin > index_end || trailer.index_begin % sizeof(uint32_t) != 0 ||
+      (index_end - trailer.index_begin) % sizeof(uint32_t) != 0 || trailer.entries != (index_end - trailer.index_begin) / sizeof(uint32_t) ||
+      trailer.records > trailer.entries)
+    fail_damaged(path, fmt::format("{} bytes were expected, there are {}", trailer.size, size));
+  width_ = static_cast<int>(trailer.width);
+  records_ = static_cast<int64_t>(trailer.records);
+  hash_.assign(trailer.hash, hash_digits);
+  body_ = bytes.first(trailer.index_begin);
+  index_ = {reinterpret_cast<const uint32_t*>(bytes.data() + trailer.index_begin), static_cast<size_t>(trailer.entries)};
 }
 
 void TokenPart::verify() const {
   constexpr size_t step = size_t{32} << 20;
   Hasher hasher;
-  const auto rest = file_.bytes().subspan(sizeof(PartHeader));
+  const auto rest = file_.bytes().first(file_.bytes().size() - sizeof(PartTrailer));
   for (size_t begin = 0; begin < rest.size(); begin += step) {
     throw_if_interrupted();
     const auto piece = rest.subspan(begin, std::min(step, rest.size() - begin));

@@ -1,5 +1,5 @@
 #pragma once
-// One file of a token set: a header, records one after another (token_row.h), and an index of entries. An entry is what
+// One file of a token set: records one after another (token_row.h), an index of entries, and a trailer. An entry is what
 // training takes for a row: a record, or a piece of one that holds a long text. Everything is in this machine's byte order.
 #include <optional>
 #include <span>
@@ -22,7 +22,7 @@ struct PartState {
   int64_t entries = 0, records = 0, size = 0;
   uint64_t inode = 0;
   int64_t seconds = 0, nanoseconds = 0;  ///< when it was written last
-  std::string hash;                      ///< of what stands behind the header
+  std::string hash;                      ///< of what stands before the trailer
 
   /// The file's size, inode and time; the rest as it is here. False when there is no such file.
   bool look(const fs::path& path);
