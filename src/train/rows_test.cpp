@@ -135,11 +135,14 @@ TEST_F(TokensOnDisk, WindowsHoldEveryRowOnceAndSmallSetsArePackedAsAWhole) {
   std::iota(all.begin(), all.end(), 0);
   const auto packed = [&](int64_t window) {
     std::vector<std::vector<int64_t>> batches;
+    int64_t tokens = 0;
     EXPECT_TRUE(pack_rows(loaded, all, 128, false, [&](const MicroBatch& micro) {
       EXPECT_LE(micro.batch.size(), 128);
+      tokens += micro.batch.size();
       for (batches.emplace_back(); const auto& item : micro.items) batches.back().push_back(item.row);
       return true;
     }, window));
+    EXPECT_EQ(tokens, packed_tokens(loaded, all, 128, window));
     return batches;
   };
   EXPECT_EQ(packed(40), packed(packing_window));

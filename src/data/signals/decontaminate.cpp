@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/white_space.h"
+#include "data/files/reader.h"
 
 namespace fettle::data {
 namespace {

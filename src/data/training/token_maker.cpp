@@ -19,6 +19,8 @@
 namespace fettle::data {
 namespace {
 
+constexpr double space_worth_saying = 1e9;  // bytes on the disk
+
 /// Bytes of rejected rows that are held back until the next part.
 constexpr size_t most_lost = size_t{64} << 20;
 
@@ -296,7 +298,7 @@ class TokenMaker {
     if (unknown) return;
     const double share = static_cast<double>(std::max<uint64_t>(1, read_bytes_)) / static_cast<double>(recipe_.input_bytes);
     const double whole = static_cast<double>(parts_.front().size) / std::min(1.0, share);
-    log_info("the tokens will take about {} in {}, where {} are free", human_bytes(whole), folder_.string(), human_bytes(static_cast<double>(space.available)));
+    if (whole >= space_worth_saying) log_info("the tokens will take about {} in {}, where {} are free", human_bytes(whole), folder_.string(), human_bytes(static_cast<double>(space.available)));
     if (whole - static_cast<double>(parts_.front().size) > static_cast<double>(space.available))
       throw Error(Error::Kind::io, fmt::format("{}: the tokens will take about {}, and {} are free; name another folder by `token_cache` (or FETTLE_CACHE), or make room "
                                                "with `fettle data clean-cache`", folder_.string(), human_bytes(whole), human_bytes(static_cast<double>(space.available))));

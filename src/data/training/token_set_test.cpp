@@ -225,7 +225,7 @@ TEST_F(TokenSets, WideVocabulariesTakeFourBytes) {
 }
 
 TEST_F(TokenSets, DamagedAndCutFilesAreMadeAnew) {
-  const auto path = rows(400);
+  const auto path = rows(25000);
   const auto expected = all_of(*open(path, 1.0, 2000));
   const fs::path folder = only_set();
   ASSERT_TRUE(fs::exists(part_path(folder, 2)));
