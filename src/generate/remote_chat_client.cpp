@@ -14,6 +14,7 @@
 #include "base/ordered_json.h"
 #include "generate/chat_client.h"
 #include "generate/event_stream.h"
+#include "generate/remote_reply.h"
 
 namespace fettle {
 namespace {
@@ -49,21 +50,6 @@ bool worth_retrying(int status) {
   return status == 408 || status == 409 || status == 429 || status >= 500;
 }
 
-/// The endpoint's own words: OpenAI's {"error": {"message"}}, else the beginning of the body.
-std::string reason_of(const std::string& body) {
-  const Json json = json_or_none(body).value_or(nullptr);
-  if (json.is_object()) {
-    const auto error = json.find("error");
-    if (error != json.end() && error->is_object() && error->contains("message") &&
-        (*error)["message"].is_string()) {
-      return (*error)["message"];
-    }
-    if (error != json.end() && error->is_string()) return *error;
-    if (json.contains("message") && json["message"].is_string()) return json["message"];
-  }
-  return body.substr(0, 200);
-}
-
 Json sampling_fields(const SamplingOptions& o) {
   const SamplingOptions unset;
   Json body = {{"temperature", o.temperature}, {"seed", o.seed}};
@@ -97,48 +83,6 @@ Json request_body(const std::string& model, const Messages& messages, const Chat
   }
   body.update(o.extra);
   return body;
-}
-
-void read_logprobs(const Json& choice, std::vector<ChatTokenLogProb>& into, const std::string& where) {
-  const auto found = choice.find("logprobs");
-  if (found == choice.end() || !found->is_object()) return;
-  const auto content = found->find("content");
-  if (content == found->end() || !content->is_array()) return;
-  for (const Json& item : *content) {
-    ChatTokenLogProb token{
-        json_get<std::string>(item, "token", where), json_get<double>(item, "logprob", where), {}};
-    for (const Json& other : json_get_or<Json>(item, "top_logprobs", Json::array(), where)) {
-      token.top.emplace_back(json_get<std::string>(other, "token", where),
-                             json_get<double>(other, "logprob", where));
-    }
-    into.push_back(std::move(token));
-  }
-}
-
-/// Adds what a response, or one event of a stream, says. `part` is the key that holds text: "message" or
-/// "delta".
-void read_reply(const Json& json, const char* part, ChatReply& reply, const ChatOptions& options,
-                const std::string& where) {
-  if (!json.is_object()) fail(where, "expected a JSON object, got {}", json.type_name());
-  if (json.contains("error")) fail(where, "{}", reason_of(json.dump()));
-  reply.model = json_get_or<std::string>(json, "model", reply.model, where);
-  const Json usage = json_get_or<Json>(json, "usage", Json::object(), where);
-  reply.prompt_tokens = json_get_or<int64_t>(usage, "prompt_tokens", reply.prompt_tokens, where);
-  reply.completion_tokens = json_get_or<int64_t>(usage, "completion_tokens", reply.completion_tokens, where);
-  const Json choices = json_get<Json>(json, "choices", where);
-  if (!choices.is_array()) fail(where, "'choices' should be a list, got {}", choices.type_name());
-  for (const Json& choice : choices) {
-    const auto index = json_get_or<size_t>(choice, "index", 0, where);
-    if (index >= reply.choices.size())
-      fail(where, "choice {} of {} was not asked for", index, reply.choices.size());
-    ChatChoice& into = reply.choices[index];
-    const std::string text = json_get_or<std::string>(json_get_or<Json>(choice, part, Json::object(), where),
-                                                      "content", "", where);
-    into.text += text;
-    into.finish_reason = json_get_or<std::string>(choice, "finish_reason", into.finish_reason, where);
-    read_logprobs(choice, into.logprobs, where);
-    if (options.on_text && !text.empty()) options.on_text(static_cast<int32_t>(index), text);
-  }
 }
 
 /// Empty when the variable is not set.
@@ -244,30 +188,38 @@ class RemoteChatClient final : public ChatClient {
     if (!key_.empty()) request.headers.emplace("Authorization", "Bearer " + key_);
     request.body = body;
     int status = 0;
-    bool started = false;
+    size_t taken = 0;
+    bool started = false, whole_stream = false;
     std::string whole;
     EventStream events;
     std::exception_ptr broken;
-    if (options.on_text) {
-      request.response_handler = [&](const httplib::Response& response) {
-        status = response.status;
-        return true;
-      };
-      request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
-        if (status != 200) return whole.append(data, size), true;
-        started = true;
-        try {
-          for (const std::string& event : events.push({data, size})) {
-            if (event != "[DONE]")
-              read_reply(parse_json(event, options_.base_url), "delta", reply, options, options_.base_url);
-          }
-        } catch (...) {
-          broken = std::current_exception();
-          return false;
+    request.response_handler = [&](const httplib::Response& response) {
+      status = response.status;
+      return true;
+    };
+    const auto take_event = [&](const std::string& event) {
+      if (event == "[DONE]") {
+        whole_stream = true;
+      } else {
+        read_reply(parse_json(event, options_.base_url), ReplyPart::delta, reply, options.on_text, options_.base_url);
+      }
+    };
+    request.content_receiver = [&](const char* data, size_t size, uint64_t, uint64_t) {
+      try {
+        taken += size;
+        if (taken > largest_reply) fail(options_.base_url, "model {}: its answer has more than {} bytes", options_.model, largest_reply);
+        if (status != 200 || !options.on_text) {
+          whole.append(data, size);
+        } else {
+          started = true;
+          for (const std::string& event : events.push({data, size})) take_event(event);
         }
-        return true;
-      };
-    }
+      } catch (...) {
+        broken = std::current_exception();
+        return false;
+      }
+      return true;
+    };
     const httplib::Result result = connection->send(request);
     if (broken) std::rethrow_exception(broken);
     if (!result) {
@@ -278,9 +230,8 @@ class RemoteChatClient final : public ChatClient {
                                           : ""),
                      !started && result.error() != httplib::Error::SSLServerVerification, -1.0};
     }
-    if (!options.on_text) whole = result->body;
     if (result->status != 200) {
-      Failure failure{fmt::format("status {}: {}", result->status, reason_of(whole)),
+      Failure failure{fmt::format("status {}: {}", result->status, endpoint_reason(whole)),
                       worth_retrying(result->status), -1.0};
       const std::string after = result->get_header_value("Retry-After");
       if (!after.empty() && std::isdigit(static_cast<unsigned char>(after[0])) != 0)
@@ -289,11 +240,13 @@ class RemoteChatClient final : public ChatClient {
     }
     if (!options.on_text) {
       const Json json = parse_json(whole, options_.base_url);
-      read_reply(json, "message", reply, options, options_.base_url);
+      read_reply(json, ReplyPart::message, reply, {}, options_.base_url);
       if (json["choices"].size() < reply.choices.size()) {
         fail(options_.base_url, "answered with {} of {} choices", json["choices"].size(),
              reply.choices.size());
       }
+    } else if (!whole_stream && std::ranges::any_of(reply.choices, [](const ChatChoice& c) { return c.finish_reason.empty(); })) {
+      return Failure{"its stream ended before the answer did", !started, -1.0};
     }
     if (reply.model.empty()) reply.model = options_.model;
     std::lock_guard lock(mutex_);

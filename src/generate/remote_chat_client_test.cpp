@@ -210,6 +210,30 @@ TEST(RemoteChatClient, ABatchKeepsItsOrderItsBoundAndItsFailures) {
   EXPECT_GT(server.most, 1);
 }
 
+TEST(RemoteChatClient, StreamThatEndsEarlyIsNoAnswer) {
+  Loopback server([](const Json&, const httplib::Request&, httplib::Response& response) {
+    response.set_content("data: {\"choices\": [{\"delta\": {\"content\": \"Hel\"}}]}\n\n", "text/event-stream");
+  });
+  const auto client = make_remote_chat_client(server.options());
+  ChatOptions options;
+  options.on_text = [](int32_t, std::string_view) {};
+  EXPECT_NE(error_of(*client, options).find("its stream ended before the answer did"), std::string::npos);
+  EXPECT_EQ(server.tries, 1) << "a text that was shown is not asked for again";
+}
+
+TEST(RemoteChatClient, TakesNoEndlessAnswer) {
+  for (const int status : {200, 500}) {
+    Loopback server([&](const Json&, const httplib::Request&, httplib::Response& response) {
+      response.status = status;
+      response.set_chunked_content_provider("application/json", [block = std::string(1 << 20, ' ')](size_t, httplib::DataSink& sink) {
+        return sink.write(block.data(), block.size());
+      });
+    });
+    const auto client = make_remote_chat_client(server.options());
+    EXPECT_NE(error_of(*client).find("its answer has more than 67108864 bytes"), std::string::npos) << status;
+  }
+}
+
 TEST(RemoteChatClient, StreamsText) {
   Loopback server([](const Json& body, const httplib::Request&, httplib::Response& response) {
     EXPECT_TRUE(body["stream"].get<bool>());

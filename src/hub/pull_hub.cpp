@@ -3,9 +3,9 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/progress.h"
 #include "hub/download.h"
+#include "hub/hub_listing.h"
 #include "hub/pull.h"
 
 namespace fettle::hub {
@@ -16,15 +16,6 @@ std::string environment(const char* name, const char* fallback) {
   return value != nullptr && *value != '\0' ? value : fallback;
 }
 
-constexpr const char* complete_name = "complete.json";
-constexpr int64_t largest_file = int64_t{1} << 44;
-constexpr size_t most_files = 100'000;
-
-struct RemoteFile {
-  std::string name;
-  DownloadOptions check;
-};
-
 /// Weights once: safetensors where they are, else GGUF; never a second copy in another framework's format.
 bool is_wanted(const std::string& name, bool has_safetensors) {
   if (!is_safe_path(name) || name.find('/') != std::string::npos) return false;
@@ -34,27 +25,6 @@ bool is_wanted(const std::string& name, bool has_safetensors) {
   if (ending == ".gguf") return !has_safetensors;
   static const std::set<std::string> endings{".json", ".jsonl", ".model", ".jinja", ".txt", ".md", ".parquet"};
   return endings.count(ending) != 0 && path.filename() != "README.md";
-}
-
-std::vector<RemoteFile> list_files(const Json& listing, const std::string& where) {
-  if (!listing.is_object()) fail(where, "the hub's answer is no object; is HF_ENDPOINT a hub?");
-  std::vector<RemoteFile> files;
-  for (const auto& entry : json_get<Json::array_t>(listing, "siblings", where)) {
-    if (!entry.is_object()) fail(where, "siblings: every entry must be an object");
-    RemoteFile file{json_get<std::string>(entry, "rfilename", where), {}};
-    if (file.name == complete_name) continue;  // our own
-    if (const auto lfs = entry.find("lfs"); lfs != entry.end() && lfs->is_object()) {
-      file.check.sha256 = json_get_or<std::string>(*lfs, "sha256", "", where);
-    } else {
-      file.check.git_blob_sha1 = json_get_or<std::string>(entry, "blobId", "", where);
-    }
-    file.check.size = json_get_or<int64_t>(entry, "size", -1, where);
-    if (file.check.size < -1 || file.check.size > largest_file)
-      fail(where, "says that {} has {} bytes; at most {} are taken", file.name, file.check.size, largest_file);
-    files.push_back(std::move(file));
-  }
-  if (files.size() > most_files) fail(where, "lists {} files, at most {} are taken", files.size(), most_files);
-  return files;
 }
 
 /// "--" stands for a '/' in the names of the cache, and in no name of the hub.
@@ -117,7 +87,7 @@ Pulled pull_hub(const std::string& repository, const std::string& revision, cons
     kind = "datasets/";
     listing_text = http_get(fmt::format("{}/api/datasets/{}/revision/{}?blobs=true", endpoint, repository, revision), headers);
   }
-  auto files = list_files(parse_json(listing_text, where), where);
+  auto files = list_files(listing_text, where);
   const bool has_safetensors =
       std::any_of(files.begin(), files.end(), [](const RemoteFile& file) { return file.name.ends_with(".safetensors"); });
   std::erase_if(files, [&](const RemoteFile& file) { return wanted.empty() ? !is_wanted(file.name, has_safetensors) : file.name != wanted; });

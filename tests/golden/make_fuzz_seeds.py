@@ -2,7 +2,7 @@
 
     python3 tests/golden/make_fuzz_seeds.py OUT
 """
-import base64, bz2, gzip, itertools, json, lzma, pathlib, re, struct, sys, zlib
+import base64, bz2, gzip, io, itertools, json, lzma, pathlib, re, struct, sys, zipfile, zlib
 
 GOLDEN = pathlib.Path(__file__).parent
 ROOT = GOLDEN.parent.parent
@@ -42,6 +42,15 @@ def small_tokenizers():
         yield row["name"], text + b"\0the end of <|im_end|>"
     for row in golden["sentencepiece"]:
         yield row["name"] + ".model", base64.b64decode(row["model"])
+
+
+def small_wheel():
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as wheel:
+        for name, method in [("m/tiny.gguf", zipfile.ZIP_DEFLATED), ("m/config.json", zipfile.ZIP_STORED)]:
+            wheel.writestr(zipfile.ZipInfo(name), b"GGUF" * 20, method)
+        wheel.writestr(zipfile.ZipInfo("m-1.dist-info/RECORD"), "m/tiny.gguf,sha256=abc,80\nm/config.json,,\n")
+    return out.getvalue()
 
 
 def llama2c_tokenizer():
@@ -225,6 +234,17 @@ def seeds():
     yield "json_schema_fuzz", "names", json.dumps({
         "patternProperties": {"^x": {"type": "integer"}}, "propertyNames": {"minLength": 2}, "minProperties": 1}).encode() + b"\0" + bytes(range(60))  # fmt: skip
     yield "json_schema_fuzz", "pattern", rb"/^(?=.*\d)([a-z]{2,5}|\u00e9?|[^\s\w]+?)*$" + b"\0" + bytes(range(40))
+    yield "hub_listing_fuzz", "model", json.dumps({"siblings": [
+        {"rfilename": "config.json", "size": 12, "blobId": "a" * 40}, {"rfilename": "complete.json"},
+        {"rfilename": "model.safetensors", "size": 1 << 33, "lfs": {"sha256": "b" * 64, "size": 1 << 33, "pointerSize": 135}}]}).encode()  # fmt: skip
+    yield "wheel_fuzz", "wheel", small_wheel()
+    choice = {"index": 1, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop", "logprobs": {"content": [
+        {"token": "yes", "logprob": -0.5, "bytes": [121], "top_logprobs": [{"token": "no", "logprob": -1e3}]}]}}  # fmt: skip
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    yield "remote_reply_fuzz", "whole", b"\0" + json.dumps({"model": "m", "choices": [choice | {"index": 0}, choice], "usage": usage}).encode()
+    yield "remote_reply_fuzz", "stream", b"\1" + b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "y"}}]}, {"choices": [{"delta": {}, "finish_reason": "length"}]},
+        {"choices": [], "usage": usage}, {"error": {"message": "no", "code": 500}}])  # fmt: skip
     yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
 
 
