@@ -237,7 +237,7 @@ TEST_F(Resume, WhatAKilledRunLeftIsRemoved) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(state)) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(names, (std::vector<std::string>{"notes.txt", "step-00000002", "step-00000004"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"notes.txt", "rejected.json", "step-00000002", "step-00000004"}));
 }
 
 TEST_F(Resume, AFolderOfOtherFilesIsNotWrittenInto) {

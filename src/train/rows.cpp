@@ -241,10 +241,9 @@ std::vector<int64_t> TrainRows::conversation_starts() const {
 
 TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
-                    const ChatTemplate* chat, data::RejectedRows& rejected) {
+                    const ChatTemplate* chat) {
   TrainRows rows{.kind = method.rows};
   rows.set = open_set(config, method.rows, sources, tokenizer, chat);
-  rows.set->replay_rejected(rejected);
   if (method.rows != RowKind::texts) check_ends(rows.set->facts().report, config, tokenizer);
   const bool balanced = method.rows == RowKind::sequences && config.balance_classes;
   if (balanced) rows.class_factors = balancing_factors(*rows.set);

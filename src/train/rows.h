@@ -55,12 +55,12 @@ struct TrainRows {
   std::vector<int64_t> conversation_starts() const;
 };
 
-/// Reads, tokenises and weights `sources` for the method. Rejected rows go to `rejected`. Throws Error when
+/// Reads, tokenises and weights `sources` for the method. What was rejected stays with the set. Throws Error when
 /// nothing is left. pretrain: texts longer than max_length are split, not cut. Tokens behind the last
 /// supervised one are left out: they change nothing. The tokens lie in the config's token_cache.
 TrainRows load_rows(const TrainConfig& config, const Method& method,
                     const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
-                    const ChatTemplate* chat, data::RejectedRows& rejected);
+                    const ChatTemplate* chat);
 
 /// Error when judged rows are all wanted or all unwanted: such a run learns nothing but its label.
 void check_labels(const TrainRows& rows);

@@ -107,6 +107,24 @@ TEST_F(TokensOnDisk, RejectedRowsAreWrittenByARunThatFindsThem) {
   for (const char* out : {"first", "second"}) run(config("sft", out, {{"data", path}, {"steps", 1}}));
   EXPECT_EQ(bytes("first/rejected.jsonl"), bytes("second/rejected.jsonl"));
   EXPECT_NE(bytes("second/rejected.jsonl").find("{\"odd\":1}"), std::string::npos) << bytes("second/rejected.jsonl");
+  for (const auto& part : fs::directory_iterator(sets()[0]))
+    EXPECT_EQ(read_file(part.path()).find("{\\\"odd\\\":1}"), std::string::npos) << "the text lies with the user's data";
+}
+
+TEST_F(TokensOnDisk, ARunThatGoesOnLeavesItsRejectedRowsAlone) {
+  const auto path = write("some.jsonl", {{{"prompt", "Q"}, {"completion", "yes"}}, {{"odd", 1}}});
+  const auto json = config("sft", "out", {{"data", path}, {"steps", 1}});
+  run(json);
+  const auto file = root() / "out" / "rejected.jsonl";
+  const auto time = fs::last_write_time(file);
+  const auto written = read_file(file);
+  auto longer = json;
+  longer["save_every"] = 5;
+  run(longer);
+  EXPECT_EQ(fs::last_write_time(file), time);
+  write_file(file, "something else");
+  run(json);
+  EXPECT_EQ(read_file(file), written);
 }
 
 TEST_F(TokensOnDisk, ThePlanSaysWhereTheyLieAndTheConfigChoosesThePlace) {
@@ -128,9 +146,8 @@ TEST_F(TokensOnDisk, WindowsHoldEveryRowOnceAndSmallSetsArePackedAsAWhole) {
   std::vector<Json> rows;
   for (int i = 0; i < 40; ++i) rows.push_back({{"id", std::to_string(i)}, {"prompt", "Q"}, {"completion", std::string(static_cast<size_t>(1 + i % 9), 'a')}});
   TrainConfig settings = train_config_from_json(config("sft", "unused", {{"data", write("many.jsonl", rows)}}), "test");
-  data::RejectedRows rejected;
   const auto chat = ChatTemplate::of(*tokenizer_);
-  const TrainRows loaded = load_rows(settings, method_from_name("sft"), settings.data, *tokenizer_, &chat, rejected);
+  const TrainRows loaded = load_rows(settings, method_from_name("sft"), settings.data, *tokenizer_, &chat);
   std::vector<int64_t> all(40);
   std::iota(all.begin(), all.end(), 0);
   const auto packed = [&](int64_t window) {

@@ -16,6 +16,7 @@
 #include "train/output.h"
 #include "train/plan.h"
 #include "train/reference.h"
+#include "train/rejected_file.h"
 #include "train/run_state.h"
 #include "train/schedule.h"
 
@@ -113,20 +114,17 @@ class Run {
 
  private:
   void load_data(bool write) {
-    std::unique_ptr<data::RejectedRows> rejected =
-        write ? std::make_unique<data::RejectedRows>(config_.out / "rejected.jsonl")
-              : std::make_unique<data::RejectedRows>();
     const Tokenizer& tokenizer = *model_->loaded.tokenizer;
     const ChatTemplate* chat = model_->chat ? &*model_->chat : nullptr;
-    rows_ = load_rows(config_, method_, config_.data, tokenizer, chat, *rejected);
+    rows_ = load_rows(config_, method_, config_.data, tokenizer, chat);
     auto starts = rows_.conversation_starts();
     conversations_ = static_cast<int64_t>(starts.size());
     order_ = data::EpochOrder(rows_.size(), config_.seed, config_.shuffle, std::move(starts));
     eval_.kind = method_.rows;
     check_labels(rows_);
-    if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat, *rejected);
+    if (!config_.eval.empty()) eval_ = load_rows(config_, method_, config_.eval, tokenizer, chat);
     warn_of_seen_rows(rows_, eval_);
-    if (write) rejected->commit();
+    if (write) write_rejected_rows(config_, rows_, eval_);
   }
 
   void go_on_from(const RunPosition& saved) {

@@ -64,7 +64,7 @@ Tokenized<T> in_memory(const std::shared_ptr<const TokenSet>& set, RejectedRows&
   result.classes = facts.classes;
   result.hash = facts.hash;
   set->each_record(0, set->size(), [&](int64_t, TokenRow&& row) { result.rows.push_back(convert(std::move(row))); });
-  set->replay_rejected(rejected);
+  set->replay_rejected({}, rejected);  // nobody keeps the set: it has the texts
   return result;
 }
 

@@ -212,6 +212,7 @@ fs::path default_token_folder() {
 std::shared_ptr<const TokenSet> cached_token_set(TokenRecipe recipe, const std::string& options, const TokenCacheOptions& cache) {
   const auto files = regular_files(recipe.sources);
   if (files) recipe.input_bytes = text_bytes(*files);
+  recipe.inputs_stay = files.has_value() && cache.keep;
   if (!files || !cache.keep) return temporary_set(recipe);
   const fs::path root = writable_root(cache.folder);
   if (root.empty()) return temporary_set(recipe);

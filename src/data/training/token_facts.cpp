@@ -1,5 +1,6 @@
 #include "data/training/token_facts.h"
 
+#include <algorithm>
 #include "base/hash.h"
 #include "base/ordered_json.h"
 
@@ -81,11 +82,13 @@ std::optional<OrderedJson> read_checked(const fs::path& path) {
   return parse_ordered_json(text, path.string());
 }
 
-void append_rejection(const Rejection& rejection, std::string& to) {
-  to += dump_json(OrderedJson{rejection.file, rejection.line, rejection.reason, rejection.detail, rejection.id, rejection.text}) + "\n";
+void append_rejection(const Rejection& rejection, bool with_text, std::string& to) {
+  OrderedJson line{rejection.file, rejection.line, rejection.reason, rejection.detail, rejection.id};
+  if (with_text) line.push_back(rejection.text);
+  to += dump_json(line) + "\n";
 }
 
-void replay_rejections(const fs::path& path, RejectedRows& to) {
+void replay_rejections(const fs::path& path, const TakeRejection& take) {
   std::error_code unknown;
   if (!fs::exists(path, unknown)) return;
   const MappedFile file(path);
@@ -93,9 +96,12 @@ void replay_rejections(const fs::path& path, RejectedRows& to) {
   for (size_t begin = 0; begin < all.size();) {
     const size_t end = std::min(all.find('\n', begin), all.size());
     const Json line = parse_json(all.substr(begin, end - begin), path.string());
-    if (!line.is_array() || line.size() != 6) fail(path.string(), "holds a line that is no rejected row; remove it, and start again");
+    const bool fits = line.is_array() && (line.size() == 5 || line.size() == 6) && line[1].is_number_integer() &&
+                      std::ranges::all_of(line, [&](const Json& part) { return part.is_string() || &part == &line[1]; });
+    if (!fits) fail(path.string(), "holds a line that is no rejected row; remove it, and start again");
     const auto text = [&](size_t i) { return line[i].get<std::string>(); };
-    to.add({text(0), line[1].get<int64_t>(), text(2), text(3), text(4), text(5)});
+    const bool has_text = line.size() == 6;
+    take({text(0), line[1].get<int64_t>(), text(2), text(3), text(4), has_text ? text(5) : ""}, has_text);
     begin = end + 1;
   }
 }

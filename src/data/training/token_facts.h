@@ -31,9 +31,10 @@ void write_checked(const fs::path& path, const OrderedJson& value);
 /// nullopt where there is no such file, or its content is not what was written.
 std::optional<OrderedJson> read_checked(const fs::path& path);
 
-/// Rejected rows as lines of JSON, to be rejected again by a later run.
-void append_rejection(const Rejection& rejection, std::string& to);
-/// Those in a file of such lines; none where there is no such file.
-void replay_rejections(const fs::path& path, RejectedRows& to);
+/// Rejected rows as lines of JSON, to be rejected again by a later run; `with_text` as they were read.
+void append_rejection(const Rejection& rejection, bool with_text, std::string& to);
+/// Those in a file of such lines, in its order; none where there is no such file.
+using TakeRejection = std::function<void(Rejection&&, bool has_text)>;
+void replay_rejections(const fs::path& path, const TakeRejection& take);
 
 }  // namespace fettle::data

@@ -87,7 +87,7 @@ class TokenMaker {
         open_part(part_path(folder_, number), state);
         at_ = token_progress_from_json(saved->at("progress"));
         parts_.push_back(state);
-        replay_rejections(part_rejected_path(folder_, number), rejected_);
+        replay_rejections(part_rejected_path(folder_, number), [this](Rejection&& rejection, bool) { rejected_.add(std::move(rejection)); });
       } catch (const DamagedTokens& error) {
         log_warning("{}; it is made anew", error.what());
         break;
@@ -185,7 +185,7 @@ class TokenMaker {
   }
 
   void reject(Rejection&& rejection) {
-    append_rejection(rejection, lost_);
+    append_rejection(rejection, !recipe_.inputs_stay, lost_);
     rejected_.add(std::move(rejection));
   }
 

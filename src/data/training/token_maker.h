@@ -25,6 +25,7 @@ struct TokenRecipe {
   int64_t part_bytes = int64_t{128} << 20;
   /// Of all inputs, where each byte of them is a byte of text; 0: unknown.
   uint64_t input_bytes = 0;
+  bool inputs_stay = false;  ///< rejected rows can be read from the inputs again: their text is not kept
 };
 
 /// Makes the set in `folder`, which nobody else may be writing to, or goes on where a killed process was. Throws Error when

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/interrupt.h"
+#include "data/training/rejected_texts.h"
 
 namespace fettle::data {
 namespace {
@@ -213,8 +214,14 @@ void TokenSet::keep_note(const std::string& name, const OrderedJson& value) cons
   write_if_possible(folder_ / ("note-" + name + ".json"), value);
 }
 
-void TokenSet::replay_rejected(RejectedRows& to) const {
-  for (size_t i = 0; i < manifest_.parts.size(); ++i) replay_rejections(part_rejected_path(folder_, i), to);
+void TokenSet::replay_rejected(const std::vector<DataSource>& sources, RejectedRows& to) const {
+  RejectedTexts texts(sources);
+  for (size_t i = 0; i < manifest_.parts.size(); ++i) {
+    replay_rejections(part_rejected_path(folder_, i), [&](Rejection&& rejection, bool has_text) {
+      if (!has_text) texts.fill(rejection);
+      to.add(std::move(rejection));
+    });
+  }
 }
 
 }  // namespace fettle::data

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "data/training/data_source.h"
 #include "data/training/token_facts.h"
 #include "data/training/token_part.h"
 
@@ -64,8 +65,9 @@ class TokenSet {
   /// What a caller worked out from the rows, and wants to find again by `name`.
   std::optional<OrderedJson> note(const std::string& name) const;
   void keep_note(const std::string& name, const OrderedJson& value) const;
-  /// The rows that could not be used, in the order of their files.
-  void replay_rejected(RejectedRows& to) const;
+  /// The rows that could not be used, in the order of their files. Where their texts were not kept they are read from `sources`, those
+  /// that the set was made from, once more; Error(input) when they have changed since.
+  void replay_rejected(const std::vector<DataSource>& sources, RejectedRows& to) const;
 
  private:
   void open_parts(bool must_match);

@@ -140,7 +140,7 @@ TEST_F(TokenSets, AreMadeOnceAndFoundAgain) {
   EXPECT_EQ(again->folder(), made->folder());
   EXPECT_EQ(fs::last_write_time(manifest_path(made->folder())), written);
   RejectedRows rejected;
-  again->replay_rejected(rejected);
+  again->replay_rejected({{{path}}}, rejected);
   EXPECT_EQ(rejected.by_reason(), (std::map<std::string, int64_t>{{"not valid JSON", 10}}));
   // Other options, other rows.
   EXPECT_NE(open(path, 0.5)->folder(), made->folder());
