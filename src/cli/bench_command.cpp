@@ -7,7 +7,7 @@
 #include "base/threads.h"
 #include "checkpoint/load.h"
 #include "cli/command.h"
-#include "cli/model_argument.h"
+#include "verbs/model_argument.h"
 #include "kernels/measure.h"
 #include "model/decoder.h"
 #include "train/optimizer.h"
@@ -51,7 +51,7 @@ class Bench {
       config_ = default_shape();
       parameters_ = random_parameters(config_, 1);
     } else {
-      loaded_ = load_model(resolve_model(state.model));
+      loaded_ = load_model(verbs::resolve_model(state.model));
       config_ = loaded_->config;
       parameters_ = std::move(loaded_->parameters);
     }

@@ -5,15 +5,16 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/generation_flags.h"
+#include "cli/key_options.h"
+#include "verbs/generation.h"
 
 namespace fettle::cli {
 namespace {
 
 struct ChatState {
-  ModelFlags model;
-  SamplingFlags sampling;
-  EngineFlags engine;
+  verbs::ModelChoice model;
+  verbs::SamplingChoice sampling;
+  verbs::EngineChoice engine;
   std::string system;
 };
 
@@ -181,10 +182,11 @@ void add_chat_command(CLI::App& app) {
                   "  $ printf 'Who bakes bread?\\nAnd who eats it?\\n' | fettle chat --model starter");
   auto state = std::make_shared<ChatState>();
   state->engine.parallel = 1;
-  state->model.add_to(command);
+  add_key_options(command, verbs::model_keys(), state->model);
   command.add_option("--system", state->system, "A system message");
-  state->sampling.add_to(command);
-  state->engine.add_to(command);
+  add_key_options(command, verbs::sampling_keys(), state->sampling);
+  add_key_options(command, verbs::engine_keys(), state->engine);
+  command.get_option("--parallel")->default_str("1");
   on_run(command, state, run_chat);
 }
 

@@ -23,6 +23,13 @@ void print_line(std::string_view text) {
   }
 }
 
+void print_part(std::string_view text) {
+  errno = 0;
+  if ((!text.empty() && std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) || std::fflush(stdout) != 0) {
+    fail_io("standard output", "cannot write");
+  }
+}
+
 void print_report(const OrderedJson& report, const std::string& text) {
   print_line(json_output() ? dump_json(report, 2) : text);
 }

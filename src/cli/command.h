@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "verbs/verb.h"
 
 namespace fettle::cli {
 
@@ -29,22 +30,24 @@ bool json_output();
 
 /// Writes a line to standard output; throws Error(io) when it is closed or full.
 void print_line(std::string_view text);
+/// The same without the end of the line.
+void print_part(std::string_view text);
 /// Prints a report: pretty JSON under --json, otherwise `text`.
 void print_report(const OrderedJson& report, const std::string& text);
 
+/// A command as verbs/ states it. `instead` may do the work of a call itself, and then says so.
+void add_verb_command(CLI::App& parent, const verbs::Verb& verb, bool (*instead)(const KeyValues&) = nullptr);
+
 void add_bench_command(CLI::App& app);
 void add_chat_command(CLI::App& app);
+void add_clean_cache(CLI::App& data);
 void add_data_command(CLI::App& app);
-void add_diff_command(CLI::App& app);
 void add_doctor_command(CLI::App& app);
-void add_export_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_info_command(CLI::App& app);
 void add_pull_command(CLI::App& app);
 void add_run_command(CLI::App& app);
-void add_score_command(CLI::App& app);
 void add_serve_command(CLI::App& app);
-void add_tokenize_command(CLI::App& app);
 void add_train_command(CLI::App& app);
 
 }  // namespace fettle::cli

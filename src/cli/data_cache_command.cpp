@@ -1,7 +1,7 @@
 // `fettle data clean-cache`: what tokenised training data take on the disk, and their removal.
 #include "base/log.h"
 #include "base/progress.h"
-#include "cli/data_verbs.h"
+#include "cli/command.h"
 #include "data/training/token_cache.h"
 
 namespace fettle::cli {

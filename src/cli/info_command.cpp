@@ -8,7 +8,7 @@
 #include "checkpoint/load.h"
 #include "checkpoint/peft.h"
 #include "cli/command.h"
-#include "cli/model_argument.h"
+#include "verbs/model_argument.h"
 #include "data/files/reader.h"
 #include "data/rows/example.h"
 
@@ -76,7 +76,7 @@ void add_layers(Report& report, const ModelConfig& config) {
 void describe_model(const fs::path& path, const std::string& tokenizer, Report& report) {
   LoadOptions options;
   options.tokenizer = tokenizer;
-  options.resolve = resolve_model;
+  options.resolve = verbs::resolve_model;
   const LoadedModel model = load_model(path, options);
   const ModelConfig& config = model.config;
   const int64_t count = config.parameter_count();
@@ -163,7 +163,7 @@ bool is_named_as_model(const fs::path& path) {
 }
 
 void run_info(InfoState& state) {
-  const fs::path path = state.path == "-" ? fs::path("-") : resolve_model(state.path);
+  const fs::path path = state.path == "-" ? fs::path("-") : verbs::resolve_model(state.path);
   if (path != "-" && !fs::is_directory(path)) open_regular(path);
   Report report;
   report.add("path", path.string());

@@ -25,11 +25,11 @@ void add_commands(CLI::App& app) {
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);
-  add_score_command(app);
-  add_tokenize_command(app);
+  add_verb_command(app, verbs::score_verb());
+  add_verb_command(app, verbs::tokenize_verb());
   add_data_command(app);
-  add_export_command(app);
-  add_diff_command(app);
+  add_verb_command(app, verbs::export_verb());
+  add_verb_command(app, verbs::diff_verb());
   add_doctor_command(app);
   add_bench_command(app);
 }

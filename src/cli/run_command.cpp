@@ -2,6 +2,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "recipe/runner.h"
+#include "recipe/steps_page.h"
 
 namespace fettle::cli {
 namespace {
@@ -9,7 +10,7 @@ namespace {
 struct RunState {
   std::string recipe, out, only;
   std::vector<std::string> overrides;
-  bool dry_run = false;
+  bool dry_run = false, steps = false;
 };
 
 OrderedJson plan_json(const std::vector<PlannedStep>& plan) {
@@ -25,6 +26,8 @@ OrderedJson plan_json(const std::vector<PlannedStep>& plan) {
 }
 
 void run_run(RunState& state) {
+  if (state.steps) return print_report(steps_json(), steps_page());
+  if (state.recipe.empty()) fail_usage("run: name a RECIPE, or --steps to see what one is made of");
   const Recipe recipe = load_recipe(state.recipe, state.overrides);
   RunOptions options;
   options.out = state.out.empty() ? fs::path("runs") / recipe.name : fs::path(state.out);
@@ -56,11 +59,12 @@ void add_run_command(CLI::App& app) {
                               "  $ fettle run recipes/zephyr.yaml --dry-run\n"
                               "  $ fettle run recipes/zephyr.yaml --set setting=small --set dpo.beta=0.05 --only dpo");
   auto state = std::make_shared<RunState>();
-  command.add_option("RECIPE", state->recipe, "The recipe's YAML file; - for standard input")->required();
+  command.add_option("RECIPE", state->recipe, "The recipe's YAML file; - for standard input");
   command.add_option("--set", state->overrides, "step.key=value, or setting=NAME; may be given often")->allow_extra_args(false);
   command.add_option("--only", state->only, "Run this step and what it needs");
   command.add_option("--out", state->out, "Output folder (default: runs/NAME)");
   command.add_flag("--dry-run", state->dry_run, "Show steps, what is finished, memory and time; run nothing");
+  command.add_flag("--steps", state->steps, "Show every kind of step and its keys (docs/steps.md)");
   on_run(command, state, run_run);
 }
 

@@ -5,16 +5,17 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/generation_flags.h"
+#include "cli/key_options.h"
 #include "serve/http/api_keys.h"
 #include "serve/server.h"
+#include "verbs/generation.h"
 
 namespace fettle::cli {
 namespace {
 
 struct ServeState {
-  ModelFlags model;
-  EngineFlags engine;
+  verbs::ModelChoice model;
+  verbs::EngineChoice engine;
   serve::ServeOptions options;
   std::vector<std::string> adapters;
   std::string keys_file, chat_template, votes, log_file, tls_certificate, tls_key;
@@ -115,7 +116,7 @@ void add_http_flags(CLI::App& command, ServeState& state) {
 
 void add_model_flags(CLI::App& command, ServeState& state) {
   serve::ServeOptions& o = state.options;
-  state.model.add_to(command);
+  add_key_options(command, verbs::model_keys(), state.model);
   command.remove_option(command.get_option("--adapter"));
   command.add_option("--adapter", state.adapters,
                      "NAME=PATH: a PEFT adapter that requests ask for by NAME; PATH: one for all")
@@ -128,7 +129,7 @@ void add_model_flags(CLI::App& command, ServeState& state) {
   command.add_option("--stream-period", o.stream_period, "Pieces of text gathered into one event of a stream")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  state.engine.add_to(command);
+  add_key_options(command, verbs::engine_keys(), state.engine);
   command.add_option("--max-queued", o.engine.max_queued, "Requests that wait; beyond it 503")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();

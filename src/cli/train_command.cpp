@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
-#include "cli/model_argument.h"
+#include "verbs/model_argument.h"
 #include "train/trainer.h"
 
 namespace fettle::cli {
@@ -53,7 +53,7 @@ OrderedJson plan_json(const train::TrainPlan& plan) {
 
 void run_train(TrainState& state) {
   train::TrainConfig config = train::load_train_config(state.config, state.overrides);
-  config.model_path = resolve_model(config.model);
+  config.model_path = verbs::resolve_model(config.model);
   if (state.dry_run) {
     const auto plan = train::plan_training(config);
     print_report(plan_json(plan), plan.describe() + "\n" + sample_of(plan, ::isatty(STDOUT_FILENO) != 0));

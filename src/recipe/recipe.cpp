@@ -85,12 +85,15 @@ Step make_step(const std::string& name, const OrderedJson& body, const YamlDocum
     fail_usage("{}: step '{}' needs `do:`, one of {}", step.place, name, fmt::join(step_kind_names(), ", "));
   }
   step.kind = body["do"].get<std::string>();
+  // What `pair_scores` was called before `score` was the verb of that name.
+  if (step.kind == "score" && body.contains("models")) step.kind = "pair_scores";
   step.params = body;
   step.params.erase("do");
   step.needs = references_of(step.params);
   const StepKind* kind = find_step_kind(step.kind);
   if (kind == nullptr) fail_usage("{}: step '{}': there is no `do: {}`{}", step.place, name, step.kind, suggestion(step.kind, step_kind_names()));
   try {
+    step.params = kind->canonical(step.params);
     kind->check(step);
   } catch (const Json::exception& error) {
     fail_usage("{}: step '{}': a parameter has the wrong type: {}", step.place, step.name, error.what());

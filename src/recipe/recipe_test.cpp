@@ -6,8 +6,11 @@
 
 #include <cmath>
 #include <csignal>
+#include <set>
 
 #include "recipe/runner.h"
+#include "recipe/steps_page.h"
+#include "verbs/verb.h"
 
 namespace fettle {
 namespace {
@@ -194,7 +197,7 @@ void expect_usage(const std::string& yaml, const std::string& part, const std::v
 TEST(Recipe, WrongOnesSayWhatAndWhere) {
   expect_usage("steps:\n  a: {do: dato, input: x}\n", "did you mean 'data'");
   expect_usage("steps:\n  a: {do: data, inptu: x}\n", "did you mean 'input'");
-  expect_usage("steps:\n  a: {do: data}\n", "needs 'input'");
+  expect_usage("steps:\n  a: {do: data}\n", "input is missing");
   expect_usage("steps:\n  a: {do: data, input: \"${b}\"}\n  b: {do: data, input: \"${a}\"}\n", "needs itself");
   expect_usage("steps:\n  first: {do: data, input: x}\n  b: {do: data, input: \"${frist}\"}\n", "did you mean 'first'");
   expect_usage("stepz: 1\n", "steps");
@@ -225,13 +228,18 @@ TEST_F(Fixture, WhatCanBeKnownBeforeIsAnErrorBeforeAnyStep) {
       {"  a: {do: pull, source: startr}\n", "did you mean 'starter'"},
       {"  a: {do: pull, source: \"hf:owner\"}\n", "hf:owner/name"},
       {"  a: {do: filter, " + in + ", phrases: openchatt}\n", "no phrase list"},
-      {"  a: {do: filter, " + in + ", on_phrase: drop}\n", "drop-row"},
-      {"  a: {do: filter, " + in + ", min_turns: many}\n", "min_turns has the wrong type"},
-      {"  a: {do: data, " + in + ", as: messages, limit: [1]}\n", "step 'a': `limit` has the wrong type: [1]"},
-      {"  a: {do: data, " + in + ", as: [messages]}\n", "`as` has the wrong type"},
-      {"  a: {do: data, " + in + ", as: pair, columns: {prompt: 1}}\n", "`columns` has the wrong type: 1"},
+      {"  a: {do: filter, " + in + ", phrases: openchat, on_phrase: drop}\n", "drop-row"},
+      {"  a: {do: filter, " + in + ", min_turns: many}\n", "step 'a': min_turns: expected a whole number, found 'many'"},
+      {"  a: {do: data, " + in + ", as: messages, limit: [1]}\n", "step 'a': limit: expected a whole number, found a list"},
+      {"  a: {do: data, " + in + ", as: [messages]}\n", "as: expected messages | pair, found a list"},
+      {"  a: {do: data, " + in + ", as: pair, columns: {prompt: 1}}\n", "columns.prompt: expected a text, found 1"},
       {"  a: {do: dedupe, " + in + ", keep: last}\n", "keep"},
       {"  a: {do: convert, " + in + ", to: alpacca}\n", "alpaca"},
+      {"  a: {do: filter, " + in + ", fields: [\"model=x\"]}\n", "a rule on a field is `field`"},
+      {"  a: {do: filter, " + in + ", languages: [en], language: [de]}\n", "'language' is given twice"},
+      {"  a: {do: dedupe, " + in + ", output: x.jsonl}\n", "a recipe chooses `output` itself"},
+      {"  a: {do: mix, input: [\"" + input.string() + "=0.5\"]}\n", "there is no file or folder"},
+      {"  a: {do: generate, model: \"" + input.string() + "\"}\n", "input is missing"},
       {"  a: {do: export, model: \"" + input.string() + "\", to: ggml}\n", "to"},
       {"  a: {do: train, method: sft, model: smollm3, data: \"${fine}\"}\n", "a model that has to be fetched"},
   };
@@ -245,12 +253,70 @@ TEST(Recipe, SettingsAndOverridesApplyInOrder) {
   EXPECT_EQ(parse_recipe(yaml, "x", {"s.limit=5", "setting=b"}).steps[0].params["limit"], 5);
 }
 
+TEST(Recipe, EveryVerbIsAStepWithEveryKey) {
+  for (const auto* verb : verbs::verbs()) {
+    const StepKind* kind = find_step_kind(verb->name);
+    ASSERT_NE(kind, nullptr) << verb->name;
+    std::set<std::string> keys;
+    for (const auto& key : kind->keys()) keys.insert(key.name);
+    for (const auto& key : verb->keys) {
+      const bool given = key.use != KeyInfo::Use::output && key.use != KeyInfo::Use::terminal;
+      EXPECT_EQ(keys.contains(key.name), given) << verb->name << " " << key.name;
+    }
+  }
+}
+
+TEST(Recipe, ThePageOfStepsIsUpToDate) {
+  EXPECT_EQ(read_file(fs::path(FETTLE_SOURCE_DIR) / "docs" / "steps.md"), steps_page() + "\n") << "write it anew: fettle run --steps > docs/steps.md";
+}
+
+TEST(Recipe, TheOldNameOfPairScoresIsUnderstood) {
+  const Recipe recipe = parse_recipe("steps:\n  a: {do: score, data: x, reference: m, models: {m: m}}\n", "x");
+  EXPECT_EQ(recipe.steps[0].kind, "pair_scores");
+}
+
+/// Each verb once, over what the others made.
+TEST_F(Fixture, VerbsRunAsSteps) {
+  write_file(folder.path() / "page.html", "<html><body><h1>Bread</h1><p>" + std::string(40, 'x') + " and so on, day by day.</p></body></html>");
+  write_file(folder.path() / "scored.jsonl", "{\"instruction\":\"Who?\",\"completions\":[{\"response\":\"Go.\",\"overall_score\":3},{\"response\":\"Bob.\",\"overall_score\":8}]}\n");
+  const std::string model = (fs::path(FETTLE_SOURCE_DIR) / "starter" / "model").string(), at = folder.path().string();
+  const Recipe made = parse_recipe(
+      "steps:\n"
+      "  pairs: {do: binarize, input: " + at + "/scored.jsonl}\n"
+      "  pages: {do: segment, input: " + at + "/page.html, by: page, min_characters: 10, max_characters: 0}\n"
+      "  mixed: {do: mix, input: [\"${pairs}\", \"${pages}\"], weights: [1, 2]}\n"
+      "  parts: {do: split, input: \"${mixed}\", share: 0.5, by: id}\n"
+      "  shown: {do: show, input: \"${mixed}\", model: " + model + ", rows: 1}\n"
+      "  answers: {do: convert, input: \"${pairs}\", to: completion}\n"
+      "  ids: {do: tokenize, input: \"${pages}\", model: " + model + ", special: false}\n"
+      "  scores: {do: score, input: \"${answers}\", model: " + model + ", per_token: true}\n"
+      "  said: {do: generate, input: \"${answers}\", model: " + model + ", max_tokens: 2, n: 2}\n"
+      "  packed: {do: export, model: " + model + ", to: gguf, dtype: q8_0, check: false}\n"
+      "  change: {do: diff, base: " + model + ", other: \"${packed}\"}\n"
+      "  again: {do: diff, base: " + model + ", apply: \"${change}\"}\n",
+      "verbs.yaml");
+  std::map<std::string, Outputs> outputs;
+  for (const auto& planned : run_recipe(made, options)) outputs[planned.step->name] = planned.outputs;
+  EXPECT_EQ(read_json(outputs["mixed"].at("report")).at("out"), 3);
+  EXPECT_TRUE(outputs["parts"].contains("eval"));
+  EXPECT_NE(read_file(outputs["shown"].at("")).find("«"), std::string::npos);
+  EXPECT_TRUE(read_file(outputs["ids"].at("")).starts_with("["));
+  EXPECT_NE(read_file(outputs["scores"].at("")).find("\"logps\""), std::string::npos);
+  EXPECT_NE(read_file(outputs["said"].at("")).find("\"completions\""), std::string::npos);
+  EXPECT_TRUE(outputs["packed"].at("").ends_with("model.gguf"));
+  EXPECT_TRUE(fs::exists(fs::path(outputs["again"].at("")) / "model.safetensors"));
+  for (const auto& planned : plan_recipe(made, options)) EXPECT_TRUE(planned.cached) << planned.step->name;
+}
+
 TEST(Recipe, ShippedRecipesParse) {
   for (const char* name : {"starter", "zephyr", "pretrain_starter"}) {
     EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / (std::string(name) + ".yaml"))) << name;
   }
   for (const char* setting : {"paper", "handbook", "small"}) {
     EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / "zephyr.yaml", {std::string("setting=") + setting}));
+  }
+  for (const char* setting : {"v1", "v3"}) {
+    EXPECT_NO_THROW(load_recipe(fs::path(FETTLE_SOURCE_DIR) / "recipes" / "openchat_data.yaml", {std::string("setting=") + setting}));
   }
 }
 

@@ -16,6 +16,7 @@
 #include "base/open_file.h"
 #include "base/progress.h"
 #include "base/unfinished.h"
+#include "verbs/verb.h"
 
 namespace fettle {
 namespace {
@@ -68,7 +69,7 @@ std::string key_of(const Step& step, const std::map<std::string, const PlannedSt
     std::vector<std::string> values;
     collect_texts(relevant, path, values);
     for (const auto& value : values) {
-      if (!has_reference(value) && fs::exists(value)) files.insert(value);
+      if (!verbs::has_reference(value) && fs::exists(value)) files.insert(value);
     }
   }
   const OrderedJson addressed = replace_references(relevant, [&](const Reference& reference) {

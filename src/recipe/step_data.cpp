@@ -10,25 +10,10 @@
 #include "data/rows/example.h"
 #include "data/rows/rejected.h"
 #include "data/signals/truecase.h"
-#include "recipe/canonical_params.h"
-#include "recipe/params.h"
 #include "recipe/steps.h"
 
 namespace fettle {
 namespace {
-
-const std::vector<std::string> known_params{"input", "as", "format", "columns", "truecase", "drop_phrases", "empty_system", "limit", "hold_out"};
-
-std::vector<std::string> string_list(const OrderedJson& value, const char* key) {
-  if (value.is_string()) return {value.get<std::string>()};
-  if (!value.is_array()) fail_usage("{} must be a text or a list of texts", key);
-  std::vector<std::string> list;
-  for (const auto& item : value) {
-    if (!item.is_string()) fail_usage("{} must be a list of texts, found {}", key, item.dump());
-    list.push_back(item.get<std::string>());
-  }
-  return list;
-}
 
 void for_each_message(data::Example& example, const std::function<void(Message&)>& change) {
   for (auto* content : {&example.prompt, &example.completion, &example.rejected}) {
@@ -44,31 +29,44 @@ void as_chat(data::Content& content, const char* role) {
   content.is_chat = true;
 }
 
-/// What the step does to each row, parsed once.
+/// What the step does to each row.
 struct Plan {
+  std::vector<std::string> inputs;
+  std::string format = "auto";
   data::Format input_format = data::Format::automatic, output_format = data::Format::messages;
   data::Columns columns;
   bool truecase = false, empty_system = false;
   std::vector<std::string> drop_phrases;
   int64_t limit = 0;
   double hold_out = 0.0;
-
-  explicit Plan(const OrderedJson& params) {
-    const std::string as = param_or(params, "as", "messages");
-    output_format = data::format_from_name(as);
-    if (output_format != data::Format::messages && output_format != data::Format::pair) fail_usage("as: {}: messages or pair", as);
-    if (params.contains("format")) input_format = data::format_from_name(param<std::string>(params, "format"));
-    if (params.contains("columns")) {
-      for (const auto& [key, value] : params["columns"].items()) columns[key] = param_as<std::string>(value, "columns");
-    }
-    truecase = param_or(params, "truecase", false);
-    empty_system = param_or(params, "empty_system", false);
-    if (params.contains("drop_phrases")) drop_phrases = string_list(params["drop_phrases"], "drop_phrases");
-    limit = param_or(params, "limit", int64_t{0});
-    hold_out = param_or(params, "hold_out", 0.0);
-    if (hold_out < 0 || hold_out >= 1) fail_usage("hold_out: {} is no share between 0 and 1", hold_out);
-  }
 };
+
+const KeyTable<Plan>& plan_keys() {
+  using data::Format;
+  static const auto table = [] {
+    KeyTable<Plan> keys;
+    keys.add("input", "Files, folders or patterns", [](auto& o) -> auto& { return o.inputs; }).input().required();
+    keys.choice<Format>("as", "What the rows become", {{"messages", Format::messages}, {"pair", Format::pair}},
+                        [](auto& o) -> auto& { return o.output_format; })
+        .alias("to");
+    keys.add("format", "The rows' format; auto: by their keys", [](auto& o) -> auto& { return o.format; }).alias("from");
+    keys.add("columns", "Which column stands for a format's key", [](auto& o) -> auto& { return o.columns; });
+    keys.add("truecase", "Repair capital letters", [](auto& o) -> auto& { return o.truecase; });
+    keys.add("drop_phrases", "Drop rows in which the assistant says one of these", [](auto& o) -> auto& { return o.drop_phrases; });
+    keys.add("empty_system", "An empty system turn before conversations without one", [](auto& o) -> auto& { return o.empty_system; });
+    keys.add("limit", "Only so many rows; 0: all", [](auto& o) -> auto& { return o.limit; }).at_least(0);
+    keys.add("hold_out", "Share of the rows that goes to the output `eval`", [](auto& o) -> auto& { return o.hold_out; }).between(0, 0.999999);
+    return keys;
+  }();
+  return table;
+}
+
+Plan plan_of(const OrderedJson& params) {
+  Plan plan;
+  plan_keys().read(KeyValues(plan_keys().infos(), params, {}), plan);
+  plan.input_format = data::format_from_name(plan.format);
+  return plan;
+}
 
 /// The row as it is to be written, or why it is dropped.
 std::optional<OrderedJson> convert(const OrderedJson& row, const Plan& plan, const std::string& where, std::string& reason) {
@@ -111,21 +109,17 @@ std::optional<OrderedJson> convert(const OrderedJson& row, const Plan& plan, con
 class DataStep final : public StepKind {
  public:
   std::string_view name() const override { return "data"; }
-  void check(const Step& step) const override {
-    Step own = step;
-    own.params = canonical_params(step.params, flags());
-    check_params(own, known_params, {"input"});
-    Plan{own.params};
-  }
+  std::string_view summary() const override { return "Rows of any known format into one"; }
+  const std::vector<KeyInfo>& keys() const override { return plan_keys().infos(); }
+  std::vector<std::string> further_outputs() const override { return {"eval", "rejected", "report"}; }
+  void check(const Step& step) const override { plan_of(step.params); }
   std::vector<std::string> file_params() const override { return {"input.*", "input"}; }
 
-  Outputs run(const StepContext& given) const override {
-    StepContext context = given;
-    context.params = canonical_params(given.params, flags());
-    const Plan plan(context.params);
+  Outputs run(const StepContext& context) const override {
+    const Plan plan = plan_of(context.params);
     data::RejectedRows rejected(context.folder / "rejected.jsonl");
     data::InputTally tally;
-    data::RowReader reader(string_list(context.params.at("input"), "input"), rejected);
+    data::RowReader reader(plan.inputs, rejected);
     data::RowWriter train(context.folder / "train.jsonl"), eval(context.folder / "eval.jsonl");
     Progress progress("data", 0, "rows");
     int64_t in = 0, kept = 0, held_out = 0;
@@ -174,10 +168,6 @@ class DataStep final : public StepKind {
             {"rejected", (context.folder / "rejected.jsonl").string()},
             {"report", (context.folder / "report.json").string()}};
   }
-
- private:
-  /// What `data convert` calls the same.
-  static std::map<std::string, std::string> flags() { return {{"to", "as"}, {"from", "format"}}; }
 };
 
 }  // namespace

@@ -10,13 +10,25 @@
 namespace fettle {
 namespace {
 
-std::vector<std::string> paths_of(const OrderedJson& params, const char* key) {
-  std::vector<std::string> paths;
-  if (!params.contains(key)) return paths;
-  const OrderedJson& value = params[key];
-  if (value.is_string()) return {value.get<std::string>()};
-  for (const auto& path : value) paths.push_back(path.get<std::string>());
-  return paths;
+struct Parts {
+  std::vector<std::string> train, score, sample;
+};
+
+const KeyTable<Parts>& part_keys() {
+  static const auto table = [] {
+    KeyTable<Parts> keys;
+    keys.add("train", "Outputs of training steps", [](auto& o) -> auto& { return o.train; }).input();
+    keys.add("score", "Outputs of `pair_scores` steps", [](auto& o) -> auto& { return o.score; }).input();
+    keys.add("sample", "Outputs of `sample` steps", [](auto& o) -> auto& { return o.sample; }).input();
+    return keys;
+  }();
+  return table;
+}
+
+Parts parts_of(const OrderedJson& params) {
+  Parts parts;
+  part_keys().read(KeyValues(part_keys().infos(), params, {}), parts);
+  return parts;
 }
 
 /// Steps by the folder that a path lies in: ".../steps/dpo-41c0…/model" is of step dpo.
@@ -123,16 +135,19 @@ std::string lineage_section(const StepContext& context) {
 class ReportStep final : public StepKind {
  public:
   std::string_view name() const override { return "report"; }
-  void check(const Step& step) const override { check_params(step, {"train", "score", "sample"}, {}); }
-  std::vector<std::string> file_params() const override { return {"train.*", "score", "sample"}; }
+  std::string_view summary() const override { return "The page of a run: curves, figures, answers, lineage"; }
+  const std::vector<KeyInfo>& keys() const override { return part_keys().infos(); }
+  void check(const Step& step) const override { parts_of(step.params); }
+  std::vector<std::string> file_params() const override { return {"train", "train.*", "score", "score.*", "sample", "sample.*"}; }
 
   Outputs run(const StepContext& context) const override {
     std::string body;
     const std::string setting = context.recipe.setting.empty() ? "" : "setting " + context.recipe.setting + ", ";
     body += fmt::format("<p>{}</p>\n<p class=\"soft\">{}fettle {}</p>\n", html_escape(context.recipe.description), html_escape(setting), FETTLE_VERSION);
-    for (const auto& file : paths_of(context.params, "score")) body += score_section(file);
-    for (const auto& file : paths_of(context.params, "sample")) body += sample_section(file);
-    for (const auto& model : paths_of(context.params, "train")) body += training_section(model);
+    const Parts parts = parts_of(context.params);
+    for (const auto& file : parts.score) body += score_section(file);
+    for (const auto& file : parts.sample) body += sample_section(file);
+    for (const auto& model : parts.train) body += training_section(model);
     body += lineage_section(context);
     const fs::path file = context.folder / "report.html";
     write_file(file, html_page(context.recipe.name, body));

@@ -16,6 +16,14 @@ bool is_resolved(const OrderedJson& value) { return dump_json(value).find("${") 
 class TrainStep final : public StepKind {
  public:
   std::string_view name() const override { return "train"; }
+  std::string_view summary() const override { return "Trains; takes every key of docs/training.md but `out`"; }
+  const std::vector<KeyInfo>& keys() const override {
+    static const std::vector<KeyInfo> none;
+    return none;
+  }
+  std::vector<std::string> further_outputs() const override { return {"metrics", "report"}; }
+  /// The training config knows its keys and their places itself.
+  OrderedJson canonical(const OrderedJson& params) const override { return params; }
   void check(const Step& step) const override {
     if (step.params.contains("out")) fail_usage("{}: step '{}': a recipe chooses `out` itself", step.place, step.name);
     config_of(step.params, "out", step.place);
@@ -30,7 +38,7 @@ class TrainStep final : public StepKind {
     std::erase(paths, "chat_template");
     return paths;
   }
-  std::vector<std::string> irrelevant_params() const override { return {"save_every", "keep", "memory_limit", "force_memory"}; }
+  std::vector<std::string> irrelevant_params() const override { return {"save_every", "keep", "memory_limit", "force_memory", "token_cache"}; }
 
   Outputs run(const StepContext& context) const override {
     const auto config = config_of(context.params, context.folder / "model", context.step.place);

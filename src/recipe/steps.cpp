@@ -4,27 +4,28 @@
 
 #include "data/files/paths.h"
 #include "data/files/reader.h"
+#include "verbs/verb.h"
 
 namespace fettle {
-namespace {
 
-const std::vector<const StepKind*>& kinds() {
-  static const std::vector<const StepKind*> list{&pull_step(),   &data_step(),   &train_step(), &score_step(),
-                                                 &sample_step(), &export_step(), &report_step(), &clean_step(), &filter_step(),
-                                                 &dedupe_step(), &convert_step(), &data_stats_step()};
+const std::vector<const StepKind*>& step_kinds() {
+  static const auto list = [] {
+    std::vector<const StepKind*> all{&pull_step(), &data_step(), &train_step(), &pair_scores_step(), &sample_step(), &report_step()};
+    for (const auto* verb : verb_steps()) all.push_back(verb);
+    return all;
+  }();
   return list;
 }
 
-}  // namespace
-
 const StepKind* find_step_kind(std::string_view name) {
-  const auto found = std::find_if(kinds().begin(), kinds().end(), [&](const StepKind* kind) { return kind->name() == name; });
-  return found == kinds().end() ? nullptr : *found;
+  const auto& kinds = step_kinds();
+  const auto found = std::find_if(kinds.begin(), kinds.end(), [&](const StepKind* kind) { return kind->name() == name; });
+  return found == kinds.end() ? nullptr : *found;
 }
 
 std::vector<std::string> step_kind_names() {
   std::vector<std::string> names;
-  for (const auto* kind : kinds()) names.emplace_back(kind->name());
+  for (const auto* kind : step_kinds()) names.emplace_back(kind->name());
   return names;
 }
 
@@ -49,7 +50,7 @@ void check_inputs(const Step& step) {
     std::vector<std::string> paths;
     collect_texts(step.params, key, paths);
     for (const auto& path : paths) {
-      if (path.empty() || path == "-" || has_reference(path) || fs::exists(path)) continue;
+      if (path.empty() || path == "-" || verbs::has_reference(path) || fs::exists(path)) continue;
       const std::string name = key.substr(0, key.find('.'));
       if (path.find_first_of("*?[") != std::string::npos) {
         try {
@@ -64,18 +65,6 @@ void check_inputs(const Step& step) {
                                    "and here model: ${base}"
                                  : "");
     }
-  }
-}
-
-void check_params(const Step& step, const std::vector<std::string>& known, const std::vector<std::string>& required) {
-  for (const auto& [key, value] : step.params.items()) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    const std::string near = nearest_name(key, known);
-    fail_usage("{}: step '{}' (do: {}) does not know '{}'{}", step.place, step.name, step.kind, key,
-               near.empty() ? fmt::format("; it knows {}", fmt::join(known, ", ")) : fmt::format("; did you mean '{}'?", near));
-  }
-  for (const auto& key : required) {
-    if (!step.params.contains(key)) fail_usage("{}: step '{}' (do: {}) needs '{}'", step.place, step.name, step.kind, key);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/keys.h"
 #include "recipe/recipe.h"
 
 namespace fettle {
@@ -33,7 +34,15 @@ class StepKind {
   virtual std::string_view name() const = 0;
   /// The step's result changes with it: part of the key. Raise it when the same parameters give another output.
   virtual int version() const { return 1; }
-  /// Throws Error(usage) with place and nearest name when a parameter is unknown or missing.
+  virtual std::string_view summary() const = 0;
+  /// What it takes; empty: what another page lists.
+  virtual const std::vector<KeyInfo>& keys() const = 0;
+  /// The outputs beside the main one.
+  virtual std::vector<std::string> further_outputs() const { return {}; }
+  /// `params` under the keys' own names. Throws Error(usage) with the nearest name when one is unknown, and when one is missing,
+  /// of the wrong type or without effect beside the others.
+  virtual OrderedJson canonical(const OrderedJson& params) const { return KeyValues(keys(), params, {}).values(); }
+  /// Throws Error(usage) for what else can be known to be wrong before anything runs. `step` holds what canonical() gave.
   virtual void check(const Step& step) const = 0;
   /// Parameters (key paths) that are files or folders: their content is part of the key. A path may end in ".*": every item
   /// of that list.
@@ -54,29 +63,21 @@ class StepKind {
 
 /// The texts at a key path of `value`; ".*" steps through a list, and a value that is no list counts as a list of itself.
 void collect_texts(const OrderedJson& value, std::string_view path, std::vector<std::string>& out);
-/// True when `text` speaks of another step's output.
-inline bool has_reference(std::string_view text) { return text.find("${") != std::string_view::npos; }
 /// Throws Error(usage) naming step, key and path for the first of input_params that is not there.
 void check_inputs(const Step& step);
 
+/// Every kind, those of verbs/ last.
+const std::vector<const StepKind*>& step_kinds();
 const StepKind* find_step_kind(std::string_view name);
 std::vector<std::string> step_kind_names();
 
-/// Throws Error(usage) for a key in `params` that is not in `known`, and for a missing one of `required`.
-void check_params(const Step& step, const std::vector<std::string>& known, const std::vector<std::string>& required);
-
-// One per file, but for the passes over rows, which share one.
+// One a file. Every verb of verbs/ is a kind too.
 const StepKind& pull_step();
 const StepKind& data_step();
-const StepKind& clean_step();
-const StepKind& filter_step();
-const StepKind& dedupe_step();
-const StepKind& convert_step();
-const StepKind& data_stats_step();
 const StepKind& train_step();
-const StepKind& score_step();
+const StepKind& pair_scores_step();
 const StepKind& sample_step();
 const StepKind& report_step();
-const StepKind& export_step();
+std::vector<const StepKind*> verb_steps();
 
 }  // namespace fettle

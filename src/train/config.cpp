@@ -25,15 +25,15 @@ bool in_adapter(std::string_view path) {
 /// A key whose value is the member that `member` gives, read and written by its type.
 template <typename Member>
 Key key(std::string path, Member member) {
-  return {path, [member](TrainConfig& config, const ConfigValue& value) { read(value, member(config)); },
-          [member](const TrainConfig& config) { return write(member(config)); }};
+  return {path, [member](TrainConfig& config, const ConfigValue& value) { read_value(value, member(config)); },
+          [member](const TrainConfig& config) { return write_value(member(config)); }};
 }
 
 void read_auto(const ConfigValue& value, int64_t& to) {
   if (value.value == "auto") {
     to = 0;
   } else {
-    read(value, to);
+    read_value(value, to);
     if (to <= 0) value.wrong("auto or a number above 0");
   }
 }
@@ -53,8 +53,8 @@ void read_keep_best(const ConfigValue& value, std::string& to) {
 
 void read_betas(const ConfigValue& value, OptimizerSettings& to) {
   if (!value.value.is_array() || value.value.size() != 2) value.wrong("a list of two numbers");
-  read({value.value[0], value.key, value.place}, to.beta1);
-  read({value.value[1], value.key, value.place}, to.beta2);
+  read_value({value.value[0], value.key, value.place}, to.beta1);
+  read_value({value.value[1], value.key, value.place}, to.beta2);
 }
 
 #define MEMBER(path, expression) \

@@ -103,7 +103,7 @@ int64_t data_bytes(const TrainConfig& config, const Method& method, const TrainR
   const int64_t sums = !method.reference ? 0 : method.mismatched_kl ? 96 : 32;
   total += sums * (rows.size() + eval.size()) + eval.size() * static_cast<int64_t>(sizeof(int64_t));
   for (const TrainRows* each : {&rows, &eval}) {
-    if (each->set) total += std::min(each->set->bytes(), data::TokenSet::most_resident);
+    if (each->set) total += std::min(each->set->bytes(), data::TokenizedSet::most_resident);
   }
   return total;
 }

@@ -22,7 +22,7 @@ void cut_unsupervised(TrainRow& row) {
 }
 
 /// weight of a class = rows / rows of the class, on top of class_weights.
-std::vector<double> balancing_factors(const data::TokenSet& set) {
+std::vector<double> balancing_factors(const data::TokenizedSet& set) {
   std::vector<double> factors;
   for (const int64_t rows : set.facts().class_rows) factors.push_back(static_cast<double>(set.size()) / static_cast<double>(rows));
   return factors;
@@ -164,7 +164,7 @@ void find_sums(TrainRows& rows, int64_t split_length, bool balanced) {
   rows.hash = rows.sums.hash;
 }
 
-std::shared_ptr<const data::TokenSet> open_set(const TrainConfig& config, RowKind kind, const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
+std::shared_ptr<const data::TokenizedSet> open_set(const TrainConfig& config, RowKind kind, const std::vector<data::DataSource>& sources, const Tokenizer& tokenizer,
                                                const ChatTemplate* chat) {
   data::TokenSetOptions options{.tokenize = {.train_on = config.train_on,
                                              .truncate = config.truncate,
@@ -315,7 +315,7 @@ std::string show_row(const TrainRows& rows, int64_t index, const Tokenizer& toke
     pair.rejected_ids = row.rejected;
     return data::show_tokens(pair, tokenizer, colour);
   }
-  data::Sequence sequence;
+  data::TokenSequence sequence;
   sequence.ids = row.prompt;
   sequence.weights.assign(row.prompt.size(), 0.0F);
   sequence.ids.insert(sequence.ids.end(), row.chosen.begin(), row.chosen.end());

@@ -41,7 +41,7 @@ struct RowSums {
 /// Rows of a token set, read from the disk one at a time. Thread-safe once made.
 struct TrainRows {
   RowKind kind = RowKind::sequences;
-  std::shared_ptr<const data::TokenSet> set;  ///< null: there are no rows
+  std::shared_ptr<const data::TokenizedSet> set;  ///< null: there are no rows
   std::vector<double> class_factors;          ///< by class, of their tokens' weights; empty: none
   bool per_sequence = false;                  ///< each row weighs the same
   RowSums sums;

@@ -296,7 +296,7 @@ class Run {
   bool step() {
     const Clock::time_point start = Clock::now();
     const int64_t number = position_.step + 1;
-    const data::Batch batch = order_.batch(position_.step, config_.batch_size);
+    const data::BatchRows batch = order_.batch(position_.step, config_.batch_size);
     optimizer().zero_gradients();
     if (model_->adapter && model_->adapter->config.dropout > 0.0F)
       model_->decoder->set_dropout_step(config_.seed, static_cast<uint64_t>(number));

@@ -65,9 +65,9 @@ OrderedJson to_json(const std::vector<UnreadInput>& unread) {
   return list;
 }
 
-void throw_if_unread(const std::string& verb, const OrderedJson& report) {
+std::string unread_text(const std::string& verb, const OrderedJson& report) {
   const auto unread = report.find("unread");
-  if (unread == report.end() || unread->empty()) return;
+  if (unread == report.end() || unread->empty()) return {};
   constexpr size_t named = 3;
   std::string text;
   for (size_t i = 0; i < unread->size() && i < named; ++i) {
@@ -76,8 +76,9 @@ void throw_if_unread(const std::string& verb, const OrderedJson& report) {
     text += "\n  " + (reason.starts_with(file) ? reason : file + ": " + reason);
   }
   if (unread->size() > named) text += fmt::format("\n  and {} more", unread->size() - named);
-  throw Error(fmt::format("{}: of {} input{} nothing could be read; what the others hold is written{}", verb,
-                          unread->size(), unread->size() == 1 ? "" : "s", text));
+  const bool others = report.value(report.contains("out") ? "out" : "rows", int64_t{0}) > 0;
+  return fmt::format("{}: of {} input{} nothing could be read{}{}", verb, unread->size(), unread->size() == 1 ? "" : "s",
+                     others ? "; what the others hold is written" : "", text);
 }
 
 }  // namespace fettle::data

@@ -38,8 +38,7 @@ class InputTally {
 /// [{"file", "reason"}], for a report.
 OrderedJson to_json(const std::vector<UnreadInput>& unread);
 
-/// For the end of a run, when what could be read is written: throws Error that names what a report's "unread"
-/// holds.
-void throw_if_unread(const std::string& verb, const OrderedJson& report);
+/// For the end of a run, when what could be read is written: names what a report's "unread" holds; empty when that is nothing.
+std::string unread_text(const std::string& verb, const OrderedJson& report);
 
 }  // namespace fettle::data

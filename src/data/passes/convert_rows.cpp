@@ -29,7 +29,7 @@ char* write_id(char* at, uint32_t id) {
 /// `{"id":…,"ids":[…],"mask":[…]}`, or with "weights" where a weight is neither 0 nor 1. Written without JSON
 /// values in between, and into memory that is kept from row to row, which would take longer than the
 /// tokenizer.
-std::string token_row(const Sequence& sequence) {
+std::string token_row(const TokenSequence& sequence) {
   constexpr size_t longest_id = 11, longest_mask = 2;  // with the comma
   const auto& weights = sequence.weights;
   const bool plain = std::all_of(weights.begin(), weights.end(), [](float w) { return w == 0 || w == 1; });

@@ -128,7 +128,7 @@ std::string show_rejection(OrderedJson& value, bool colour) {
 namespace {
 
 /// The tokens alone, without the line that counts them.
-std::string marked_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
+std::string marked_tokens(const TokenSequence& sequence, const Tokenizer& tokenizer, bool colour) {
   std::string text, run;
   float weight = 0;
   // Tokens may cut a character, so neighbours with one weight are decoded together.
@@ -161,13 +161,13 @@ std::string count_line(int64_t tokens, int64_t learnt) {
 
 }  // namespace
 
-std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour) {
+std::string show_tokens(const TokenSequence& sequence, const Tokenizer& tokenizer, bool colour) {
   return marked_tokens(sequence, tokenizer, colour) + count_line(sequence.length(), sequence.supervised());
 }
 
 std::string show_tokens(const Pair& pair, const Tokenizer& tokenizer, bool colour) {
   const auto part = [&](const std::vector<int32_t>& ids, float weight) {
-    Sequence sequence;
+    TokenSequence sequence;
     sequence.ids = ids;
     sequence.weights.assign(ids.size(), weight);
     return marked_tokens(sequence, tokenizer, colour);

@@ -14,7 +14,7 @@ std::string show_example(const Example& example, bool colour);
 
 /// The tokens one after another, what is learnt from marked: green and underlined in colour, «so» without;
 /// weights other than 0 and 1 stand behind in braces. Line ends are shown as ⏎ and kept.
-std::string show_tokens(const Sequence& sequence, const Tokenizer& tokenizer, bool colour);
+std::string show_tokens(const TokenSequence& sequence, const Tokenizer& tokenizer, bool colour);
 /// The prompt once, then each answer on lines of its own.
 std::string show_tokens(const Pair& pair, const Tokenizer& tokenizer, bool colour);
 

@@ -70,17 +70,6 @@ struct Binarizer::Scored {
   bool operator==(const Scored&) const = default;
 };
 
-BinarizeRule binarize_rule_from_name(std::string_view name) {
-  std::vector<std::string> known;
-  for (const auto& [rule, spelling] : rules) {
-    if (spelling == name) return rule;
-    known.emplace_back(spelling);
-  }
-  const std::string near = nearest_name(name, known);
-  fail_usage("unknown rule '{}'{}; rules are {}", name, near.empty() ? "" : ", did you mean '" + near + "'?",
-             fmt::join(known, ", "));
-}
-
 std::string_view binarize_rule_name(BinarizeRule rule) {
   return std::find_if(rules.begin(), rules.end(), [&](const auto& entry) { return entry.first == rule; })
       ->second;

@@ -22,7 +22,6 @@ enum class BinarizeRule {
                 ///< 0, else answer 2
   argilla_mean,  ///< mean of the aspect ratings; rejected drawn by hash among those rated strictly lower
 };
-BinarizeRule binarize_rule_from_name(std::string_view name);
 std::string_view binarize_rule_name(BinarizeRule rule);
 
 struct BinarizeOptions {

@@ -42,7 +42,7 @@ std::string hash_options(const TokenSetOptions& set, const Tokenizer& tokenizer,
   return hasher.hex();
 }
 
-std::shared_ptr<const TokenSet> open_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options,
+std::shared_ptr<const TokenizedSet> open_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options,
                                          RowShape shape, std::string_view kind, ExpandExample expand, MakeRow make) {
   if (sources.empty()) fail_usage("data: no source was given");
   TokenRecipe recipe{.shape = shape, .expand = std::move(expand), .make = std::move(make), .sources = sources, .seed = options.seed};
@@ -54,7 +54,7 @@ std::shared_ptr<const TokenSet> open_set(const std::vector<DataSource>& sources,
 
 /// For small sets: all rows at once.
 template <typename T, typename Convert>
-Tokenized<T> in_memory(const std::shared_ptr<const TokenSet>& set, RejectedRows& rejected, Convert convert) {
+Tokenized<T> in_memory(const std::shared_ptr<const TokenizedSet>& set, RejectedRows& rejected, Convert convert) {
   Tokenized<T> result;
   const TokenFacts& facts = set->facts();
   result.report = facts.report;
@@ -132,9 +132,9 @@ std::vector<DataSource> data_sources_from_json(const Json& spec, std::string_vie
   return sources;
 }
 
-std::shared_ptr<const TokenSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+std::shared_ptr<const TokenizedSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
   const TokenizeOptions& whole = options.tokenize;
-  const auto make = [&, rows = options_of_rows(whole)](const Example& example, std::string& reason, bool& truncated) -> std::optional<Sequence> {
+  const auto make = [&, rows = options_of_rows(whole)](const Example& example, std::string& reason, bool& truncated) -> std::optional<TokenSequence> {
     if (whole.train_on != TrainOn::all && lacks_answer(example)) {
       reason = "no assistant turn";
       return std::nullopt;
@@ -145,32 +145,32 @@ std::shared_ptr<const TokenSet> sequence_set(const std::vector<DataSource>& sour
                   [&](const Example& example) { return supervised_rows(example, whole); }, row_of(make));
 }
 
-std::shared_ptr<const TokenSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+std::shared_ptr<const TokenizedSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
   return open_set(sources, tokenizer, chat, options, RowShape::sequence, "texts", alone, row_of([&](const Example& example, std::string& reason, bool& truncated) {
                     return tokenize_text(as_plain_text(example), tokenizer, chat, options.tokenize, reason, truncated);
                   }));
 }
 
-std::shared_ptr<const TokenSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+std::shared_ptr<const TokenizedSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
   return open_set(sources, tokenizer, chat, options, RowShape::pair, "pairs", alone, row_of([&](const Example& example, std::string& reason, bool& truncated) {
                     return tokenize_pair(example, tokenizer, chat, options.tokenize, reason, truncated);
                   }));
 }
 
-std::shared_ptr<const TokenSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
+std::shared_ptr<const TokenizedSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options) {
   return open_set(sources, tokenizer, chat, options, RowShape::judged, "judged", as_judged, row_of([&](const Example& example, std::string& reason, bool& truncated) {
                     return tokenize_judged(example, tokenizer, chat, options.tokenize, reason, truncated);
                   }));
 }
 
-Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+Tokenized<TokenSequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                   RejectedRows& rejected) {
-  return in_memory<Sequence>(sequence_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
+  return in_memory<TokenSequence>(sequence_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
 }
 
-Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
+Tokenized<TokenSequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                               RejectedRows& rejected) {
-  return in_memory<Sequence>(text_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
+  return in_memory<TokenSequence>(text_set(sources, tokenizer, chat, for_memory(options, seed)), rejected, sequence_of);
 }
 
 Tokenized<Pair> load_pairs(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,

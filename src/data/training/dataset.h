@@ -24,16 +24,16 @@ struct TokenSetOptions {
 /// kept with the set; Error when nothing is left, naming the reasons and the first few rows. `chat` may be null with
 /// options.raw. Tokenizer and template must outlive the call alone.
 /// For sft and weighted-sft; {"text"} rows are taken whole with EOS.
-std::shared_ptr<const TokenSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat,
+std::shared_ptr<const TokenizedSet> sequence_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat,
                                              const TokenSetOptions& options);
 /// For pretrain: {"text"} rows, or conversations rendered as text, every token supervised.
-std::shared_ptr<const TokenSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
+std::shared_ptr<const TokenizedSet> text_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
 /// For dpo and its relatives. UltraFeedback rows are binarised by the corrected rule of data/rows/binarize.h.
-std::shared_ptr<const TokenSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
+std::shared_ptr<const TokenizedSet> pair_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
 /// For kto; a pair counts as one desirable and one undesirable row.
-std::shared_ptr<const TokenSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
+std::shared_ptr<const TokenizedSet> judged_set(const std::vector<DataSource>& sources, const Tokenizer& tokenizer, const ChatTemplate* chat, const TokenSetOptions& options);
 
-/// All rows of a training set in memory, in file order. `classes` names Sequence::group.
+/// All rows of a training set in memory, in file order. `classes` names TokenSequence::group.
 template <typename T>
 struct Tokenized {
   std::vector<T> rows;
@@ -47,10 +47,10 @@ struct Tokenized {
 };
 
 /// The same in memory, for small sets. Rows that cannot be used go to `rejected`.
-Tokenized<Sequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+Tokenized<TokenSequence> load_sequences(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                    const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                    RejectedRows& rejected);
-Tokenized<Sequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+Tokenized<TokenSequence> load_texts(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                                const ChatTemplate* chat, const TokenizeOptions& options, uint64_t seed,
                                RejectedRows& rejected);
 Tokenized<Pair> load_pairs(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,

@@ -110,10 +110,10 @@ int64_t steps_per_epoch(int64_t count, int64_t batch_size) {
   return (count + batch_size - 1) / batch_size;
 }
 
-Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffled,
+BatchRows batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffled,
                std::span<const int64_t> starts) {
   const int64_t steps = steps_per_epoch(count, batch_size);
-  Batch batch{step / steps, step % steps * batch_size, {}};
+  BatchRows batch{step / steps, step % steps * batch_size, {}};
   const auto order = epoch_order(count, seed, batch.epoch, shuffled, starts);
   const int64_t end = std::min(count, batch.begin + batch_size);
   batch.rows.assign(order.begin() + batch.begin, order.begin() + end);
@@ -182,9 +182,9 @@ void EpochOrder::begin_epoch(int64_t epoch) {
   }
 }
 
-Batch EpochOrder::batch(int64_t step, int64_t batch_size) {
+BatchRows EpochOrder::batch(int64_t step, int64_t batch_size) {
   const int64_t steps = steps_per_epoch(count_, batch_size);
-  Batch batch{step / steps, step % steps * batch_size, {}};
+  BatchRows batch{step / steps, step % steps * batch_size, {}};
   begin_epoch(batch.epoch);
   const int64_t end = std::min(count_, batch.begin + batch_size);
   int64_t place = batch.begin, before = batch.begin;

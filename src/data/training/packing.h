@@ -21,13 +21,13 @@ std::vector<int64_t> epoch_order(int64_t count, uint64_t seed, int64_t epoch, bo
 
 /// The rows of optimiser step `step` (0-based, over all epochs) with `batch_size` rows a step: an epoch's
 /// last batch may be smaller, none spans two epochs.
-struct Batch {
+struct BatchRows {
   int64_t epoch = 0;
   int64_t begin = 0;  ///< index into the epoch's order
   std::vector<int64_t> rows;
 };
 int64_t steps_per_epoch(int64_t count, int64_t batch_size);
-Batch batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle,
+BatchRows batch_at(int64_t step, int64_t count, int64_t batch_size, uint64_t seed, bool shuffle,
                std::span<const int64_t> starts = {});
 
 /// The same batches for step after step, without working the order out each time. Beyond `most_listed` rows (or groups of rows) the
@@ -38,7 +38,7 @@ class EpochOrder {
   static constexpr int64_t most_listed = int64_t{1} << 25;
   EpochOrder() = default;
   EpochOrder(int64_t count, uint64_t seed, bool shuffle, std::vector<int64_t> starts, int64_t listed = most_listed);
-  Batch batch(int64_t step, int64_t batch_size);
+  BatchRows batch(int64_t step, int64_t batch_size);
   /// What the order will take, of so many rows in so many groups (0: each row alone).
   static int64_t memory(int64_t count, int64_t groups, bool shuffle);
 

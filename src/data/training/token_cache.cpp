@@ -131,10 +131,10 @@ uint64_t text_bytes(const std::vector<std::string>& files) {
   return total;
 }
 
-std::shared_ptr<const TokenSet> temporary_set(const TokenRecipe& recipe) {
+std::shared_ptr<const TokenizedSet> temporary_set(const TokenRecipe& recipe) {
   const auto owner = std::make_shared<const TemporaryFolder>();
   make_token_set(recipe, owner->path());
-  return std::make_shared<const TokenSet>(owner->path(), owner);
+  return std::make_shared<const TokenizedSet>(owner->path(), owner);
 }
 
 std::vector<FileState> states_of(const std::vector<std::string>& files) {
@@ -144,11 +144,11 @@ std::vector<FileState> states_of(const std::vector<std::string>& files) {
 }
 
 /// The set, if it is whole; what is damaged of it is said where `say` asks for it.
-std::shared_ptr<const TokenSet> open_whole(const fs::path& folder, bool say) {
+std::shared_ptr<const TokenizedSet> open_whole(const fs::path& folder, bool say) {
   std::error_code unknown;
   if (!fs::exists(manifest_path(folder), unknown)) return nullptr;
   try {
-    auto set = std::make_shared<const TokenSet>(folder);
+    auto set = std::make_shared<const TokenizedSet>(folder);
     fs::last_write_time(folder, fs::file_time_type::clock::now(), unknown);  // when it was used last
     return set;
   } catch (const DamagedTokens& error) {
@@ -209,7 +209,7 @@ fs::path default_token_folder() {
   return cache_folder() / "tokens";
 }
 
-std::shared_ptr<const TokenSet> cached_token_set(TokenRecipe recipe, const std::string& options, const TokenCacheOptions& cache) {
+std::shared_ptr<const TokenizedSet> cached_token_set(TokenRecipe recipe, const std::string& options, const TokenCacheOptions& cache) {
   const auto files = regular_files(recipe.sources);
   if (files) recipe.input_bytes = text_bytes(*files);
   recipe.inputs_stay = files.has_value() && cache.keep;
@@ -222,7 +222,7 @@ std::shared_ptr<const TokenSet> cached_token_set(TokenRecipe recipe, const std::
   const SetLock lock(folder, true);
   if (auto set = open_whole(folder, true)) return set;
   make_in(recipe, folder, *files, before);
-  return std::make_shared<const TokenSet>(folder);
+  return std::make_shared<const TokenizedSet>(folder);
 }
 
 std::vector<CachedTokens> list_cached_tokens(const fs::path& folder) {

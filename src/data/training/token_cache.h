@@ -25,7 +25,7 @@ class InputHashes {
 
 struct TokenCacheOptions {
   fs::path folder;  ///< empty: `tokens` in the user's cache folder
-  bool keep = true; ///< false: the set goes with the last TokenSet that uses it
+  bool keep = true; ///< false: the set goes with the last TokenizedSet that uses it
 };
 
 /// Where sets lie by default.
@@ -35,7 +35,7 @@ fs::path default_token_folder();
 /// the tokenizer, the template, …). One process makes a set, others wait for it; what a killed one finished is kept; a set
 /// that is damaged is made anew with a warning. Inputs that cannot be read twice ("-", pipes), and a folder that cannot be
 /// written to, give a temporary set. Throws Error as make_token_set does, and Error(io) when an input changes meanwhile.
-std::shared_ptr<const TokenSet> cached_token_set(TokenRecipe recipe, const std::string& options, const TokenCacheOptions& cache);
+std::shared_ptr<const TokenizedSet> cached_token_set(TokenRecipe recipe, const std::string& options, const TokenCacheOptions& cache);
 
 /// A set in the cache, for those who look at it or remove it.
 struct CachedTokens {

@@ -247,7 +247,7 @@ class TokenMaker {
     const auto rounds = static_cast<int64_t>(std::ceil(source().weight));
     for (; at_.round < rounds; ++at_.round, at_.copied = 0) {
       end_part();
-      const TokenSet made(folder_, {recipe_.shape, recipe_.piece_length, parts_, {}});
+      const TokenizedSet made(folder_, {recipe_.shape, recipe_.piece_length, parts_, {}});
       const int64_t begin = at_.source_begin, end = at_.source_end;
       try {
         made.each_record(begin + at_.copied, end, [&](int64_t entry, TokenRow&& row) {
@@ -323,7 +323,7 @@ void TokenMaker::sum_up() {
   TokenFacts& facts = manifest.facts;
   facts.class_rows.assign(facts.classes.size(), 0);
   Hasher hasher;
-  const TokenSet made(folder_, manifest);
+  const TokenizedSet made(folder_, manifest);
   Progress bar("summing up", static_cast<uint64_t>(made.size()), "rows");
   made.each_record(0, made.size(), [&](int64_t, TokenRow&& row) {
     hash_row(hasher, row, recipe_.shape);

@@ -177,7 +177,7 @@ int64_t TokenRow::supervised() const {
   return std::count_if(weights.begin(), weights.end(), [](float value) { return value != 0.0F; });
 }
 
-TokenRow token_row(Sequence&& row) {
+TokenRow token_row(TokenSequence&& row) {
   TokenRow made{.id = std::move(row.id), .chosen = std::move(row.ids), .weights = std::move(row.weights)};
   made.group = row.group;
   made.conversation = row.conversation;
@@ -200,7 +200,7 @@ TokenRow token_row(Judged&& row) {
   return made;
 }
 
-Sequence sequence_of(TokenRow&& row) {
+TokenSequence sequence_of(TokenRow&& row) {
   return {std::move(row.id), std::move(row.chosen), std::move(row.weights), row.group, row.conversation, row.notes};
 }
 

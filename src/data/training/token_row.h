@@ -11,7 +11,7 @@ namespace fettle::data {
 
 enum class RowShape : uint8_t { sequence, pair, judged };
 
-/// A Sequence (its ids are `chosen`), a Pair, or a Judged (its completion is `chosen`).
+/// A TokenSequence (its ids are `chosen`), a Pair, or a Judged (its completion is `chosen`).
 struct TokenRow {
   std::string id;
   std::vector<int32_t> prompt, chosen, rejected;
@@ -24,14 +24,14 @@ struct TokenRow {
   bool again = false;  ///< of a source with a fractional weight above 1: comes once more than its whole part
 
   int64_t length() const { return static_cast<int64_t>(prompt.size() + chosen.size() + rejected.size()); }
-  /// Sequence::supervised and its like.
+  /// TokenSequence::supervised and its like.
   int64_t supervised() const;
 };
 
-TokenRow token_row(Sequence&& row);
+TokenRow token_row(TokenSequence&& row);
 TokenRow token_row(Pair&& row);
 TokenRow token_row(Judged&& row);
-Sequence sequence_of(TokenRow&& row);
+TokenSequence sequence_of(TokenRow&& row);
 Pair pair_of(TokenRow&& row);
 Judged judged_of(TokenRow&& row);
 

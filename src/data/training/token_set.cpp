@@ -102,7 +102,7 @@ std::unique_ptr<TokenPart> open_part(const fs::path& path, PartState& state) {
   return part;
 }
 
-TokenSet::TokenSet(const fs::path& folder, std::shared_ptr<const TemporaryFolder> owner)
+TokenizedSet::TokenizedSet(const fs::path& folder, std::shared_ptr<const TemporaryFolder> owner)
     : folder_(folder), owner_(std::move(owner)), manifest_(read_manifest(folder)) {
   const auto before = manifest_.parts;
   open_parts(true);
@@ -112,11 +112,11 @@ TokenSet::TokenSet(const fs::path& folder, std::shared_ptr<const TemporaryFolder
   if (!same) write_if_possible(manifest_path(folder_), to_json(manifest_));
 }
 
-TokenSet::TokenSet(const fs::path& folder, TokenManifest manifest) : folder_(folder), manifest_(std::move(manifest)) {
+TokenizedSet::TokenizedSet(const fs::path& folder, TokenManifest manifest) : folder_(folder), manifest_(std::move(manifest)) {
   open_parts(false);
 }
 
-void TokenSet::open_parts(bool must_match) {
+void TokenizedSet::open_parts(bool must_match) {
   for (size_t i = 0; i < manifest_.parts.size(); ++i) {
     begins_.push_back(entries_);
     parts_.push_back(must_match ? open_part(part_path(folder_, i), manifest_.parts[i]) : std::make_unique<TokenPart>(part_path(folder_, i)));
@@ -124,7 +124,7 @@ void TokenSet::open_parts(bool must_match) {
   }
 }
 
-int64_t TokenSet::bytes() const {
+int64_t TokenizedSet::bytes() const {
   int64_t total = 0;
   std::error_code unknown;
   for (const auto& entry : fs::directory_iterator(folder_, unknown)) {
@@ -134,12 +134,12 @@ int64_t TokenSet::bytes() const {
   return total;
 }
 
-size_t TokenSet::part_of(int64_t entry) const {
+size_t TokenizedSet::part_of(int64_t entry) const {
   FETTLE_CHECK(entry >= 0 && entry < entries_);
   return static_cast<size_t>(std::upper_bound(begins_.begin(), begins_.end(), entry) - begins_.begin()) - 1;
 }
 
-void TokenSet::fail_damaged(size_t part, int64_t entry) const {
+void TokenizedSet::fail_damaged(size_t part, int64_t entry) const {
   parts_[part]->check();
   std::error_code unknown;
   fs::remove(manifest_path(folder_), unknown);
@@ -148,13 +148,13 @@ void TokenSet::fail_damaged(size_t part, int64_t entry) const {
                                            part_path(folder_, part).string(), entry));
 }
 
-void TokenSet::count_touched(size_t bytes) const {
+void TokenizedSet::count_touched(size_t bytes) const {
   if (touched_.fetch_add(bytes, std::memory_order_relaxed) + bytes < static_cast<size_t>(most_resident)) return;
   touched_ = 0;
   for (const auto& part : parts_) part->forget();
 }
 
-TokenRecord TokenSet::record(int64_t entry, TokenRange range) const {
+TokenRecord TokenizedSet::record(int64_t entry, TokenRange range) const {
   const size_t number = part_of(entry);
   TokenRecord record;
   size_t size = 0;
@@ -165,7 +165,7 @@ TokenRecord TokenSet::record(int64_t entry, TokenRange range) const {
   return record;
 }
 
-TokenRow TokenSet::read(int64_t entry, bool whole) const {
+TokenRow TokenizedSet::read(int64_t entry, bool whole) const {
   const size_t number = part_of(entry);
   const int64_t length = manifest_.piece_length;
   TokenRange range;
@@ -182,16 +182,16 @@ TokenRow TokenSet::read(int64_t entry, bool whole) const {
   return std::move(found.row);
 }
 
-TokenRow TokenSet::row(int64_t entry) const {
+TokenRow TokenizedSet::row(int64_t entry) const {
   return read(entry, false);
 }
 
-bool TokenSet::continues(int64_t entry) const {
+bool TokenizedSet::continues(int64_t entry) const {
   const size_t number = part_of(entry);
   return parts_[number]->continues(entry - begins_[number]);
 }
 
-void TokenSet::each_record(int64_t first, int64_t end, const std::function<void(int64_t, TokenRow&&)>& take) const {
+void TokenizedSet::each_record(int64_t first, int64_t end, const std::function<void(int64_t, TokenRow&&)>& take) const {
   for (int64_t entry = first; entry < end; ++entry) {
     if (entry % 1024 == 0) throw_if_interrupted();
     const size_t number = part_of(entry);
@@ -199,22 +199,22 @@ void TokenSet::each_record(int64_t first, int64_t end, const std::function<void(
   }
 }
 
-void TokenSet::each_row(const std::function<void(int64_t, TokenRow&&)>& take) const {
+void TokenizedSet::each_row(const std::function<void(int64_t, TokenRow&&)>& take) const {
   for (int64_t entry = 0; entry < entries_; ++entry) {
     if (entry % 1024 == 0) throw_if_interrupted();
     take(entry, read(entry, false));
   }
 }
 
-std::optional<OrderedJson> TokenSet::note(const std::string& name) const {
+std::optional<OrderedJson> TokenizedSet::note(const std::string& name) const {
   return read_checked(folder_ / ("note-" + name + ".json"));
 }
 
-void TokenSet::keep_note(const std::string& name, const OrderedJson& value) const {
+void TokenizedSet::keep_note(const std::string& name, const OrderedJson& value) const {
   write_if_possible(folder_ / ("note-" + name + ".json"), value);
 }
 
-void TokenSet::replay_rejected(const std::vector<DataSource>& sources, RejectedRows& to) const {
+void TokenizedSet::replay_rejected(const std::vector<DataSource>& sources, RejectedRows& to) const {
   RejectedTexts texts(sources);
   for (size_t i = 0; i < manifest_.parts.size(); ++i) {
     replay_rejections(part_rejected_path(folder_, i), [&](Rejection&& rejection, bool has_text) {

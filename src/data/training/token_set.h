@@ -37,14 +37,14 @@ OrderedJson to_json(const TokenManifest& manifest);
 
 /// Thread-safe but for keep_note(). Rows are copied out of the map, each checked by its checksum: a damaged one is an Error(io),
 /// and the set is removed so that the next run makes it anew. Few of its pages count as this process's memory at any time.
-class TokenSet {
+class TokenizedSet {
  public:
   /// So many bytes of its pages may count as this process's memory.
   static constexpr int64_t most_resident = int64_t{64} << 20;
   /// Throws DamagedTokens where the folder holds no whole set. `owner`: a temporary folder that it lies in.
-  explicit TokenSet(const fs::path& folder, std::shared_ptr<const TemporaryFolder> owner = {});
+  explicit TokenizedSet(const fs::path& folder, std::shared_ptr<const TemporaryFolder> owner = {});
   /// The parts that are there already, for whoever is making the set.
-  TokenSet(const fs::path& folder, TokenManifest manifest);
+  TokenizedSet(const fs::path& folder, TokenManifest manifest);
 
   RowShape shape() const { return manifest_.shape; }
   const TokenFacts& facts() const { return manifest_.facts; }

@@ -105,7 +105,7 @@ class TokenSets : public ::testing::Test {
   /// A file that changed just now is not trusted to stay as it is.
   static void age(const std::string& path) { fs::last_write_time(path, fs::last_write_time(path) - std::chrono::seconds(60)); }
 
-  std::shared_ptr<const TokenSet> open(const std::string& path, double weight = 1.0, int64_t part_bytes = 0) const {
+  std::shared_ptr<const TokenizedSet> open(const std::string& path, double weight = 1.0, int64_t part_bytes = 0) const {
     TokenSetOptions options{.tokenize = {.raw = true}, .part_bytes = part_bytes};
     options.cache.folder = folder_.path("cache");
     return sequence_set({{{path}, Format::automatic, {}, weight}}, bytes_tokenizer, nullptr, options);
@@ -114,7 +114,7 @@ class TokenSets : public ::testing::Test {
     const auto all = list_cached_tokens(folder_.path("cache"));
     return all.size() == 1 ? all[0].folder : fs::path();
   }
-  static std::string all_of(const TokenSet& set) {
+  static std::string all_of(const TokenizedSet& set) {
     std::string text = set.facts().hash + to_json(set.facts()).dump();
     set.each_record(0, set.size(), [&](int64_t, TokenRow&& row) { text += row.id + "," + bytes_tokenizer.decode(row.chosen, false) + ";"; });
     return text;

@@ -136,7 +136,7 @@ double weight_of(const Example& example, const TokenizeOptions& options) {
 }
 
 /// Cuts to max_length and says whether anything is left to learn from.
-bool finish(Sequence& sequence, const TokenizeOptions& options, std::string& reason, bool& truncated) {
+bool finish(TokenSequence& sequence, const TokenizeOptions& options, std::string& reason, bool& truncated) {
   if (options.max_length > 0 && sequence.length() > options.max_length) {
     truncated = true;
     if (options.truncate == Truncate::drop) {
@@ -180,7 +180,7 @@ bool fit(std::vector<int32_t>& prompt, std::vector<int32_t>& first, std::vector<
   return false;
 }
 
-bool learns_an_end(const Sequence& sequence, const Tokens& tokens) {
+bool learns_an_end(const TokenSequence& sequence, const Tokens& tokens) {
   for (size_t end = sequence.ids.size(); end > 0;) {
     size_t begin = end;
     while (begin > 0 && sequence.weights[begin - 1] != 0) --begin;
@@ -198,7 +198,7 @@ std::span<const Message> whole_conversation(const Example& example, Messages& st
 }
 
 void tokenize_turns(std::span<const Message> messages, const Tokens& tokens, TrainOn train_on, float scale,
-                    Sequence& sequence) {
+                    TokenSequence& sequence) {
   auto chat = tokens.conversation(messages);
   if (train_on == TrainOn::assistant) {
     sequence.notes.answers = static_cast<int32_t>(chat.answers);
@@ -221,7 +221,7 @@ void tokenize_turns(std::span<const Message> messages, const Tokens& tokens, Tra
 
 /// An answer of several messages whose weights differ.
 void tokenize_weighted(std::span<const Message> messages, size_t before, const Tokens& tokens, float scale,
-                       Sequence& sequence) {
+                       TokenSequence& sequence) {
   auto chat = tokens.conversation(messages);
   const bool tools = std::any_of(messages.begin() + static_cast<std::ptrdiff_t>(before), messages.end(),
                                  [](const Message& m) { return m.role == "tool"; });
@@ -236,7 +236,7 @@ void tokenize_weighted(std::span<const Message> messages, size_t before, const T
 
 /// What precedes the completion, which of a conversation is its last assistant turn, is not supervised.
 bool tokenize_completion(const Example& example, std::span<const Message> messages, const Tokens& tokens,
-                         float scale, Sequence& sequence, std::string& reason) {
+                         float scale, TokenSequence& sequence, std::string& reason) {
   size_t before = chat_of(example.prompt, "user").size();
   if (example.kind == Example::Kind::conversation) {
     while (!messages.empty() && messages.back().role != "assistant")
@@ -273,7 +273,7 @@ bool is_single_answer(std::span<const Message> messages) {
 }
 
 bool tokenize_chat_sequence(const Example& example, const Tokens& tokens, const TokenizeOptions& options,
-                            float scale, Sequence& sequence, std::string& reason) {
+                            float scale, TokenSequence& sequence, std::string& reason) {
   Messages storage;
   const auto messages = whole_conversation(example, storage);
   const bool one_answer = options.train_on == TrainOn::assistant && is_single_answer(messages);
@@ -285,22 +285,8 @@ bool tokenize_chat_sequence(const Example& example, const Tokens& tokens, const 
 
 }  // namespace
 
-int64_t Sequence::supervised() const {
+int64_t TokenSequence::supervised() const {
   return std::count_if(weights.begin(), weights.end(), [](float weight) { return weight != 0.0f; });
-}
-
-TrainOn train_on_from_name(std::string_view name) {
-  if (name == "completions") return TrainOn::completions;
-  if (name == "assistant") return TrainOn::assistant;
-  if (name == "all") return TrainOn::all;
-  fail_usage("train_on: '{}' is unknown; it is completions, assistant or all", name);
-}
-
-Truncate truncate_from_name(std::string_view name) {
-  if (name == "keep_start") return Truncate::keep_start;
-  if (name == "keep_end") return Truncate::keep_end;
-  if (name == "drop") return Truncate::drop;
-  fail_usage("truncate: '{}' is unknown; it is keep_start, keep_end or drop", name);
 }
 
 Json to_json(const TokenizeReport& report) {
@@ -347,10 +333,10 @@ std::vector<Example> supervised_rows(const Example& example, const TokenizeOptio
   return rows.empty() ? std::vector<Example>{example} : rows;
 }
 
-std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
+std::optional<TokenSequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
                                       const ChatTemplate* chat, const TokenizeOptions& options,
                                       std::string& reason, bool& truncated) {
-  Sequence sequence;
+  TokenSequence sequence;
   sequence.id = example.id;
   TokenizeOptions whole = options;
   whole.train_on = TrainOn::all;
@@ -364,7 +350,7 @@ std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& t
   return sequence;
 }
 
-std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
+std::optional<TokenSequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
                                           const ChatTemplate* chat, const TokenizeOptions& options,
                                           std::string& reason, bool& truncated) {
   if (example.kind == Example::Kind::judged && !example.desirable) {
@@ -373,7 +359,7 @@ std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenize
   }
   if (example.kind == Example::Kind::text)
     return tokenize_text(example, tokenizer, chat, options, reason, truncated);
-  Sequence sequence;
+  TokenSequence sequence;
   sequence.id = example.id;
   const auto scale = static_cast<float>(weight_of(example, options));
   const Tokens tokens(example, tokenizer, chat, options);

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "data/rows/example.h"
@@ -25,7 +27,7 @@ struct AnswerNotes {
 
 /// weights[t] is the loss weight of token t as a label, predicted from the tokens before it; 0 = not
 /// supervised. weights[0] is always 0: nothing stands before it.
-struct Sequence {
+struct TokenSequence {
   std::string id;
   std::vector<int32_t> ids;
   std::vector<float> weights;  ///< as long as ids
@@ -75,8 +77,11 @@ enum class Truncate {
                ///< lose their end
   drop,        ///< the row goes
 };
-TrainOn train_on_from_name(std::string_view name);
-Truncate truncate_from_name(std::string_view name);
+/// As configs, flags and steps of recipes call them.
+inline constexpr std::pair<std::string_view, TrainOn> train_on_names[] = {
+    {"completions", TrainOn::completions}, {"assistant", TrainOn::assistant}, {"all", TrainOn::all}};
+inline constexpr std::pair<std::string_view, Truncate> truncate_names[] = {
+    {"keep_start", Truncate::keep_start}, {"keep_end", Truncate::keep_end}, {"drop", Truncate::drop}};
 
 struct TokenizeOptions {
   TrainOn train_on = TrainOn::completions;
@@ -115,12 +120,12 @@ TokenizeOptions options_of_rows(const TokenizeOptions& options);
 /// One example each; nullopt with `reason` filled where the row gives nothing to learn. Throws Error where it
 /// cannot be tokenised (the template raised, the example is of the wrong kind). Thread-safe. `chat` may be
 /// null only with options.raw or for plain text.
-std::optional<Sequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
+std::optional<TokenSequence> tokenize_sequence(const Example& example, const Tokenizer& tokenizer,
                                           const ChatTemplate* chat, const TokenizeOptions& options,
                                           std::string& reason, bool& truncated);
 /// For pretraining: {"text"} rows with EOS appended where it is not there, conversations as the template
 /// renders them; every token is supervised.
-std::optional<Sequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
+std::optional<TokenSequence> tokenize_text(const Example& example, const Tokenizer& tokenizer,
                                       const ChatTemplate* chat, const TokenizeOptions& options,
                                       std::string& reason, bool& truncated);
 std::optional<Pair> tokenize_pair(const Example& example, const Tokenizer& tokenizer,

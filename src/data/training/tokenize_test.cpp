@@ -68,7 +68,7 @@ class ByteTokenizer : public Tokenizer {
 
 /// The tokens as text, supervised ones in brackets: "Q[A][</s>]"; a weight other than 1 stands behind the
 /// token.
-std::string shown(const Sequence& sequence, const Tokenizer& tokenizer) {
+std::string shown(const TokenSequence& sequence, const Tokenizer& tokenizer) {
   std::string text;
   for (size_t t = 0; t < sequence.ids.size(); ++t) {
     const float weight = sequence.weights[t];

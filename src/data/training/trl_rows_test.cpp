@@ -28,7 +28,7 @@ class Fnv {
   uint64_t state_ = 0xCBF29CE484222325u;
 };
 
-void hash(Fnv& fnv, const Sequence& row) {
+void hash(Fnv& fnv, const TokenSequence& row) {
   std::vector<int32_t> mask(row.weights.size());
   for (size_t t = 0; t < mask.size(); ++t) mask[t] = row.weights[t] != 0;
   fnv.add_list(row.ids);

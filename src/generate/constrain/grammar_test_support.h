@@ -12,10 +12,10 @@
 namespace fettle::test {
 
 /// Whether the whole text is one of the grammar's, and whether its beginning is the beginning of one.
-struct Verdict {
+struct Acceptance {
   bool whole, beginning;
 };
-inline Verdict read(const Grammar& grammar, std::string_view text) {
+inline Acceptance read(const Grammar& grammar, std::string_view text) {
   GrammarAutomaton automaton(grammar);
   int32_t state = automaton.start();
   for (const char c : text) {

@@ -1,23 +1,35 @@
 #include "base/input_fault.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "cli/command.h"
-#include "cli/generation_flags.h"
 #include "data/files/reader.h"
 #include "data/files/writer.h"
 #include "data/rows/example.h"
 #include "data/training/tokenize.h"
 #include "generate/score.h"
+#include "verbs/generation.h"
+#include "verbs/verb.h"
 
-namespace fettle::cli {
+namespace fettle::verbs {
 namespace {
 
-struct ScoreState {
-  ModelFlags model;
+struct ScoreRows {
+  ModelChoice model;
   std::string input = "-", output = "-";
   bool raw = false, per_token = false;
   int64_t batch_tokens = 2048;
 };
+
+KeyTable<ScoreRows> score_keys() {
+  KeyTable<ScoreRows> keys;
+  keys.include(model_keys(), [](auto& o) -> auto& { return o.model; });
+  keys.add("input", "Rows of `prompt` and `completion`, or of any format with an answer (docs/data.md)", [](auto& o) -> auto& { return o.input; })
+      .input();
+  keys.add("output", "Rows of `logp` (the sum), `tokens` and `greedy`", [](auto& o) -> auto& { return o.output; }).output("scores.jsonl");
+  keys.add("per_token", "Add `logps`, one per token of the completion", [](auto& o) -> auto& { return o.per_token; });
+  keys.add("raw", "Prompt and completion as plain text, without the chat template", [](auto& o) -> auto& { return o.raw; });
+  keys.add("batch_tokens", "Tokens computed at once", [](auto& o) -> auto& { return o.batch_tokens; }).at_least(1).for_speed();
+  return keys;
+}
 
 /// As lm-evaluation-harness cuts them: white space at the end of the prompt belongs to the completion, and
 /// the completion's tokens are those of the whole text after the prompt's own.
@@ -55,7 +67,7 @@ ScoreRow encode_chat(OpenModel& model, const data::Example& example) {
   return {{sequence->ids.begin(), split}, {split, sequence->ids.end()}};
 }
 
-ScoreRow encode_row(ScoreState& state, OpenModel& model, const OrderedJson& row, const std::string& where) {
+ScoreRow encode_row(ScoreRows& state, OpenModel& model, const OrderedJson& row, const std::string& where) {
   const auto text_under = [&](const char* key) { return row.contains(key) && row[key].is_string(); };
   if (state.raw && text_under("prompt") && text_under("completion")) return encode_raw(*model.tokenizer(), row["prompt"], row["completion"]);
   using Kind = data::Example::Kind;
@@ -69,7 +81,7 @@ ScoreRow encode_row(ScoreState& state, OpenModel& model, const OrderedJson& row,
   return encode_raw(*model.tokenizer(), example.prompt.text, example.completion.text);
 }
 
-void run_score(ScoreState& state) {
+Report run_score(ScoreRows& state, const KeyValues&) {
   const auto model = state.model.open();
   if (!state.raw) model->chat();
   data::RejectedRows rejected;
@@ -123,28 +135,19 @@ void run_score(ScoreState& state) {
     fail(state.input, "{} rows have no score: {} carry the reason under 'error', {} could not be read",
          failed + rejected.count(), failed, rejected.count());
   }
+  return {};
 }
 
 }  // namespace
 
-void add_score_command(CLI::App& app) {
-  auto& command =
-      add_command(app, "score", "Log-probabilities of given completions",
-                  "  $ fettle score --model smollm2-135m-instruct --input pairs.jsonl --output scores.jsonl\n"
-                  "  $ echo '{\"prompt\": \"Gravity is\", \"completion\": \" a force\"}' | fettle score "
-                  "--model starter --raw --per-token");
-  auto state = std::make_shared<ScoreState>();
-  state->model.add_to(command);
-  command.add_option("--input", state->input, "Rows of `prompt` and `completion`, or of any format with an answer (docs/data.md)")
-      ->capture_default_str();
-  command.add_option("--output", state->output, "Rows of `logp` (the sum), `tokens` and `greedy`")
-      ->capture_default_str();
-  command.add_flag("--per-token", state->per_token, "Add `logps`, one per token of the completion");
-  command.add_flag("--raw", state->raw, "Prompt and completion as plain text, without the chat template");
-  command.add_option("--batch-tokens", state->batch_tokens, "Tokens computed at once")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  on_run(command, state, run_score);
+const Verb& score_verb() {
+  static const Verb verb = make_verb({.name = "score",
+                                      .summary = "Log-probabilities of given completions",
+                                      .examples = "  $ fettle score --model smollm2-135m-instruct --input pairs.jsonl --output scores.jsonl\n"
+                                                  "  $ echo '{\"prompt\": \"Gravity is\", \"completion\": \" a force\"}' | fettle score "
+                                                  "--model starter --raw --per-token"},
+                                     score_keys(), {}, run_score);
+  return verb;
 }
 
-}  // namespace fettle::cli
+}  // namespace fettle::verbs

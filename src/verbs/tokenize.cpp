@@ -6,27 +6,55 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "checkpoint/load_tokenizer.h"
-#include "cli/command.h"
-#include "cli/model_argument.h"
 #include "data/files/reader.h"
 #include "data/files/writer.h"
 #include "data/rows/column_report.h"
 #include "data/rows/example.h"
 #include "text/chat/chat_template.h"
 #include "text/chat/turns.h"
+#include "verbs/model_argument.h"
+#include "verbs/verb.h"
 
-namespace fettle::cli {
+namespace fettle::verbs {
 namespace {
 
-struct TokenizeState {
+struct TokenizeRows {
   std::string model, tokenizer, input = "-", output = "-", chat_template;
   bool decode = false, parse_special = false, add_special = true, generation_prompt = false,
        skip_special = false, split_turns = false;
 };
 
-class Work {
+KeyTable<TokenizeRows> tokenize_keys() {
+  KeyTable<TokenizeRows> keys;
+  keys.add("model", "The model: a folder, .gguf, .bin, or a name; its tokenizer's files alone will do", [](auto& o) -> auto& { return o.model; })
+      .input()
+      .required();
+  keys.add("chat_template", "A Jinja file, or the name of one of the model's templates, instead of its own",
+           [](auto& o) -> auto& { return o.chat_template; })
+      .is_file_or_name();
+  keys.add("split_turns", "Of conversations: a line for each answer, behind the history as serving renders it",
+           [](auto& o) -> auto& { return o.split_turns; });
+  keys.add("tokenizer", "A tokenizer instead of the model's own", [](auto& o) -> auto& { return o.tokenizer; }).input();
+  keys.add("input", "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)",
+           [](auto& o) -> auto& { return o.input; })
+      .input();
+  keys.add("output", "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant wrote it)",
+           [](auto& o) -> auto& { return o.output; })
+      .output("tokens.jsonl");
+  keys.add("decode", "The other way: lists of ids to `text`", [](auto& o) -> auto& { return o.decode; });
+  keys.add("skip_special", "decode leaves special tokens out", [](auto& o) -> auto& { return o.skip_special; }).only_with({"decode"});
+  keys.add("parse_special", "A special token's string in a text becomes that token; without this it is text",
+           [](auto& o) -> auto& { return o.parse_special; })
+      .not_with({"decode"});
+  keys.add("special", "What the tokenizer adds around a text (BOS, EOS)", [](auto& o) -> auto& { return o.add_special; }).not_with({"decode"});
+  keys.add("generation_prompt", "End messages with the beginning of the assistant's turn", [](auto& o) -> auto& { return o.generation_prompt; })
+      .not_with({"decode"});
+  return keys;
+}
+
+class RowTokenizer {
  public:
-  explicit Work(const TokenizeState& state) : state_(state) {
+  explicit RowTokenizer(const TokenizeRows& state) : state_(state) {
     LoadOptions options;
     options.tokenizer = state.tokenizer;
     options.resolve = resolve_model;
@@ -129,7 +157,7 @@ class Work {
     return *template_;
   }
 
-  const TokenizeState& state_;
+  const TokenizeRows& state_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   mutable std::once_flag once_;
   mutable std::optional<ChatTemplate> template_;
@@ -137,8 +165,8 @@ class Work {
   mutable data::ColumnReport columns_;
 };
 
-void run_tokenize(TokenizeState& state) {
-  Work work(state);
+Report run_tokenize(TokenizeRows& state, const KeyValues&) {
+  RowTokenizer work(state);
   data::RejectedRows rejected;
   data::ReadOptions read;
   read.lines = state.decode;  // a list of ids is a row, not an array of rows
@@ -168,52 +196,29 @@ void run_tokenize(TokenizeState& state) {
   }
   progress.finish();
   writer.commit();
-  for (const auto& warning : data::column_warnings(work.columns())) log_warning("tokenize: {}", warning);
   for (const auto& rejection : rejected.first()) {
     log_warning("{}:{}: {}: {}", rejection.file, rejection.line, rejection.reason, rejection.detail);
   }
+  Report report;
+  report.warnings = data::column_warnings(work.columns());
   if (failed + rejected.count() > 0) {
-    fail(state.input, "{} rows were not tokenised: {} have 'null' in their place, {} could not be read",
-         failed + rejected.count(), failed, rejected.count());
+    report.failure = fmt::format("{}: {} rows were not tokenised: {} have 'null' in their place, {} could not be read",
+                                 state.input, failed + rejected.count(), failed, rejected.count());
   }
+  return report;
 }
 
 }  // namespace
 
-void add_tokenize_command(CLI::App& app) {
-  auto& command =
-      add_command(app, "tokenize", "Text to token ids, or back",
-                  "  $ echo '{\"text\": \"Gravity is\"}' | fettle tokenize --model smollm2-135m-instruct\n"
-                  "  $ fettle tokenize --model runs/dpo --input chats.jsonl --output ids.jsonl\n"
-                  "  $ echo '[1, 2, 3]' | fettle tokenize --model starter --decode");
-  auto state = std::make_shared<TokenizeState>();
-  command.add_option("--model", state->model, "The model: a folder, .gguf, .bin, or a name")->required();
-  command.add_option("--chat-template", state->chat_template,
-                     "A Jinja file, or the name of one of the model's templates, instead of its own");
-  command.add_flag("--split-turns", state->split_turns,
-                   "Of conversations: a line for each answer, behind the history as serving renders it");
-  command.add_option("--tokenizer", state->tokenizer, "A tokenizer instead of the model's own");
-  command
-      .add_option("--input", state->input,
-                  "Rows of `text`, of `messages`, or of another format with a conversation (docs/data.md)")
-      ->capture_default_str();
-  command
-      .add_option("--output", state->output,
-                  "For `text` a list of ids a line; for `messages` `text`, `ids` and `mask` (1: an assistant "
-                  "wrote it)")
-      ->capture_default_str();
-  auto* decode = command.add_flag("--decode", state->decode, "The other way: lists of ids to `text`");
-  command.add_flag("--skip-special", state->skip_special, "--decode leaves special tokens out")->needs(decode);
-  command.add_flag("--parse-special", state->parse_special,
-                   "A special token's string in a text becomes that token; without this it is text")
-      ->excludes(decode);
-  command.add_flag("!--no-special", state->add_special,
-                   "Leave out what the tokenizer adds around a text (BOS, EOS)")
-      ->excludes(decode);
-  command.add_flag("--generation-prompt", state->generation_prompt,
-                   "End messages with the beginning of the assistant's turn")
-      ->excludes(decode);
-  on_run(command, state, run_tokenize);
+const Verb& tokenize_verb() {
+  static const Verb verb =
+      make_verb({.name = "tokenize",
+                 .summary = "Text to token ids, or back",
+                 .examples = "  $ echo '{\"text\": \"Gravity is\"}' | fettle tokenize --model smollm2-135m-instruct\n"
+                             "  $ fettle tokenize --model runs/dpo --input chats.jsonl --output ids.jsonl\n"
+                             "  $ echo '[1, 2, 3]' | fettle tokenize --model starter --decode"},
+                tokenize_keys(), {}, run_tokenize);
+  return verb;
 }
 
-}  // namespace fettle::cli
+}  // namespace fettle::verbs

@@ -4,9 +4,9 @@
 
 #include "base/file.h"
 
-namespace fettle::cli {
+namespace fettle::verbs {
 
 /// The path of a model, fetched into the cache when M is a name. Throws Error naming what was tried.
 fs::path resolve_model(const std::string& name);
 
-}  // namespace fettle::cli
+}  // namespace fettle::verbs

@@ -1,9 +1,9 @@
-#include "cli/model_argument.h"
+#include "verbs/model_argument.h"
 
 #include "hub/pull.h"
 
-namespace fettle::cli {
+namespace fettle::verbs {
 
 fs::path resolve_model(const std::string& name) { return hub::pull(name).path; }
 
-}  // namespace fettle::cli
+}  // namespace fettle::verbs
