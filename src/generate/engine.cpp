@@ -231,11 +231,6 @@ void Engine::call(std::function<void(Decoder&)> job) {
   impl_->work.notify_all();
 }
 
-void Engine::drop_prefix_cache() {
-  impl_->pages.drop_cache();
-  for (WindowPages& window : impl_->windows) window.drop_cache();
-}
-
 void Engine::add_adapter(const std::string& name, std::shared_ptr<Adapter> adapter) {
   std::lock_guard lock(impl_->mutex);
   impl_->adapters[name] = {impl_->next_adapter++, std::move(adapter)};

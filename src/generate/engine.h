@@ -84,11 +84,9 @@ class Engine {
   /// Ends everything with FinishReason::cancelled, now. For the stepping thread.
   void cancel_all();
 
-  /// Runs `job` on the stepping thread between two steps (embeddings, a weight update). Weights that changed
-  /// need drop_prefix_cache() inside the job. A job finds the decoder with the model's own adapters alone, and
-  /// leaves them as they are.
+  /// Runs `job` on the stepping thread between two steps (embeddings). A job finds the decoder with the model's own adapters
+  /// alone, and leaves them and the weights as they are.
   void call(std::function<void(Decoder&)> job);
-  void drop_prefix_cache();
 
   /// Requests name adapters by these names. Removing one does not touch requests that already use it.
   void add_adapter(const std::string& name, std::shared_ptr<Adapter> adapter);

@@ -7,41 +7,16 @@
 #include <set>
 #include <thread>
 
-#include "generate/score.h"
-#include "generate/test_support.h"
-#include "text/unicode/unicode.h"
+#include "generate/engine_test_support.h"
 
 namespace fettle {
 namespace {
 
 using test::greedy;
 using test::random_prompt;
+using test::small_options;
 using test::SmallModel;
-
-EngineOptions small_options() {
-  EngineOptions options;
-  options.page_rows = 8;
-  options.max_running = 6;
-  options.step_tokens = 24;
-  options.kv_bytes = 4 << 20;
-  return options;
-}
-
-/// The tokens that every sample of a result drew.
-std::vector<std::vector<int32_t>> tokens_of(const GenerationResult& result) {
-  std::vector<std::vector<int32_t>> tokens;
-  for (const auto& sample : result.samples) tokens.push_back(sample.tokens);
-  return tokens;
-}
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
+using test::tokens_of;
 
 TEST(Engine, GreedyEqualsThePlainLoop) {
   SmallModel model;
@@ -264,269 +239,6 @@ TEST(Engine, SamplesOfAPromptDifferAndAreThoseOfLargerN) {
   EXPECT_NE(tokens_of(engine.generate(request)), two);
 }
 
-TEST(Engine, StopsWhereItIsTold) {
-  SmallModel model;
-  const auto tokenizer = test::byte_tokenizer();
-  Engine engine(model.decoder, tokenizer, small_options());
-  auto request = greedy(random_prompt(12, 6), 60);
-  request.sampling.temperature = 1.5F;
-  request.sampling.seed = 3;
-  const auto free = engine.generate(request).samples[0];
-  ASSERT_GT(free.tokens.size(), 20U);
-
-  auto by_token = request;
-  by_token.stop_tokens = {free.tokens[9]};
-  const auto first = static_cast<size_t>(std::find(free.tokens.begin(), free.tokens.end(), free.tokens[9]) -
-                                         free.tokens.begin());
-  auto sample = engine.generate(by_token).samples[0];
-  EXPECT_EQ(sample.finish, FinishReason::stop);
-  EXPECT_EQ(sample.tokens.size(), first + 1);
-
-  // A stop string of several tokens: the text ends before it, whatever was let out until then.
-  std::string bytes;
-  for (const int32_t token : free.tokens) bytes += tokenizer->bytes(token);
-  auto by_string = request;
-  const std::string text = free.text;
-  size_t begin = text.size() / 2;
-  while ((static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) ++begin;
-  by_string.stop = {text.substr(begin, 9), "never said"};
-  std::string streamed;
-  by_string.on_delta = [&](const GenerationDelta& delta) { streamed += delta.text; };
-  sample = engine.generate(by_string).samples[0];
-  EXPECT_EQ(sample.finish, FinishReason::stop);
-  EXPECT_EQ(sample.text, text.substr(0, text.find(by_string.stop[0])));
-  EXPECT_EQ(sample.matched_stop, by_string.stop[0]);
-  EXPECT_EQ(streamed, sample.text);
-}
-
-TEST(Engine, EndOfSequenceEndsUnlessIgnored) {
-  SmallModel model;
-  EngineOptions options = small_options();
-  options.eos = {2};
-  Engine engine(model.decoder, test::byte_tokenizer(), options);
-  auto request = greedy(random_prompt(5, 8), 20);
-  request.sampling.logit_bias = {{2, 1000.0F}};
-  auto sample = engine.generate(request).samples[0];
-  EXPECT_EQ(sample.tokens, std::vector<int32_t>{2});
-  EXPECT_EQ(sample.text, "");
-  EXPECT_EQ(sample.finish, FinishReason::stop);
-  request.ignore_eos = true;
-  EXPECT_EQ(engine.generate(request).samples[0].tokens.size(), 20U);
-}
-
-TEST(Engine, StreamedTextIsWholeCharactersAndTheWholeText) {
-  SmallModel model;
-  Engine engine(model.decoder, test::byte_tokenizer(), small_options());
-  auto request = greedy(random_prompt(9, 9), 120);
-  request.sampling.temperature = 3.0F;  // arbitrary bytes, hence much invalid UTF-8
-  request.n = 4;
-  std::map<int32_t, std::string> text;
-  int64_t tokens = 0;
-  request.on_delta = [&](const GenerationDelta& delta) {
-    EXPECT_EQ(unicode::valid_prefix(delta.text), delta.text.size());
-    text[delta.sample] += delta.text;
-    tokens += delta.token != nullptr;
-  };
-  const auto result = engine.generate(request);
-  for (int32_t s = 0; s < 4; ++s) EXPECT_EQ(text[s], result.samples[static_cast<size_t>(s)].text);
-  EXPECT_EQ(tokens, result.completion_tokens);
-}
-
-TEST(Engine, RefusesWhatItCanNeverServe) {
-  SmallModel model;
-  Engine engine(model.decoder, test::byte_tokenizer(), small_options());
-  RequestGroup group(engine);
-  const auto refused = [&](auto change) {
-    auto request = greedy(random_prompt(10, 1), 10);
-    change(request);
-    return message_of([&] { group.submit(std::move(request)); });
-  };
-  EXPECT_EQ(refused([](GenerationRequest&) {}), "");
-  const std::string overflow = refused([](GenerationRequest& r) { r.max_tokens = 151; });
-  for (const char* number : {"160", "10", "151", "161"})
-    EXPECT_NE(overflow.find(number), std::string::npos) << overflow;
-  EXPECT_NE(refused([](GenerationRequest& r) {
-              r.prompt.assign(160, 5);
-              r.max_tokens = 0;
-            }),
-            "");
-  EXPECT_NE(refused([](GenerationRequest& r) { r.prompt.clear(); }).find("prompt"), std::string::npos);
-  EXPECT_NE(refused([](GenerationRequest& r) { r.prompt[3] = 259; }).find("259"), std::string::npos);
-  EXPECT_NE(refused([](GenerationRequest& r) { r.n = 0; }).find("n:"), std::string::npos);
-  EXPECT_NE(refused([](GenerationRequest& r) { r.sampling.top_p = 3; }).find("top_p"), std::string::npos);
-  EXPECT_NE(refused([](GenerationRequest& r) {
-              r.adapters = {{"poet", 1.0F}};
-            }).find("poet"),
-            std::string::npos);
-  Engine textless(model.decoder, nullptr, small_options());
-  auto request = greedy(random_prompt(3, 1), 3);
-  request.stop = {"x"};
-  EXPECT_NE(message_of([&] { RequestGroup(textless).submit(request); }), "");
-  EngineOptions poor = small_options();
-  poor.kv_bytes = 100;
-  EXPECT_NE(message_of([&] { Engine(model.decoder, nullptr, poor); }).find("100 bytes"), std::string::npos);
-}
-
-TEST(Engine, MaxTokensZeroGoesToTheEndOfTheContext) {
-  SmallModel model;
-  Engine engine(model.decoder, nullptr, small_options());
-  auto request = greedy(random_prompt(50, 2), 0);
-  request.ignore_eos = true;
-  const auto sample = engine.generate(request).samples[0];
-  EXPECT_EQ(sample.tokens.size(), 110U);
-  EXPECT_EQ(sample.finish, FinishReason::length);
-}
-
-TEST(Engine, CancelledLateAndBrokenRequestsLeaveTheOthersAlone) {
-  SmallModel model;
-  EngineOptions options = small_options();
-  Engine engine(model.decoder, test::byte_tokenizer(), options);
-  const auto expected = tokens_of(engine.generate(greedy(random_prompt(20, 1), 60)));
-  std::map<std::string, GenerationResult> results;
-  std::map<std::string, RequestId> ids;
-  RequestGroup group(engine);
-  const auto submit = [&](const std::string& name, GenerationRequest request) {
-    request.on_done = [&, name](GenerationResult&& result) {
-      EXPECT_EQ(results.count(name), 0U) << name << " ended twice";
-      results[name] = std::move(result);
-    };
-    ids[name] = group.submit(std::move(request));
-  };
-  submit("plain", greedy(random_prompt(20, 1), 60));
-  auto several = greedy(random_prompt(33, 2), 60);
-  several.n = 3;
-  several.sampling.temperature = 1.0F;
-  several.ignore_eos = true;
-  submit("cancelled", several);
-  auto self = greedy(random_prompt(11, 3), 60);
-  self.on_delta = [&](const GenerationDelta&) { engine.cancel(ids["self"]); };
-  submit("self", self);
-  auto throws = several;
-  int seen = 0;
-  throws.on_delta = [&](const GenerationDelta&) {
-    if (++seen == 5) throw std::runtime_error("the client went away");
-  };
-  submit("throws", throws);
-  auto late = greedy(random_prompt(11, 4), 60);
-  late.deadline = std::chrono::steady_clock::now() - std::chrono::seconds(1);
-  submit("late", late);
-  for (int i = 0; i < 8; ++i) engine.step();
-  engine.cancel(ids["cancelled"]);
-  engine.cancel(9999);
-  while (engine.step()) {
-  }
-  ASSERT_EQ(results.size(), 5U);
-  EXPECT_EQ(tokens_of(results["plain"]), expected);
-  for (const auto& sample : results["cancelled"].samples) {
-    EXPECT_EQ(sample.finish, FinishReason::cancelled);
-    EXPECT_LT(sample.tokens.size(), 60U);
-  }
-  EXPECT_EQ(results["self"].samples[0].finish, FinishReason::cancelled);
-  EXPECT_LE(results["self"].samples[0].tokens.size(), 2U);
-  EXPECT_EQ(results["throws"].error, "the client went away");
-  EXPECT_EQ(results["throws"].samples[0].finish, FinishReason::error);
-  EXPECT_EQ(results["late"].samples[0].finish, FinishReason::deadline);
-  EXPECT_TRUE(results["late"].samples[0].tokens.empty());
-  EXPECT_EQ(engine.stats().pages_used, 0);
-}
-
-TEST(Engine, AFullQueueSaysSo) {
-  SmallModel model;
-  EngineOptions options = small_options();
-  options.max_queued = 2;
-  Engine engine(model.decoder, nullptr, options);
-  RequestGroup group(engine);
-  group.submit(greedy(random_prompt(4, 1), 2));
-  group.submit(greedy(random_prompt(4, 1), 2));
-  EXPECT_THROW(group.submit(greedy(random_prompt(4, 1), 2)), QueueFull);
-  while (engine.step()) {
-  }
-  EXPECT_NO_THROW(group.submit(greedy(random_prompt(4, 1), 2)));
-}
-
-TEST(Engine, DestructionEndsWhatRuns) {
-  SmallModel model;
-  std::vector<FinishReason> reasons;
-  std::unique_ptr<RequestGroup> group;  // ends after the engine, which has ended what it holds
-  {
-    Engine engine(model.decoder, nullptr, small_options());
-    group = std::make_unique<RequestGroup>(engine);
-    for (int i = 0; i < 8; ++i) {
-      auto request = greedy(random_prompt(30, 1), 50);
-      request.ignore_eos = true;
-      request.on_done = [&](GenerationResult&& result) { reasons.push_back(result.samples[0].finish); };
-      group->submit(request);
-      engine.step();
-    }
-  }
-  EXPECT_EQ(reasons, std::vector<FinishReason>(8, FinishReason::cancelled));
-}
-
-/// Allows each byte of one text after the other, then nothing.
-class Dictation final : public TokenConstraint {
- public:
-  explicit Dictation(std::string text) : text_(std::move(text)) {}
-  void allow(TokenSet& allowed) override {
-    if (at_ < text_.size()) allowed.set(3 + static_cast<uint8_t>(text_[at_]));
-  }
-  void accept(int32_t token) override { at_ += token == 3 + static_cast<uint8_t>(text_[at_]); }
-  std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Dictation>(*this); }
-
- private:
-  std::string text_;
-  size_t at_ = 0;
-};
-
-TEST(Engine, AConstraintDecidesWhatMayCome) {
-  SmallModel model;
-  Engine engine(model.decoder, test::byte_tokenizer(), small_options());
-  auto request = greedy(random_prompt(7, 1), 50);
-  request.sampling.temperature = 1.0F;
-  request.n = 2;
-  request.constraint = std::make_shared<Dictation>("{\"größe\": 1}");
-  const auto result = engine.generate(request);
-  for (const auto& sample : result.samples) {
-    EXPECT_EQ(sample.text, "{\"größe\": 1}");
-    EXPECT_EQ(sample.finish, FinishReason::stop);
-  }
-}
-
-/// Fails as it is asked to, at the second token.
-class Failing final : public TokenConstraint {
- public:
-  explicit Failing(std::function<void()> fault) : fault_(std::move(fault)) {}
-  void allow(TokenSet& allowed) override {
-    allowed.set(3 + 'a');
-    if (taken_ > 0) fault_();
-  }
-  void accept(int32_t) override { ++taken_; }
-  std::unique_ptr<TokenConstraint> clone() const override { return std::make_unique<Failing>(*this); }
-
- private:
-  std::function<void()> fault_;
-  int taken_ = 0;
-};
-
-TEST(Engine, WhatTheMachineRefusesIsNoFaultOfTheRequest) {
-  SmallModel model;
-  Engine engine(model.decoder, test::byte_tokenizer(), small_options());
-  const auto failed = [&](std::function<void()> fault) {
-    auto request = greedy(random_prompt(7, 1), 50);
-    request.constraint = std::make_shared<Failing>(std::move(fault));
-    return engine.generate(request);
-  };
-  const auto of_request = failed([] { fail("schema", "is too large"); });
-  EXPECT_EQ(of_request.error, "schema: is too large");
-  EXPECT_FALSE(of_request.machine_failed);
-  const auto of_disk = failed([] { throw Error(Error::Kind::io, "model.gguf: changed"); });
-  EXPECT_EQ(of_disk.error, "model.gguf: changed");
-  EXPECT_TRUE(of_disk.machine_failed);
-  const auto of_memory = failed([] { throw std::bad_alloc(); });
-  EXPECT_EQ(of_memory.error, "out of memory");
-  EXPECT_TRUE(of_memory.machine_failed);
-  EXPECT_FALSE(engine.generate(greedy(random_prompt(7, 1), 5)).machine_failed);
-}
-
 TEST(Engine, AdaptersMixInOneEngine) {
   SmallModel model;
   AdapterConfig config;
@@ -570,21 +282,15 @@ TEST(Engine, AdaptersMixInOneEngine) {
   EXPECT_EQ(engine.adapters(), std::vector<std::string>{"b"});
 }
 
-TEST(Engine, AJobMayChangeTheWeights) {
+TEST(Engine, AJobRunsBetweenTwoSteps) {
   SmallModel model;
   Engine engine(model.decoder, nullptr, small_options());
   const auto request = greedy(random_prompt(40, 5), 10);
   const auto before = tokens_of(engine.generate(request));
-  engine.call([&](Decoder& decoder) {
-    for (float& value : model.parameters.find("layers.0.q.weight")->value.flat<float>()) value *= -1.0F;
-    decoder.weights_changed();
-    engine.drop_prefix_cache();
-  });
-  const auto result = engine.generate(request);
-  EXPECT_EQ(result.cached_tokens, 0);
-  EXPECT_NE(tokens_of(result), before);
-  Engine fresh(model.decoder, nullptr, small_options());
-  EXPECT_EQ(tokens_of(result), tokens_of(fresh.generate(request)));
+  std::vector<int32_t> found;
+  engine.call([&](Decoder& decoder) { found = test::greedy_by_scoring(decoder, random_prompt(40, 5), 10); });
+  EXPECT_EQ(tokens_of(engine.generate(request)), before);
+  EXPECT_EQ(found, before[0]);
 }
 
 TEST(EngineThread, ServesManyThreads) {

@@ -57,7 +57,6 @@ int32_t KvPages::take() {
 int64_t KvPages::adopt(PageTable& table, uint64_t salt, std::span<const int32_t> tokens) {
   FETTLE_CHECK(table.pages.empty() && salt < first_entry);
   table.chain = salt;
-  table.era = era_;
   if (!prefix_cache_) return 0;
   const auto whole = (static_cast<int64_t>(tokens.size()) - 1) / page_rows_;
   for (int64_t i = 0; i < whole; ++i) {
@@ -95,7 +94,7 @@ bool KvPages::grow(PageTable& table, int64_t length) {
 }
 
 void KvPages::publish(PageTable& table, uint64_t salt, std::span<const int32_t> tokens) {
-  if (!prefix_cache_ || table.era != era_) return;
+  if (!prefix_cache_) return;
   if (table.published == 0) table.chain = salt;
   for (; (table.published + 1) * page_rows_ <= table.length; ++table.published) {
     const auto content = page_tokens(tokens, table.published, page_rows_);
@@ -136,13 +135,6 @@ std::optional<KvPages::Copy> KvPages::branch(const PageTable& table, PageTable& 
 void KvPages::release(PageTable& table) {
   for (size_t i = table.pages.size(); i-- > 0;) pool_.let_go(table.pages[i]);
   table = {};
-}
-
-void KvPages::drop_cache() {
-  for (size_t i = 0; i < info_.size(); ++i) {
-    if (info_[i].entry != 0) forget(static_cast<int32_t>(i));
-  }
-  ++era_;
 }
 
 }  // namespace fettle

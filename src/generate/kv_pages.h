@@ -27,7 +27,6 @@ struct PageTable {
   int64_t published = 0;  ///< first pages that are in the prefix cache
   std::vector<uint64_t> entries;  ///< of these pages, or of others with the same tokens behind the same beginning
   uint64_t chain = 0;     ///< entry of the last of them
-  uint64_t era = 0;       ///< how often the cache had been dropped when the sequence began
 };
 
 /// Not thread-safe.
@@ -73,8 +72,6 @@ class KvPages {
 
   /// Gives all pages back; the table is empty then.
   void release(PageTable& table);
-  /// Forgets every cached page (the weights changed). Sequences that began before publish nothing more.
-  void drop_cache();
 
  private:
   struct Page {
@@ -94,7 +91,6 @@ class KvPages {
   std::vector<Page> info_;
   std::unordered_multimap<uint64_t, int32_t> entries_;
   uint64_t next_entry_;
-  uint64_t era_ = 0;
 };
 
 }  // namespace fettle

@@ -108,23 +108,6 @@ TEST(KvPages, ABranchCopiesOnlyThePartialPage) {
   EXPECT_EQ(pages.available(), 2);
 }
 
-TEST(KvPages, DroppingTheCacheHidesOldContent) {
-  KvPages pages(8, 4, true);
-  PageTable a, idle;
-  compute(pages, idle, iota(8, 50));
-  pages.release(idle);
-  compute(pages, a, iota(8));
-  pages.drop_cache();
-  PageTable b;
-  EXPECT_EQ(pages.adopt(b, 0, iota(9)), 0);
-  EXPECT_EQ(pages.adopt(b, 0, iota(9, 50)), 0);
-  EXPECT_EQ(pages.cached(), 0);
-  compute(pages, a, iota(12));  // a began before the drop
-  EXPECT_EQ(pages.adopt(b, 0, iota(13)), 0);
-  pages.release(a);
-  EXPECT_EQ(pages.available(), 8);
-}
-
 /// Random life against a shadow memory: whatever happens, every sequence reads its own tokens back.
 TEST(KvPages, EverySequenceKeepsItsContent) {
   for (uint64_t seed = 0; seed < 30; ++seed) {

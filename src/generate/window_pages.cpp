@@ -99,10 +99,4 @@ void WindowPages::publish(const WindowTable& table, int64_t index, uint64_t entr
   pool_.enter_cache(page);
 }
 
-void WindowPages::drop_cache() {
-  for (size_t page = 0; page < cached_as_.size(); ++page) {
-    if (cached_as_[page] != 0) forget(static_cast<int32_t>(page));
-  }
-}
-
 }  // namespace fettle

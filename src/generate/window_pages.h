@@ -49,7 +49,6 @@ class WindowPages {
   void adopt(WindowTable& table, std::span<const uint64_t> entries);
   /// Page `index` of the table, if it is still held, is the one of this entry.
   void publish(const WindowTable& table, int64_t index, uint64_t entry);
-  void drop_cache();
 
  private:
   int64_t first_seen(int64_t length) const;  ///< page of the first token that token `length` sees

@@ -10,8 +10,6 @@
 namespace fettle::serve {
 namespace {
 
-using test::byte_vocabulary;
-
 std::string nested(size_t depth) {
   return std::string(depth, '[') + std::string(depth, ']');
 }
@@ -20,22 +18,6 @@ double processor_seconds(const std::function<void()>& work) {
   const std::clock_t begin = std::clock();
   work();
   return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-}
-
-/// Whether a model may write this text in answer to `call`, and end there.
-bool may_write(const CompletionCall& call, std::string_view text) {
-  const auto constraint = call.requests.at(0).constraint->clone();
-  TokenSet allowed(byte_vocabulary);
-  for (const char c : text) {
-    allowed.clear();
-    constraint->allow(allowed);
-    const int32_t token = 3 + static_cast<unsigned char>(c);
-    if (!allowed.has(token)) return false;
-    constraint->accept(token);
-  }
-  allowed.clear();
-  constraint->allow(allowed);
-  return allowed.has(2) || std::ranges::all_of(allowed.words(), [](uint64_t word) { return word == 0; });
 }
 
 TEST(RequestBounds, TextThatIsReadAgainHasTheBoundsOfTheRequest) {

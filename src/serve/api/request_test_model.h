@@ -1,5 +1,7 @@
 #pragma once
 // A model's context for tests of requests: tokens are bytes, the template shows every field that it is given.
+#include <algorithm>
+
 #include "generate/test_support.h"
 #include "serve/api/completion_request.h"
 
@@ -45,6 +47,24 @@ std::string refusal(Read read) {
     return fmt::format("{} {}", error.status(), error.param());
   }
   return {};
+}
+
+/// Whether a model may write this text in answer to `call`, and end there.
+inline bool may_write(const CompletionCall& call, std::string_view text) {
+  const auto shared = call.requests.at(0).constraint;
+  if (shared == nullptr) return true;
+  const auto constraint = shared->clone();
+  TokenSet allowed(test::byte_vocabulary);
+  for (const char c : text) {
+    allowed.clear();
+    constraint->allow(allowed);
+    const int32_t token = 3 + static_cast<unsigned char>(c);
+    if (!allowed.has(token)) return false;
+    constraint->accept(token);
+  }
+  allowed.clear();
+  constraint->allow(allowed);
+  return allowed.has(2) || std::ranges::all_of(allowed.words(), [](uint64_t word) { return word == 0; });
 }
 
 /// A result of one sample whose tokens are the bytes of `text`.

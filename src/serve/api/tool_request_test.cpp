@@ -20,23 +20,7 @@ class ToolRequest : public testing::Test {
   std::string refused(const OrderedJson& more) {
     return refusal([&] { call(more); });
   }
-  /// Whether a model may write this text and end there.
-  bool may_write(const OrderedJson& more, std::string_view text) {
-    const auto shared = call(more).requests.at(0).constraint;
-    if (shared == nullptr) return true;
-    const auto constraint = shared->clone();
-    TokenSet allowed(test::byte_vocabulary);
-    for (const char c : text) {
-      allowed.clear();
-      constraint->allow(allowed);
-      const int32_t token = 3 + static_cast<unsigned char>(c);
-      if (!allowed.has(token)) return false;
-      constraint->accept(token);
-    }
-    allowed.clear();
-    constraint->allow(allowed);
-    return allowed.has(2) || std::ranges::all_of(allowed.words(), [](uint64_t word) { return word == 0; });
-  }
+  bool may_write(const OrderedJson& more, std::string_view text) { return serve::may_write(call(more), text); }
 
   static constexpr const char* now = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
   static constexpr const char* add =
