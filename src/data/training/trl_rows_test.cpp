@@ -1,4 +1,4 @@
-// Token ids and masks of real rows against TRL's own preparation (tests/golden/data/make_trl_rows.py).
+// Token ids and masks of rows under the starter's tokenizer against TRL's own preparation (tests/golden/data/make_trl_rows.py).
 #include <gtest/gtest.h>
 
 #include "data/test_data.h"
@@ -6,11 +6,6 @@
 
 namespace fettle::data {
 namespace {
-
-fs::path smollm2() {
-  const char* named = std::getenv("FETTLE_SMOLLM2");
-  return named != nullptr ? fs::path(named) : fs::path();
-}
 
 /// FNV-1a over 32-bit values as the golden file's script computes it.
 class Fnv {
@@ -45,20 +40,22 @@ void hash(Fnv& fnv, const Judged& row) {
 
 class TrlRows : public testing::Test {
  protected:
-  void SetUp() override {
-    FETTLE_NEED_SHARED_DATA();
-    if (!fs::exists(smollm2() / "tokenizer.json")) {
-      GTEST_SKIP() << "skipped: FETTLE_SMOLLM2 names no folder with SmolLM2-135M-Instruct's tokenizer.json";
-    }
-    tokenizer_ = Tokenizer::from_folder(smollm2());
-    chat_ = std::make_unique<ChatTemplate>(ChatTemplate::of(*tokenizer_));
-    golden_ = read_json("tests/golden/data/trl_rows.json");
-  }
+  TrlRows()
+      : tokenizer_(Tokenizer::from_folder(fs::path(FETTLE_SOURCE_DIR) / "starter/model")),
+        chat_(ChatTemplate::of(*tokenizer_)),
+        golden_(read_json(golden_folder() / "trl_rows.json")) {}
 
-  static std::string path(const char* name) { return (shared_data() / name).string(); }
-  static std::vector<DataSource> pairs() {
-    return {{{path("conversations/ultrafeedback_pairs_train.jsonl"),
-              path("conversations/ultrafeedback_pairs_eval.jsonl")}}};
+  static fs::path golden_folder() { return fs::path(FETTLE_SOURCE_DIR) / "tests/golden/data"; }
+  static std::vector<std::string> files() {
+    return {(fs::path(FETTLE_SOURCE_DIR) / "starter/pairs.jsonl").string(), (golden_folder() / "trl_pairs.jsonl").string()};
+  }
+  static std::vector<DataSource> pairs() { return {{files()}}; }
+  /// The chosen answers as texts.
+  static std::vector<DataSource> texts() {
+    DataSource source{files()};
+    source.format = Format::text;
+    source.columns = {{"text", "chosen"}};
+    return {source};
   }
 
   template <typename T>
@@ -77,33 +74,29 @@ class TrlRows : public testing::Test {
   }
 
   std::shared_ptr<const Tokenizer> tokenizer_;
-  std::unique_ptr<ChatTemplate> chat_;
+  ChatTemplate chat_;
   Json golden_;
   RejectedRows rejected_;
 };
 
 TEST_F(TrlRows, Sft) {
-  expect_equal("sft_chat_1024", load_sequences(pairs(), *tokenizer_, chat_.get(), {}, 0, rejected_));
-  expect_equal("sft_chat_256",
-               load_sequences(pairs(), *tokenizer_, chat_.get(), {.max_length = 256}, 0, rejected_));
+  expect_equal("sft_chat_1024", load_sequences(pairs(), *tokenizer_, &chat_, {}, 0, rejected_));
+  expect_equal("sft_chat_24", load_sequences(pairs(), *tokenizer_, &chat_, {.max_length = 24}, 0, rejected_));
   expect_equal("sft_raw_1024", load_sequences(pairs(), *tokenizer_, nullptr, {.raw = true}, 0, rejected_));
 }
 
 TEST_F(TrlRows, Text) {
-  expect_equal("sft_text_1024",
-               load_texts({{{path("text/c4_demo.jsonl")}}}, *tokenizer_, nullptr, {}, 0, rejected_));
+  expect_equal("sft_text_1024", load_texts(texts(), *tokenizer_, nullptr, {}, 0, rejected_));
 }
 
 TEST_F(TrlRows, Dpo) {
-  expect_equal("dpo_chat_1024", load_pairs(pairs(), *tokenizer_, chat_.get(), {}, 0, rejected_));
-  expect_equal("dpo_chat_256",
-               load_pairs(pairs(), *tokenizer_, chat_.get(), {.max_length = 256}, 0, rejected_));
+  expect_equal("dpo_chat_1024", load_pairs(pairs(), *tokenizer_, &chat_, {}, 0, rejected_));
+  expect_equal("dpo_chat_40", load_pairs(pairs(), *tokenizer_, &chat_, {.max_length = 40}, 0, rejected_));
   expect_equal("dpo_raw_1024", load_pairs(pairs(), *tokenizer_, nullptr, {.raw = true}, 0, rejected_));
 }
 
 TEST_F(TrlRows, Kto) {
-  expect_equal("kto_chat_1024", load_judged({{{path("conversations/kto_en_demo.json")}}}, *tokenizer_,
-                                            chat_.get(), {}, 0, rejected_));
+  expect_equal("kto_chat_1024", load_judged(pairs(), *tokenizer_, &chat_, {}, 0, rejected_));
 }
 
 }  // namespace

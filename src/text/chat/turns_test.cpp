@@ -250,21 +250,15 @@ std::pair<int64_t, int64_t> check_conversation(const ChatTemplate& chat, const M
 }
 
 TEST(Turns, UnderEveryTemplateTheAnswerIsWhatServingGenerates) {
-  std::vector<fs::path> folders{templates};
-  const char* more = std::getenv("FETTLE_TEMPLATES");
-  if (more != nullptr && fs::is_directory(more)) folders.emplace_back(more);
   int64_t answers = 0, unserved = 0;
-  for (const fs::path& folder : folders) {
-    for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.path().extension() != ".jinja") continue;
-      const ChatTemplate chat(read_file(entry.path()), {{"bos_token", "<s>"}, {"eos_token", "</s>"}},
-                              "template");
-      for (const auto& [name, json] : conversations()) {
-        SCOPED_TRACE(entry.path().filename().string() + ", " + name);
-        const auto [some, off] = check_conversation(chat, conversation(json.c_str()));
-        answers += some;
-        unserved += off;
-      }
+  for (const auto& entry : fs::directory_iterator(templates)) {
+    if (entry.path().extension() != ".jinja") continue;
+    const ChatTemplate chat(read_file(entry.path()), {{"bos_token", "<s>"}, {"eos_token", "</s>"}}, "template");
+    for (const auto& [name, json] : conversations()) {
+      SCOPED_TRACE(entry.path().filename().string() + ", " + name);
+      const auto [some, off] = check_conversation(chat, conversation(json.c_str()));
+      answers += some;
+      unserved += off;
     }
   }
   EXPECT_GT(answers, 300);

@@ -92,13 +92,6 @@ TEST(Jinja, EqualsTransformersOnWellKnownTemplates) {
   compare_templates("tests/golden/text/templates.json");
 }
 
-TEST(Jinja, EqualsTransformersOnAnotherFolder) {
-  const char* file = std::getenv("FETTLE_TEMPLATES");
-  if (file == nullptr || fs::is_directory(file)) GTEST_SKIP() << "skipped: FETTLE_TEMPLATES names no file";
-  setenv("TZ", "UTC", 1);
-  compare_templates(file);
-}
-
 TEST(Jinja, ErrorsNameThePlace) {
   EXPECT_EQ(render_error("a\n{% if x %}\n{{ 1 +  }}"), "t: line 3, column 9: unexpected '}}'");
   EXPECT_EQ(render_error("{{ x | trimm }}"), "t: line 1, column 8: unknown filter 'trimm'; did you mean 'trim'?");

@@ -1,12 +1,14 @@
-"""What TRL makes of real rows: token counts and a hash of all ids and masks, per method.
+"""What TRL makes of rows under the starter's tokenizer and template: token counts and a hash of all ids and masks, per method.
 
 Run in an environment with torch, transformers, datasets and TRL 1.16, from the repository's root:
-    python tests/golden/data/make_trl_rows.py SMOLLM2_FOLDER SHARED_DATA_FOLDER > tests/golden/data/trl_rows.json
-SMOLLM2_FOLDER is SmolLM2-135M-Instruct as a Hugging Face folder; only its tokenizer and config matter.
+    python tests/golden/data/make_trl_rows.py
+The rows are starter/pairs.jsonl and trl_pairs.jsonl, which this writes first: texts with edges, blanks, other scripts and many turns
+of length. It writes trl_rows.json beside itself.
 """
 import json
 import os
-import sys
+import pathlib
+import random
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 import datasets
@@ -17,6 +19,20 @@ from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, SFTConfig, SFTTrai
 datasets.disable_progress_bars()
 torch.set_num_threads(2)
 MASK = (1 << 64) - 1
+HERE = pathlib.Path(__file__).parent
+STARTER = HERE.parent.parent.parent / "starter"
+
+
+def awkward_pairs():
+    """Texts that a tokenizer's edges show in: blanks around them, line ends, other scripts, nothing but marks, long ones."""
+    draw = random.Random(7)
+    words = ["bread", "Straße", "naïve", "Москва", "東京", "مرحبا", "नमस्ते", "🙂", "👩‍👩‍👧", "e\u0301", "x", "1234567", "don't", "I'll", "...", "\t", "\n", "  ", "\u00a0", "{{", "<b>"]
+    text = lambda most: " ".join(draw.choice(words) for _ in range(draw.randint(1, most)))
+    edges = ["", " ", "\n", "  \n", "\t", "\n\n"]
+    for i in range(120):
+        most = 400 if i % 10 == 0 else 30
+        prompt, chosen, rejected = (draw.choice(edges) + text(most) + "." + draw.choice(edges) for _ in range(3))
+        yield {"id": f"awkward-{i}", "prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 
 def fnv(values, state):
@@ -39,17 +55,17 @@ def summary(rows):
     return {"rows": len(per_row), "tokens": tokens, "supervised": supervised, "fnv1a": f"{state:016x}", "first": per_row[:20]}
 
 
-def main(folder, shared):
+def main():
+    folder = STARTER / "model"
+    (HERE / "trl_pairs.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in awkward_pairs()))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     config = AutoConfig.from_pretrained(folder)
-    config.num_hidden_layers, config.hidden_size, config.intermediate_size = 1, 18, 18
-    config.num_attention_heads, config.num_key_value_heads, config.head_dim = 9, 3, 2
+    config.num_hidden_layers = 1
     model = lambda: AutoModelForCausalLM.from_config(config)
     common = dict(output_dir="/tmp/trl_golden", report_to=[], use_cpu=True, bf16=False, gradient_checkpointing=False,
                   per_device_train_batch_size=2, max_steps=1)
-    load = lambda name: [json.loads(line) for line in open(f"{shared}/{name}")]
-    pairs = load("conversations/ultrafeedback_pairs_train.jsonl") + load("conversations/ultrafeedback_pairs_eval.jsonl")
-    pairs = [row for row in pairs if row["chosen"].strip() and row["rejected"].strip()]  # fettle rejects rows with empty answers
+    load = lambda path: [json.loads(line) for line in open(path)]
+    pairs = load(STARTER / "pairs.jsonl") + load(HERE / "trl_pairs.jsonl")
     user = lambda text: [{"role": "user", "content": text}]
     said = lambda text: [{"role": "assistant", "content": text}]
 
@@ -87,15 +103,14 @@ def main(folder, shared):
     chat_pairs = [{"prompt": user(r["prompt"]), "chosen": said(r["chosen"]), "rejected": said(r["rejected"])} for r in pairs]
     plain = [{"prompt": r["prompt"], "completion": r["chosen"]} for r in pairs]
     plain_pairs = [{key: r[key] for key in ("prompt", "chosen", "rejected")} for r in pairs]
-    judged = [{"prompt": r["messages"][:-1], "completion": r["messages"][-1:], "label": r["label"]}
-              for r in json.load(open(f"{shared}/conversations/kto_en_demo.json"))]
+    judged = [{"prompt": user(r["prompt"]), "completion": said(r[key]), "label": key == "chosen"} for r in pairs for key in ("chosen", "rejected")]
     result = {
-        "sft_chat_1024": sft(chats, 1024), "sft_chat_256": sft(chats, 256), "sft_raw_1024": sft(plain, 1024),
-        "sft_text_1024": sft([{"text": r["text"]} for r in load("text/c4_demo.jsonl")], 1024),
-        "dpo_chat_1024": dpo(chat_pairs, 1024), "dpo_chat_256": dpo(chat_pairs, 256), "dpo_raw_1024": dpo(plain_pairs, 1024),
+        "sft_chat_1024": sft(chats, 1024), "sft_chat_24": sft(chats, 24), "sft_raw_1024": sft(plain, 1024),
+        "sft_text_1024": sft([{"text": r["chosen"]} for r in pairs], 1024),
+        "dpo_chat_1024": dpo(chat_pairs, 1024), "dpo_chat_40": dpo(chat_pairs, 40), "dpo_raw_1024": dpo(plain_pairs, 1024),
         "kto_chat_1024": kto(judged, 1024),
     }
-    print("{" + ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()) + "}")
+    (HERE / "trl_rows.json").write_text("{" + ",\n ".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in result.items()) + "}\n")
 
 
-main(*sys.argv[1:])
+main()

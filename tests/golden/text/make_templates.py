@@ -2,13 +2,9 @@
 
 Run in an environment with transformers and jinja2 (pip install transformers jinja2):
     python tests/golden/text/make_templates.py
-Templates are the files of templates/; the environment is the one that transformers sets up. With
-    python tests/golden/text/make_templates.py --folder DIR --out FILE
-it renders the templates of another folder (those that an installed package carries, say); text_test compares FILE too when
-the variable FETTLE_TEMPLATES names it.
+Templates are the files of templates/; the environment is the one that transformers sets up.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -135,12 +131,6 @@ def write(path, value):
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--folder", type=pathlib.Path)
-    options.add_argument("--out", type=pathlib.Path)
-    arguments = options.parse_args()
-    if arguments.folder:
-        return write(arguments.out, templates(arguments.folder.resolve()))
     os.chdir(HERE.parent.parent.parent)
     write(HERE / "templates.json", templates((HERE / "templates").relative_to(pathlib.Path.cwd())))
     write(HERE / "expressions.json", expressions())
