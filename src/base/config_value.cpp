@@ -1,5 +1,6 @@
 #include "base/config_value.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <utility>
@@ -141,13 +142,14 @@ void read_value(const ConfigValue& value, Json& to) {
 double read_bytes(const ConfigValue& value) {
   constexpr std::string_view kExpected = "a number of bytes, or one with a unit such as '6 GB'";
   const std::map<std::string_view, double> units{
-      {"", 1.0},   {"B", 1.0},   {"kB", 1e3},     {"KB", 1e3},        {"MB", 1e6},
-      {"GB", 1e9}, {"TB", 1e12}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
+      {"", 1.0},   {"b", 1.0},  {"k", 1e3},  {"kb", 1e3},     {"m", 1e6},       {"mb", 1e6},         {"g", 1e9},
+      {"gb", 1e9}, {"t", 1e12}, {"tb", 1e12}, {"kib", 1024.0}, {"mib", 1048576.0}, {"gib", 1073741824.0}};
   const std::string text = value.value.is_string() ? value.value.get<std::string>() : value.value.dump();
   double amount = 0.0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount);
-  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  while (!unit.empty() && unit.front() == ' ') unit.remove_prefix(1);
+  std::string unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  unit.erase(0, std::min(unit.find_first_not_of(' '), unit.size()));
+  std::ranges::transform(unit, unit.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   const auto factor = units.find(unit);
   if (error != std::errc() || factor == units.end() || !(amount >= 0.0)) value.wrong(kExpected);
   return amount * factor->second;

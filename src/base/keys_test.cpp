@@ -60,6 +60,9 @@ TEST(Keys, AreReadByTheTypesOfTheirMembers) {
   EXPECT_EQ(options.heat, 0.25F);
   EXPECT_EQ(options.bytes, 2000u);
   EXPECT_EQ(options.size, Size::large);
+  EXPECT_EQ(read(R"({"input": "a", "bytes": "2g"})").bytes, 2000000000u);
+  EXPECT_EQ(read(R"({"input": "a", "bytes": "1MiB"})").bytes, 1048576u);
+  EXPECT_NE(problem(R"({"input": "a", "bytes": "2 parsecs"})").find("bytes: expected a number of bytes"), std::string::npos);
   const Options untouched = read(R"({"input": []})");
   EXPECT_EQ(untouched.turns, 3);
   EXPECT_FALSE(untouched.heat.has_value());
