@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <memory>
 #include <sstream>
 #include <vector>
 
@@ -47,7 +48,8 @@ std::map<std::string, uint64_t> Wheel::names() {
 
 std::string Wheel::extract(const std::string& name, uint64_t most, const std::function<void(std::string_view)>& sink) {
   if (unzLocateFile(zip_, name.c_str(), 1) != UNZ_OK || unzOpenCurrentFile(zip_) != UNZ_OK) fail(path_.string(), "cannot read {}", name);
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> owner(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  EVP_MD_CTX* context = owner.get();
   if (context == nullptr) throw std::bad_alloc();
   EVP_DigestInit_ex(context, EVP_sha256(), nullptr);
   std::vector<char> chunk(size_t{1} << 20);
@@ -61,7 +63,6 @@ std::string Wheel::extract(const std::string& name, uint64_t most, const std::fu
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   EVP_DigestFinal_ex(context, digest, &size);
-  EVP_MD_CTX_free(context);
   if (unzCloseCurrentFile(zip_) != UNZ_OK || got < 0) fail(path_.string(), "{} is damaged", name);
   std::string text(64, '\0');
   const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), digest, static_cast<int>(size));
