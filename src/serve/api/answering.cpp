@@ -33,10 +33,10 @@ ApiError failure(const std::string& why, const std::vector<std::shared_ptr<const
   return {500, "internal_error", "", why};
 }
 
-/// A stream between two calls of the HTTP library.
+/// A stream between two pieces.
 struct Streaming {
-  /// Sends what there is; false ends the stream.
-  bool run(httplib::DataSink& sink) {
+  /// Sends what there is.
+  HttpAnswer::Next run(AnswerStream& stream) {
     std::string events;
     if (!begun) events = format->begin();
     begun = true;
@@ -49,15 +49,12 @@ struct Streaming {
       measure(state, answer->results());
       log_answer(state, body, format->head(), answer->results());
     }
-    const bool sent =
-        events.empty() ? sink.is_writable() : sink.is_writable() && sink.write(events.data(), events.size());
-    if (!sent) {
+    if (!stream.is_open() || !stream.write(events)) {
       ++state.metrics.left;
       answer->cancel();
-      return false;
+      return HttpAnswer::Next::broken;
     }
-    if (done) sink.done();
-    return true;
+    return done ? HttpAnswer::Next::ended : HttpAnswer::Next::more;
   }
 
   ServerState& state;
@@ -80,8 +77,7 @@ void answer_call(ServerState& state, HttpCall& http, OrderedJson body, const Com
         std::make_shared<Streaming>(Streaming{state, std::move(body), std::move(format), answer, std::move(constraints)});
     http.response.status = 200;
     http.response.set_header("X-Accel-Buffering", "no");
-    http.response.set_chunked_content_provider(
-        "text/event-stream", [streaming](size_t, httplib::DataSink& sink) { return streaming->run(sink); });
+    http.response.set_stream([streaming](AnswerStream& stream) { return streaming->run(stream); }, "text/event-stream");
     return;
   }
   if (!answer->wait([&] { return http.connection.client_left(); })) {

@@ -27,18 +27,18 @@ std::string path_of(const EmbeddedFile& file) {
 }
 
 void send(const EmbeddedFile& file, const std::string& tag, HttpCall& call) {
-  httplib::Response& response = call.response;
+  HttpAnswer& response = call.response;
   response.set_header("Content-Security-Policy", policy);
   response.set_header("Referrer-Policy", "no-referrer");
   response.set_header("Cross-Origin-Opener-Policy", "same-origin");
   response.set_header("Cache-Control", "no-cache");
   response.set_header("ETag", tag);
-  if (call.request.get_header_value("If-None-Match") == tag) {
+  if (call.request.if_none_match == tag) {
     response.status = 304;
     return;
   }
   response.status = 200;
-  response.set_content(file.bytes.data(), file.bytes.size(), type_of(file.name));
+  response.set_content(std::string(file.bytes), type_of(file.name));
 }
 
 }  // namespace

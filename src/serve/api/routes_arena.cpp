@@ -12,8 +12,8 @@ Votes& votes_of(ServerState& state) {
   return *state.votes;
 }
 
-int64_t read_limit(const httplib::Request& request) {
-  const std::string text = request.has_param("limit") ? request.get_param_value("limit") : "100";
+int64_t read_limit(const HttpRequest& request) {
+  const std::string text = request.parameter("limit", "100");
   int64_t limit = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
   if (error != std::errc() || end != text.data() + text.size() || limit < 1 || limit > 1000)
@@ -29,7 +29,7 @@ void add_arena_routes(HttpServer& http, ServerState& state) {
   });
   http.route("GET", "/v1/arena/votes", [&](HttpCall& call) {
     answer_json(call.response, 200,
-                votes_of(state).list(read_limit(call.request), call.request.get_param_value("after")));
+                votes_of(state).list(read_limit(call.request), call.request.parameter("after")));
   });
   http.route("DELETE", "/v1/arena/votes/", [&](HttpCall& call) {
     if (!votes_of(state).remove(call.name)) throw ApiError(404, "not_found", "", "there is no such vote");

@@ -38,7 +38,7 @@ void refuse_part(const HttpCall& http) {
 
 void show(ServerState& state, HttpCall& http) {
   refuse_part(http);
-  if (http.request.get_param_value("stream") == "true")
+  if (http.request.parameter("stream") == "true")
     fail_unsupported("stream", "a stored response is given whole");
   const auto found = state.responses.find(http.name);
   if (!found) throw unknown(http.name);

@@ -1,45 +1,6 @@
 #include "serve/http/answers.h"
 
 namespace fettle::serve {
-namespace {
-
-const char* reason_of(int status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 401:
-      return "Unauthorized";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 408:
-      return "Request Timeout";
-    case 413:
-      return "Payload Too Large";
-    case 414:
-      return "URI Too Long";
-    case 415:
-      return "Unsupported Media Type";
-    case 417:
-      return "Expectation Failed";
-    case 431:
-      return "Request Header BodyFields Too Large";
-    case 501:
-      return "Not Implemented";
-    case 503:
-      return "Service Unavailable";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "Error";
-  }
-}
-
-}  // namespace
-
 Headers common_headers() {
   return {{"X-Content-Type-Options", "nosniff"}, {"Cross-Origin-Resource-Policy", "same-origin"}, {"Cache-Control", "no-store"}};
 }
@@ -62,12 +23,12 @@ std::string plain_answer(const ApiError& error, const Headers& headers) {
       error.status(), reason_of(error.status()), body.size(), more, body);
 }
 
-void answer_json(httplib::Response& response, int status, const Json& body) {
+void answer_json(HttpAnswer& response, int status, const Json& body) {
   response.status = status;
   response.set_content(dump_json(body), "application/json");
 }
 
-void answer_error(httplib::Response& response, const ApiError& error) {
+void answer_error(HttpAnswer& response, const ApiError& error) {
   if (error.retry_after() > 0) response.set_header("Retry-After", std::to_string(error.retry_after()));
   if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
   answer_json(response, error.status(), error.body());

@@ -16,22 +16,16 @@
 namespace fettle::serve {
 namespace {
 
-void address_of(bool remote, int socket, std::string& ip, int& port) {
+/// The server's own address of a connection; empty when there is none.
+std::string local_address_of(int socket) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   auto* raw = reinterpret_cast<sockaddr*>(&address);
-  if ((remote ? getpeername(socket, raw, &size) : getsockname(socket, raw, &size)) != 0) return;
+  if (getsockname(socket, raw, &size) != 0) return {};
   char text[INET6_ADDRSTRLEN] = "";
-  if (address.ss_family == AF_INET) {
-    const auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
-    inet_ntop(AF_INET, &v4->sin_addr, text, sizeof text);
-    port = ntohs(v4->sin_port);
-  } else if (address.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
-    inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof text);
-    port = ntohs(v6->sin6_port);
-  }
-  ip = text;
+  if (address.ss_family == AF_INET) inet_ntop(AF_INET, &reinterpret_cast<sockaddr_in*>(&address)->sin_addr, text, sizeof text);
+  if (address.ss_family == AF_INET6) inet_ntop(AF_INET6, &reinterpret_cast<sockaddr_in6*>(&address)->sin6_addr, text, sizeof text);
+  return text;
 }
 
 /// What OpenSSL waits for after a call that did nothing.
@@ -140,31 +134,18 @@ void Connection::end_sending() {
   broken_ = true;
 }
 
-void Connection::begin_request(std::string head) {
-  head_ = std::move(head);
-  head_read_ = 0;
-}
-
-ssize_t Connection::read(char* data, size_t size) {
-  if (request_read()) return -1;
-  const size_t taken = head_.copy(data, size, head_read_);
-  head_read_ += taken;
-  return static_cast<ssize_t>(taken);
-}
-
-ssize_t Connection::write(const char* data, size_t size) {
+bool Connection::write(std::string_view bytes) {
   const auto deadline = Clock::now() + write_timeout_;
-  size_t sent = 0;
-  while (sent < size && !broken_) {
+  while (!bytes.empty() && !broken_) {
     short events = 0;
-    const ssize_t now = try_send(data + sent, size - sent, events);
+    const ssize_t now = try_send(bytes.data(), bytes.size(), events);
     if (now > 0) {
-      sent += static_cast<size_t>(now);
+      bytes.remove_prefix(static_cast<size_t>(now));
     } else if (now != -1 || !wait(events, deadline)) {
       broken_ = true;
     }
   }
-  return broken_ ? -1 : static_cast<ssize_t>(sent);
+  return !broken_;
 }
 
 bool Connection::client_left() const {
@@ -173,17 +154,6 @@ bool Connection::client_left() const {
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
-  address_of(true, socket_, ip, port);
-}
-std::string Connection::local_address() const {
-  std::string ip;
-  int port = 0;
-  address_of(false, socket_, ip, port);
-  return ip;
-}
-void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
-  address_of(false, socket_, ip, port);
-}
+std::string Connection::local_address() const { return local_address_of(socket_); }
 
 }  // namespace fettle::serve

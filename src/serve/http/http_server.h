@@ -1,8 +1,6 @@
 #pragma once
 // HTTP/1.1 with bounds. One thread polls the connections whose requests are not whole, so that slow and idle clients hold
-// no thread; a whole request goes to a worker, where the HTTP library writes the answer.
-#include <httplib.h>
-
+// no thread; a whole request goes to a worker, which answers it.
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +9,7 @@
 
 #include "serve/http/answers.h"
 #include "serve/http/connection.h"
+#include "serve/http/message.h"
 #include "serve/http/options.h"
 #include "serve/http/request_head.h"
 
@@ -19,8 +18,8 @@ namespace fettle::serve {
 /// A request on its way through the routes. Valid during the handler; a stream's provider must copy what it
 /// needs, but may use `connection`.
 struct HttpCall {
-  const httplib::Request& request;
-  httplib::Response& response;
+  const HttpRequest& request;
+  HttpAnswer& response;
   Connection& connection;
   const RequestHead& head;
   std::string name;  ///< what stands behind a route's prefix ("/v1/models/" + name), decoded
@@ -29,10 +28,12 @@ struct HttpCall {
 using HttpHandler = std::function<void(HttpCall&)>;
 
 /// What a handler throws becomes an answer: ApiError its own, Error 400, anything else 500 without details.
-class HttpServer : private httplib::Server {
+class HttpServer {
  public:
   explicit HttpServer(HttpOptions options);
-  ~HttpServer() override;
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
 
   /// path: exact, or a prefix when it ends with '/' and is longer than "/". Before run().
   void route(const std::string& method, const std::string& path, HttpHandler handler);

@@ -121,7 +121,7 @@ void Poller::refuse(int fd, const ApiError& error, bool of_head) {
   if (w.phase == Phase::handshake) return drop(fd);
   const std::string answer = hooks_->refusal(error, head);
   w.connection->set_write_timeout(std::chrono::milliseconds(0));
-  w.connection->write(answer.data(), answer.size());
+  w.connection->write(answer);
   w.connection->end_sending();
   if (of_head && hooks_->refused) hooks_->refused(head, status, seconds_since(w.begin));
   w.phase = Phase::lingering;
@@ -216,7 +216,7 @@ bool Poller::read_head(Waiting& w) {
   if (w.incoming->head.expects_continue && bytes.empty()) {
     constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     w.connection->set_write_timeout(std::chrono::milliseconds(0));
-    w.connection->write(go_on.data(), go_on.size());
+    w.connection->write(go_on);
   }
   return true;
 }

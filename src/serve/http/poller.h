@@ -1,6 +1,8 @@
 #pragma once
 // One thread that watches every connection until its request is whole: TLS handshakes, heads and bodies are read here as they
 // come, so that slow and idle clients hold no other thread.
+#include <openssl/ssl.h>
+
 #include <list>
 #include <mutex>
 #include <unordered_map>

@@ -44,8 +44,7 @@ void read_request_line(std::string_view line, const HeadLimits& limits, RequestH
   const bool plain = std::ranges::all_of(head.target, [](char c) { return c > 0x20 && c < 0x7f; });
   if (!plain || head.target.empty() || head.target[0] != '/')
     refuse(400, "expected a path that begins with /");
-  head.keep_alive = version == "HTTP/1.1";
-  head.text = fmt::format("{}\r\n", line);
+  head.is_1_1 = head.keep_alive = version == "HTTP/1.1";
 }
 
 struct Field {
@@ -106,14 +105,14 @@ void note_field(const Field& field, RequestHead& head) {
   } else if (field.name == "access-control-request-private-network") {
     head.cors_private_network = lower_case(field.value) == "true";
   } else if (field.name == "if-none-match" && field.value.size() <= 1024) {
-    head.text += fmt::format("If-None-Match: {}\r\n", field.value);
+    head.if_none_match = field.value;
   }
 }
 
-void check_framing(const RequestHead& head, bool is_1_1, uint64_t limit) {
-  if (is_1_1 && head.host.empty()) refuse(400, "HTTP/1.1 needs a Host field");
+void check_framing(const RequestHead& head, uint64_t limit) {
+  if (head.is_1_1 && head.host.empty()) refuse(400, "HTTP/1.1 needs a Host field");
   if (head.length && head.chunked) refuse(400, "Content-Length and Transfer-Encoding contradict each other");
-  if (head.chunked && !is_1_1) refuse(400, "HTTP/1.0 has no Transfer-Encoding");
+  if (head.chunked && !head.is_1_1) refuse(400, "HTTP/1.0 has no Transfer-Encoding");
   if (head.length.value_or(0) > limit) refuse(413, fmt::format("the body has {} bytes, {} are allowed", *head.length, limit));
 }
 
@@ -131,14 +130,12 @@ RequestHead parse_head(std::string_view bytes, const HeadLimits& limits) {
   std::string_view rest = bytes;
   const std::string_view first = take_line(rest);
   read_request_line(first, limits, head);
-  const bool is_1_1 = head.keep_alive;
   size_t fields = 0;
   for (std::string_view line = take_line(rest); !line.empty(); line = take_line(rest)) {
     if (++fields > limits.fields) refuse(431, fmt::format("more than {} header lines", limits.fields));
     note_field(read_field(line), head);
   }
-  head.text += "Content-Length: 0\r\n\r\n";  // without it the HTTP library would read until the client closes
-  check_framing(head, is_1_1, limits.body);
+  check_framing(head, limits.body);
   return head;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
-// The first lines of an HTTP/1 request (RFC 9112), checked strictly before the HTTP library sees them: what
-// two readers might understand in two ways is refused.
+// The first lines of an HTTP/1 request (RFC 9112), read strictly: what two readers might understand in two ways is refused.
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,10 +17,9 @@ struct HeadLimits {
 };
 
 struct RequestHead {
-  /// For the HTTP library, ends with an empty line: the first line and the fields that a route asks for. It is never
-  /// told of a body, which the server reads on its own.
-  std::string text;
   std::string method, target;
+  bool is_1_1 = false;  ///< HTTP/1.1, otherwise 1.0
+  std::string if_none_match;
   std::string authorization, host, origin;
   int hosts = 0;              ///< Host fields
   std::string local_address;  ///< the server's, on which the request came; set by the server

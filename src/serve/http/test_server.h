@@ -21,6 +21,17 @@ class HttpTestServer {
     server_.route("GET", "/named/", [](HttpCall& call) {
       answer_json(call.response, 200, {{"name", call.name}});
     });
+    server_.route("GET", "/large", [](HttpCall& call) { call.response.set_content(std::string(300000, 'x'), "text/plain"); });
+    for (const bool breaks : {false, true}) {
+      server_.route("GET", breaks ? "/broken" : "/stream", [breaks](HttpCall& call) {
+        const auto source = [breaks, count = 0](AnswerStream& stream) mutable {
+          if (count == 1 && breaks) return HttpAnswer::Next::broken;
+          stream.write(count == 0 ? "one" : "two");
+          return ++count == 2 ? HttpAnswer::Next::ended : HttpAnswer::Next::more;
+        };
+        call.response.set_stream(source, "text/plain");
+      });
+    }
     server_.route("GET", "/no-memory", [](HttpCall&) { throw std::bad_alloc(); });
     server_.route("GET", "/error", [](HttpCall&) { throw std::runtime_error("secret"); });
     server_.route("GET", "/slow", [this](HttpCall& call) {
