@@ -10,14 +10,15 @@ import sys
 
 ALLOWED = {
     "base": [],
+    "parallel": ["base"],
     "tensor": ["base"],
     "kernels": ["base", "tensor"],
     "model": ["base", "tensor", "kernels", "text"],
     "checkpoint": ["base", "tensor", "kernels", "text", "model"],
     "text": ["base"],
-    "data": ["base", "text"],
-    "generate": ["base", "tensor", "kernels", "model", "checkpoint", "text"],
-    "train": ["base", "tensor", "kernels", "model", "checkpoint", "text", "data", "generate"],
+    "data": ["base", "parallel", "text"],
+    "generate": ["base", "parallel", "tensor", "kernels", "model", "checkpoint", "text"],
+    "train": ["base", "parallel", "tensor", "kernels", "model", "checkpoint", "text", "data", "generate"],
     "feedback": ["base", "text", "data", "generate"],
     "evaluate": ["base", "text", "data", "generate", "feedback"],
     "map": ["base", "tensor", "kernels"],
