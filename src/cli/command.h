@@ -16,10 +16,16 @@ namespace fettle::cli {
 /// Adds a subcommand with a one-line summary and examples ("$ fettle …" lines shown under --help).
 CLI::App& add_command(CLI::App& parent, const std::string& name, const std::string& summary, const std::string& examples);
 
+/// For a command of one process (cli/ranks.h has the others): throws Error(usage) where mpirun or srun started several.
+void check_one_process(const CLI::App& command);
+
 /// Options live in `state`, which the callback keeps alive: `run(*state)` is called when the subcommand was given.
 template <typename State>
 void on_run(CLI::App& command, std::shared_ptr<State> state, void (*run)(State&)) {
-  command.callback([state, run] { run(*state); });
+  command.callback([&command, state, run] {
+    check_one_process(command);
+    run(*state);
+  });
 }
 
 /// For a call that does not parse: the first word that is no command or option, with the nearest one; or empty.

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/standard_output.h"
 #include "cli/command.h"
+#include "cli/ranks.h"
 #include "verbs/generate.h"
 
 namespace fettle::cli {
@@ -9,6 +10,7 @@ namespace {
 
 /// On standard output; false where the verb itself is to do the work.
 bool answer_here(const KeyValues& values) {
+  if (values.has("prompt")) refuse_ranks("fettle generate --prompt");
   verbs::Generate options;
   verbs::generate_keys().read(values, options);
   if (!values.has("prompt") || !is_standard_output(options.output)) return false;

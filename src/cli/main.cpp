@@ -10,6 +10,8 @@
 #include "base/scarce.h"
 #include "base/threads.h"
 #include "cli/command.h"
+#include "cli/ranks.h"
+#include "parallel/world.h"
 
 namespace fettle::cli {
 namespace {
@@ -53,13 +55,17 @@ int parse_and_run(int argc, char** argv) {
       ->check(CLI::Range(1, 4096));
   app.parse_complete_callback([&] {
     if (quiet) set_log_level(LogLevel::error);
-    if (thread_count > 0) set_threads(thread_count);
+    if (thread_count > 0) {
+      set_threads(thread_count);
+      note_threads_chosen();
+    }
   });
   add_commands(app);
   try {
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
+    if (!speaks_of_its_call()) return error.get_exit_code() == 0 ? 0 : 2;
     const int status = app.exit(error, std::cout, std::cerr);
     if (status == 0) return 0;
     const std::string hint = did_you_mean(app, argc, argv);
@@ -68,25 +74,27 @@ int parse_and_run(int argc, char** argv) {
   }
 }
 
-int run(int argc, char** argv) {
+int run_reporting(int argc, char** argv) {
   try {
     return parse_and_run(argc, argv);
   } catch (const Error& error) {
-    log_line(LogLevel::error, error.what());
-    return status_of(error);
+    return report_error(error, error.what(), status_of(error));
   } catch (const std::bad_alloc&) {
     end_out_of_memory();
   } catch (const fs::filesystem_error& error) {
-    log_line(LogLevel::error, fmt::format("{}: {}", error.path1().string(), error.code().message()));
-    return 1;
+    return report_error(error, fmt::format("{}: {}", error.path1().string(), error.code().message()), 1);
   } catch (const std::system_error& error) {
     const bool no_thread = error.code() == std::errc::resource_unavailable_try_again;
-    log_line(LogLevel::error, fmt::format("{}{}", no_thread ? "a thread cannot be started, out of memory or of processes: " : "", error.what()));
-    return 1;
+    return report_error(error, fmt::format("{}{}", no_thread ? "a thread cannot be started, out of memory or of processes: " : "", error.what()), 1);
   } catch (const std::exception& error) {
-    log_line(LogLevel::error, error.what());
-    return 1;
+    return report_error(error, error.what(), 1);
   }
+}
+
+int run(int argc, char** argv) {
+  const int status = run_reporting(argc, argv);
+  parallel::leave_world();
+  return status;
 }
 
 }  // namespace

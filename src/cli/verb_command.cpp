@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/key_options.h"
+#include "cli/ranks.h"
+#include "parallel/agree.h"
 #include "verbs/destinations.h"
 #include "verbs/verb.h"
 
@@ -20,16 +22,35 @@ void show_report(const verbs::Verb& verb, const KeyValues& values, const verbs::
   if (!report.failure.empty()) throw Error(report.failure);
 }
 
+/// The files that a call reads, the default ones too.
+std::vector<std::string> inputs_of(const std::vector<KeyInfo>& keys, const KeyValues& values) {
+  std::vector<std::string> inputs;
+  for (const auto& key : keys) {
+    if (key.use != KeyInfo::Use::input) continue;
+    const OrderedJson& value = values.has(key.name) ? values.values()[key.name] : key.fallback;
+    if (value.is_string()) inputs.push_back(value.get<std::string>());
+    for (const auto& one : value.is_array() ? value : OrderedJson::array())
+      if (one.is_string()) inputs.push_back(one.get<std::string>());
+  }
+  return inputs;
+}
+
 }  // namespace
 
 void add_verb_command(CLI::App& parent, const verbs::Verb& verb, bool (*instead)(const KeyValues&)) {
   auto& command = add_command(parent, verb.name, verb.summary, verb.examples);
   const auto given = std::make_shared<OrderedJson>(OrderedJson::object());
   add_key_options(command, verb.keys, [given](const KeyInfo& key, OrderedJson value) { (*given)[key.name] = std::move(value); });
-  command.callback([&verb, given, instead] {
+  command.callback([&verb, given, instead, at = &command] {
     const KeyValues values(verb.keys, *given, {true, verb.name + ": "});
     if (instead != nullptr && instead(values)) return;
-    show_report(verb, values, verb.call(values));
+    if (!verb.by_ranks) check_one_process(*at);
+    check_inputs_of_ranks(inputs_of(verb.keys, values));
+    parallel::ProcessGroup& group = verb.by_ranks ? ranks() : parallel::alone();
+    const verbs::Report report = verb.call(values, group);
+    parallel::together_do(group, [&] {
+      if (group.leads()) show_report(verb, values, report);
+    });
   });
 }
 

@@ -23,8 +23,8 @@ KeyTable<Binarize> binarize_keys() {
   return keys;
 }
 
-Report run_binarize(Binarize& binarize, const KeyValues&) {
-  return finish(binarize.files, data::binarize_rows(binarize.files.pass(), binarize.options));
+Report run_binarize(Binarize& binarize, const KeyValues&, parallel::ProcessGroup& group) {
+  return finish(binarize.files, data::binarize_rows(binarize.files.pass(group), binarize.options));
 }
 
 }  // namespace

@@ -25,10 +25,10 @@ KeyTable<Clean> clean_keys() {
   return keys;
 }
 
-Report run_clean(Clean& clean, const KeyValues&) {
+Report run_clean(Clean& clean, const KeyValues&, parallel::ProcessGroup& group) {
   if (clean.upstream) clean.options.code_blocks = data::CodeBlocks::upstream;
   if (clean.published) clean.options.layout = data::RowLayout::python;
-  return finish(clean.files, data::clean_pages(clean.files.pass(), clean.options));
+  return finish(clean.files, data::clean_pages(clean.files.pass(group), clean.options));
 }
 
 }  // namespace

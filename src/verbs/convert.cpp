@@ -77,7 +77,9 @@ Report run_openchat(Convert& convert, const ModelText& text) {
   return finish(convert.files, data::convert_openchat(convert.files.pass(), options));
 }
 
-Report run_convert(Convert& convert, const KeyValues&) {
+Report run_convert(Convert& convert, const KeyValues& values, parallel::ProcessGroup& group) {
+  if (!convert.openchat.empty() && !group.is_alone())
+    fail_usage("{}{} is the work of one process; start it without mpirun or srun", values.style().where, values.shown("openchat"));
   ModelText text;
   text.load(convert.model, convert.openchat.empty() && !convert.tokens.tokenize.raw, convert.tokens.chat_template);
   if (!convert.openchat.empty()) return run_openchat(convert, text);
@@ -88,7 +90,7 @@ Report run_convert(Convert& convert, const KeyValues&) {
   options.tokenizer = text.tokenizer.get();
   options.chat = text.chat ? &*text.chat : nullptr;
   options.tokenize = convert.tokens.tokenize;
-  return finish(convert.files, data::convert_rows(convert.files.pass(), options));
+  return finish(convert.files, data::convert_rows(convert.files.pass(group), options));
 }
 
 Place place_of_convert(const KeyValues& values, const fs::path& folder) {

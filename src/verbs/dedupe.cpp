@@ -33,9 +33,9 @@ void check_dedupe(const Dedupe& dedupe, const KeyValues& values) {
     fail_usage("{}{} is read for {} best alone", values.style().where, values.shown("score_field"), values.shown("keep"));
 }
 
-Report run_dedupe(Dedupe& dedupe, const KeyValues&) {
+Report run_dedupe(Dedupe& dedupe, const KeyValues&, parallel::ProcessGroup& group) {
   dedupe.options.clusters = dedupe.clusters;
-  return finish(dedupe.files, data::dedupe_rows(dedupe.files.pass(), dedupe.options));
+  return finish(dedupe.files, data::dedupe_rows(dedupe.files.pass(group), dedupe.options));
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ void check_filter(const Filter& filter, const KeyValues& values) {
     if (!has_reference(list)) data::phrase_list(list);
 }
 
-Report run_filter(Filter& filter, const KeyValues&) {
+Report run_filter(Filter& filter, const KeyValues&, parallel::ProcessGroup& group) {
   auto& options = filter.options;
   ModelText text;
   text.load(filter.model, false);
@@ -104,7 +104,7 @@ Report run_filter(Filter& filter, const KeyValues&) {
     const auto phrases = data::phrase_list(list);
     options.phrases.insert(options.phrases.end(), phrases.begin(), phrases.end());
   }
-  return finish(filter.files, data::filter_rows(filter.files.pass(), options));
+  return finish(filter.files, data::filter_rows(filter.files.pass(group), options));
 }
 
 }  // namespace

@@ -7,8 +7,10 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "data/files/ranked_writer.h"
 #include "data/files/reader.h"
-#include "data/files/writer.h"
+#include "parallel/agree.h"
+#include "parallel/packed.h"
 
 namespace fettle::verbs {
 namespace {
@@ -16,12 +18,16 @@ namespace {
 /// Rows in, rows out, in their order; a window of them runs at once.
 class AnsweredRows {
  public:
-  AnsweredRows(Generator& generator, const std::string& output)
-      : generator_(generator), writer_(output), progress_("generate", 0, "answers"), requests_(generator.engine()) {}
+  AnsweredRows(Generator& generator, const std::string& output, parallel::ProcessGroup& group)
+      : generator_(generator), group_(group), writer_(group, output, dealt), progress_("generate", 0, "answers"), requests_(generator.engine()) {}
 
+  /// The next row of the input; of ranks, one answers it.
   void add(OrderedJson row, const std::string& where) {
+    const int64_t number = rows_++;
+    if (!writer_.is_mine(number)) return;
     auto& job = jobs_.emplace_back(std::make_unique<Job>());
     job->row = std::move(row);
+    job->number = number;
     try {
       auto request = generator_.request(job->row, where);
       request.on_done = [this, job = job.get()](GenerationResult&& result) {
@@ -40,19 +46,23 @@ class AnsweredRows {
 
   void finish() {
     while (!jobs_.empty()) step();
-    writer_.commit();
+    writer_.commit(rows_);
+    count_all();
   }
+  // Of all ranks, after finish().
   int64_t failed() const { return failed_; }
   /// ": why" of the first row without an answer; empty when there is none.
   std::string first_error() const { return first_error_.empty() ? "" : ": " + first_error_; }
-  int64_t written() const { return written_; }
+  int64_t written() const { return rows_; }
 
  private:
   struct Job {
     OrderedJson row;
+    int64_t number = 0;
     std::optional<GenerationResult> result;
   };
   static constexpr size_t window = 1024;
+  static constexpr int64_t dealt = 16;  ///< rows that go to a rank at once
 
   void step() {
     throw_if_interrupted();
@@ -67,7 +77,10 @@ class AnsweredRows {
     const GenerationResult& result = *job.result;
     if (result.machine_failed) throw Error(Error::Kind::io, "generate: " + result.error);
     if (!result.error.empty()) {
-      if (failed_++ == 0) first_error_ = result.error;
+      if (failed_++ == 0) {
+        first_error_ = result.error;
+        first_failed_ = job.number;
+      }
       job.row["error"] = result.error;
     } else if (result.samples.size() == 1) {
       job.row["completion"] = result.samples[0].text;
@@ -75,23 +88,44 @@ class AnsweredRows {
     } else {
       job.row["completions"] = answers_json(result);
     }
-    writer_.write(job.row);
-    ++written_;
+    writer_.write_text(dump_json(job.row));
+  }
+
+  void count_all() {
+    if (group_.is_alone()) return;
+    parallel::Packer mine;
+    mine.put(failed_);
+    mine.put(first_failed_);
+    mine.put_text(first_error_);
+    failed_ = 0;
+    for (const std::string& packed : group_.all_gather(mine.bytes())) {
+      parallel::Unpacker from(packed);
+      const auto failed = from.get<int64_t>(), first = from.get<int64_t>();
+      std::string error = from.get_text();
+      if (failed > 0 && (failed_ == 0 || first < first_failed_)) {
+        first_failed_ = first;
+        first_error_ = std::move(error);
+      }
+      failed_ += failed;
+    }
   }
 
   Generator& generator_;
-  data::RowWriter writer_;
+  parallel::ProcessGroup& group_;
+  data::RankedWriter writer_;
   Progress progress_;
   std::deque<std::unique_ptr<Job>> jobs_;
-  int64_t failed_ = 0, written_ = 0;
+  int64_t rows_ = 0;  ///< of all ranks
+  int64_t failed_ = 0, first_failed_ = 0;
   std::string first_error_;
   RequestGroup requests_;  ///< last: its callbacks use the others
 };
 
-void answer_rows(Generator& generator, const Generate& state) {
+void answer_rows(Generator& generator, const Generate& state, parallel::ProcessGroup& group) {
+  data::check_same_files(group, {state.input});
   data::RejectedRows rejected;
   data::RowReader reader({state.input}, rejected);
-  AnsweredRows batch(generator, state.output);
+  AnsweredRows batch(generator, state.output, group);
   std::vector<data::Row> rows;
   std::vector<OrderedJson> values;
   while (reader.next(rows, values)) {
@@ -103,10 +137,11 @@ void answer_rows(Generator& generator, const Generate& state) {
   }
   const int64_t lost = batch.failed() + rejected.count();
   log_info("{} rows answered, {} not", batch.written() - batch.failed(), lost);
-  if (lost > 0) {
+  parallel::together_do(group, [&] {
+    if (lost == 0) return;
     fail(state.input, "{} rows have no answer: {} carry the reason under 'error', {} could not be read{}", lost,
          batch.failed(), rejected.count(), batch.first_error());
-  }
+  });
 }
 
 /// All samples of one prompt; a caller that streams does it itself.
@@ -124,12 +159,12 @@ void check_generate(const Generate& options, const KeyValues& values) {
     fail_usage("{}give either {} or {}", style.where, style.shown("prompt"), style.shown("input"));
 }
 
-Report run_generate(Generate& options, const KeyValues& values) {
+Report run_generate(Generate& options, const KeyValues& values, parallel::ProcessGroup& group) {
   Generator generator(options);
   if (values.has("prompt")) {
     answer_prompt(generator, options);
   } else {
-    answer_rows(generator, options);
+    answer_rows(generator, options, group);
   }
   return {};
 }

@@ -32,6 +32,7 @@ const KeyTable<Files>& file_keys() {
 }
 
 Report finish(const Files& files, const data::PassReport& report) {
+  if (!report.files.group->leads()) return {};
   Report made{data::to_json(report), data::to_text(report), {}, {}};
   if (!files.report.empty()) write_file(files.report, dump_json(made.json, 1) + "\n");
   if (made.json.contains("warnings"))

@@ -16,7 +16,7 @@ struct Files {
   std::vector<std::string> inputs;
   std::string output = "-", rejected, report;
 
-  data::PassFiles pass() const { return {inputs, output, rejected}; }
+  data::PassFiles pass(parallel::ProcessGroup& group = parallel::alone()) const { return {inputs, output, rejected, {}, &group}; }
 };
 /// input, output, rejected, report.
 const KeyTable<Files>& file_keys();
@@ -28,7 +28,7 @@ KeyInfo& add_inputs(KeyTable<Options>& table, Member member) {
   return table.add("input", "Files, folders, patterns, or - for standard input", member).input().required();
 }
 
-/// Writes the report's file; what there is to say of it.
+/// Writes the report's file; what there is to say of it. Of ranks, rank 0 has something to say.
 Report finish(const Files& files, const data::PassReport& report);
 
 /// A model's tokenizer, and its template where the work needs one.

@@ -1,11 +1,13 @@
 #include "base/input_fault.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "data/files/ranked_writer.h"
 #include "data/files/reader.h"
-#include "data/files/writer.h"
 #include "data/rows/example.h"
 #include "data/training/tokenize.h"
 #include "generate/score.h"
+#include "parallel/agree.h"
+#include "parallel/packed.h"
 #include "verbs/generation.h"
 #include "verbs/verb.h"
 
@@ -81,60 +83,94 @@ ScoreRow encode_row(ScoreRows& state, OpenModel& model, const OrderedJson& row, 
   return encode_raw(*model.tokenizer(), example.prompt.text, example.completion.text);
 }
 
-Report run_score(ScoreRows& state, const KeyValues&) {
-  const auto model = state.model.open();
-  if (!state.raw) model->chat();
-  data::RejectedRows rejected;
-  data::RowReader reader({state.input}, rejected);
-  data::RowWriter writer(state.output);
-  Progress progress("score", 0, "rows");
-  ScoreOptions options;
-  options.batch_tokens = state.batch_tokens;
-  options.on_progress = [&](int64_t rows) { progress.advance(static_cast<uint64_t>(rows)); };
-  const int64_t context = model->decoder().config().context_length;
-  int64_t failed = 0;
-  std::vector<data::Row> rows;
-  std::vector<OrderedJson> values;
-  while (reader.next(rows, values)) {
-    std::vector<ScoreRow> inputs(values.size());
-    std::vector<std::string> errors(values.size());
-    for (size_t i = 0; i < values.size(); ++i) {
-      try {
-        inputs[i] = encode_row(state, *model, values[i], rows[i].where());
-        const auto length = static_cast<int64_t>(inputs[i].prompt.size() + inputs[i].completion.size());
-        if (context > 0 && length > context)
-          fail(rows[i].where(), "has {} tokens, the model's context holds {}", length, context);
-      } catch (const Error& error) {
-        rethrow_unless_of_input(error);
-        errors[i] = error.what();
-        inputs[i] = {{0}, {}};
-        ++failed;
-      }
-    }
-    const auto scores = score(model->decoder(), inputs, options);
-    for (size_t i = 0; i < values.size(); ++i) {
-      OrderedJson out = OrderedJson::object();
-      if (values[i].contains("id")) out["id"] = values[i]["id"];
-      if (errors[i].empty()) {
-        out["logp"] = scores[i].logp;
-        out["tokens"] = scores[i].tokens;
-        out["greedy"] = scores[i].greedy;
-        if (state.per_token) out["logps"] = scores[i].logps;
-      } else {
-        out["error"] = errors[i];
-      }
-      writer.write(out);
+/// Rows in, scores out, in their order; by ranks, each scores its blocks of rows.
+class Scorer {
+ public:
+  Scorer(ScoreRows& state, parallel::ProcessGroup& group)
+      : state_(state), model_(state.model.open()), group_(group), writer_(group_, state.output, dealt), progress_("score", 0, "rows") {
+    options_.batch_tokens = state.batch_tokens;
+    options_.on_progress = [this](int64_t rows) { progress_.advance(static_cast<uint64_t>(rows)); };
+    if (!state.raw) model_->chat();
+  }
+
+  void add(const std::vector<data::Row>& rows, const std::vector<OrderedJson>& values) {
+    std::vector<size_t> mine;
+    for (size_t i = 0; i < values.size(); ++i)
+      if (writer_.is_mine(rows_++)) mine.push_back(i);
+    std::vector<ScoreRow> inputs(mine.size());
+    std::vector<std::string> errors(mine.size());
+    for (size_t i = 0; i < mine.size(); ++i) encode(values[mine[i]], rows[mine[i]].where(), inputs[i], errors[i]);
+    const auto scores = score(model_->decoder(), inputs, options_);
+    for (size_t i = 0; i < mine.size(); ++i) write(values[mine[i]], scores[i], errors[i]);
+  }
+
+  /// How many rows have no score, of all ranks.
+  int64_t finish() {
+    progress_.finish();
+    writer_.commit(rows_);
+    int64_t failed = 0;
+    for (const std::string& other : group_.all_gather(std::string_view(reinterpret_cast<const char*>(&failed_), sizeof failed_)))
+      failed += parallel::Unpacker(other).get<int64_t>();
+    return failed;
+  }
+
+ private:
+  static constexpr int64_t dealt = 64;  ///< rows that go to a rank at once
+
+  void encode(const OrderedJson& value, const std::string& where, ScoreRow& input, std::string& error_text) {
+    const int64_t context = model_->decoder().config().context_length;
+    try {
+      input = encode_row(state_, *model_, value, where);
+      const auto length = static_cast<int64_t>(input.prompt.size() + input.completion.size());
+      if (context > 0 && length > context) fail(where, "has {} tokens, the model's context holds {}", length, context);
+    } catch (const Error& error) {
+      rethrow_unless_of_input(error);
+      error_text = error.what();
+      input = {{0}, {}};
+      ++failed_;
     }
   }
-  progress.finish();
-  writer.commit();
+
+  void write(const OrderedJson& value, const Score& score, const std::string& error) {
+    OrderedJson out = OrderedJson::object();
+    if (value.contains("id")) out["id"] = value["id"];
+    if (error.empty()) {
+      out["logp"] = score.logp;
+      out["tokens"] = score.tokens;
+      out["greedy"] = score.greedy;
+      if (state_.per_token) out["logps"] = score.logps;
+    } else {
+      out["error"] = error;
+    }
+    writer_.write_text(dump_json(out));
+  }
+
+  ScoreRows& state_;
+  std::unique_ptr<OpenModel> model_;
+  parallel::ProcessGroup& group_;
+  data::RankedWriter writer_;
+  Progress progress_;
+  ScoreOptions options_;
+  int64_t rows_ = 0, failed_ = 0;
+};
+
+Report run_score(ScoreRows& state, const KeyValues&, parallel::ProcessGroup& group) {
+  Scorer scorer(state, group);
+  data::check_same_files(group, {state.input});
+  data::RejectedRows rejected;
+  data::RowReader reader({state.input}, rejected);
+  std::vector<data::Row> rows;
+  std::vector<OrderedJson> values;
+  while (reader.next(rows, values)) scorer.add(rows, values);
+  const int64_t failed = scorer.finish();
   for (const auto& rejection : rejected.first()) {
     log_warning("{}:{}: {}: {}", rejection.file, rejection.line, rejection.reason, rejection.detail);
   }
-  if (failed + rejected.count() > 0) {
-    fail(state.input, "{} rows have no score: {} carry the reason under 'error', {} could not be read",
-         failed + rejected.count(), failed, rejected.count());
-  }
+  parallel::together_do(group, [&] {
+    if (failed + rejected.count() == 0) return;
+    fail(state.input, "{} rows have no score: {} carry the reason under 'error', {} could not be read", failed + rejected.count(), failed,
+         rejected.count());
+  });
   return {};
 }
 

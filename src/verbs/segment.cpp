@@ -29,8 +29,8 @@ KeyTable<Segment> segment_keys() {
   return keys;
 }
 
-Report run_segment(Segment& segment, const KeyValues&) {
-  return finish(segment.files, data::segment_pages(segment.files.pass(), segment.options));
+Report run_segment(Segment& segment, const KeyValues&, parallel::ProcessGroup& group) {
+  return finish(segment.files, data::segment_pages(segment.files.pass(group), segment.options));
 }
 
 }  // namespace

@@ -23,9 +23,9 @@ KeyTable<Split> split_keys() {
   return keys;
 }
 
-Report run_split(Split& split, const KeyValues&) {
+Report run_split(Split& split, const KeyValues&, parallel::ProcessGroup& group) {
   split.options.parts = {{split.eval, split.share}};
-  return finish(split.files, data::split_rows(split.files.pass(), split.options));
+  return finish(split.files, data::split_rows(split.files.pass(group), split.options));
 }
 
 }  // namespace

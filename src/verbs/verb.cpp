@@ -2,14 +2,16 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "verbs/destinations.h"
 
 namespace fettle::verbs {
 
-Report Verb::call(const KeyValues& values) const {
+Report Verb::call(const KeyValues& values, parallel::ProcessGroup& group) const {
+  FETTLE_CHECK(by_ranks || group.is_alone());
   check_destinations(keys, values);
   check(values);
-  return run(values);
+  return run(values, group);
 }
 
 const std::vector<const Verb*>& verbs() {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/keys.h"
+#include "parallel/process_group.h"
 
 namespace fettle::verbs {
 
@@ -35,13 +36,14 @@ struct Verb {
   /// Throws Error(usage) for what can be known to be wrong before anything is read. Values may hold references to outputs of
   /// steps that have not run (`${…}`).
   std::function<void(const KeyValues& values)> check;
-  /// Does the work; check() has passed.
-  std::function<Report(const KeyValues& values)> run;
+  /// Does the work; check() has passed. Every rank of `group` calls it; what rank 0 returns counts.
+  std::function<Report(const KeyValues& values, parallel::ProcessGroup& group)> run;
+  bool by_ranks = false;  ///< else `group` is the empty one
   /// Where the first output goes inside a step's folder; null: under the key's file name.
   std::function<Place(const KeyValues& values, const fs::path& folder)> place = {};
 
   /// Checks, where the outputs go too, and runs; throws what the two throw.
-  Report call(const KeyValues& values) const;
+  Report call(const KeyValues& values, parallel::ProcessGroup& group = parallel::alone()) const;
 };
 
 /// Every verb, in the order that --help shows them.
@@ -49,20 +51,26 @@ const std::vector<const Verb*>& verbs();
 /// Null where there is none of that name.
 const Verb* find_verb(std::string_view group, std::string_view name);
 
-/// A verb over the values of `Options`: `check` and `run` are given what was read into them.
-template <typename Options>
+/// A verb over the values of `Options`: `check` and `run` are given what was read into them. One whose `run` takes a group can be
+/// run by ranks.
+template <typename Options, typename... Group>
 Verb make_verb(Verb about, const KeyTable<Options>& table, void (*check)(const Options&, const KeyValues&),
-               Report (*run)(Options&, const KeyValues&)) {
+               Report (*run)(Options&, const KeyValues&, Group&...)) {
   about.keys = table.infos();
   about.check = [table, check](const KeyValues& values) {
     Options options;
     table.read(values, options);
     if (check != nullptr) check(options, values);
   };
-  about.run = [table, run](const KeyValues& values) {
+  about.by_ranks = sizeof...(Group) == 1;
+  about.run = [table, run](const KeyValues& values, parallel::ProcessGroup& group) {
     Options options;
     table.read(values, options);
-    return run(options, values);
+    if constexpr (sizeof...(Group) == 1) {
+      return run(options, values, group);
+    } else {
+      return run(options, values);
+    }
   };
   return about;
 }

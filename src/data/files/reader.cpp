@@ -171,7 +171,8 @@ struct RowReader::Impl {
     batch = &rows;
     unreadable = broken;
     batch_bytes = 0;
-    const uint64_t enough = options.batch_bytes * static_cast<uint64_t>(threads());
+    const uint64_t enough =
+        options.whole_batch_bytes > 0 ? options.whole_batch_bytes : options.batch_bytes * static_cast<uint64_t>(threads());
     while (batch_bytes < enough) {
       throw_if_interrupted();
       if (!input) {

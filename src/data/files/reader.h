@@ -19,6 +19,7 @@ struct ReadOptions {
   uint64_t max_row_bytes = uint64_t{64} << 20;
   /// How much text next() gathers for each thread; what is made of it should not leave the caches.
   uint64_t batch_bytes = uint64_t{512} << 10;
+  uint64_t whole_batch_bytes = 0;  ///< not 0: of all threads together, instead, so that processes with other threads get the same batches
   std::shared_ptr<InputStates> states = {};  ///< what inputs were at an earlier reading, or will be compared with at a later one
   bool lines = false;  ///< every line is a row, also where the first begins with '['
 };

@@ -70,10 +70,14 @@ struct PageReader::Impl {
   std::unique_ptr<ByteInput> input;
   std::string head;  ///< the open file's first bytes, not taken yet
   std::unique_ptr<WarcReader> archive;
+  std::vector<Page>* batch = nullptr;
+  std::vector<Unreadable>* unreadable = nullptr;  ///< where broken input goes instead of to `rejected`
 
   void reject(const std::string& reason, const std::string& detail) {
     if (first_problem.empty()) first_problem = detail.empty() ? reason : reason + ": " + detail;
-    rejected.add({*file, 0, reason, detail, "", ""});
+    Rejection rejection{*file, 0, reason, detail, "", ""};
+    if (unreadable == nullptr) return rejected.add(std::move(rejection));
+    unreadable->push_back({batch->size(), std::move(rejection)});
   }
 
   void count_format(const char* kind) {
@@ -183,6 +187,18 @@ PageReader::PageReader(const std::vector<std::string>& paths, RejectedRows& reje
 PageReader::~PageReader() = default;
 
 bool PageReader::next(std::vector<Page>& batch) {
+  impl_->unreadable = nullptr;
+  return fill(batch);
+}
+
+bool PageReader::next(std::vector<Page>& batch, std::vector<Unreadable>& unreadable) {
+  unreadable.clear();
+  impl_->batch = &batch;
+  impl_->unreadable = &unreadable;
+  return fill(batch) || !unreadable.empty();
+}
+
+bool PageReader::fill(std::vector<Page>& batch) {
   batch.clear();
   uint64_t gathered = 0;
   while (gathered < impl_->options.batch_bytes &&

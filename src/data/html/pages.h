@@ -37,6 +37,9 @@ class PageReader {
 
   /// Replaces `batch` by the next pages; false (and an empty batch) when there are none left.
   bool next(std::vector<Page>& batch);
+  /// The same, but broken input goes to `unreadable` instead, with its place among the pages. True also when there are no pages,
+  /// but something that could not be read.
+  bool next(std::vector<Page>& batch, std::vector<Unreadable>& unreadable);
   uint64_t bytes() const;  ///< uncompressed, so far
   const std::map<std::string, int64_t>& formats() const;
   /// Inputs that could not be opened or of which no page could be read. An archive without pages is none of them.
@@ -44,6 +47,7 @@ class PageReader {
 
  private:
   struct Impl;
+  bool fill(std::vector<Page>& batch);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "data/signals/fasttext_model.h"
 #include "data/signals/text_quality.h"
+#include "parallel/packed.h"
 #include "text/unicode/unicode.h"
 
 namespace fettle::data {
@@ -174,6 +175,9 @@ class Filter {
   }
 
   OrderedJson phrase_report(int64_t& doubtful_rows) const;
+  /// What was counted, for rank 0, and added there.
+  std::string packed() const;
+  void add_packed(std::string_view packed);
   /// Rows that got as far as the language check, by language; empty without one.
   const std::map<std::string, int64_t>& languages() const { return languages_; }
   const std::optional<Benchmarks>& benchmarks() const { return benchmarks_; }
@@ -308,6 +312,52 @@ class Filter {
   std::map<std::vector<int32_t>, int64_t> combinations_;  ///< phrases that hit together → rows
 };
 
+using PhraseCounts = std::array<int64_t, 5>;
+PhraseCounts counts_of(const PhraseUse& use) { return {use.rows, use.alone, use.user_texts, use.assistant_texts, use.refusals}; }
+
+std::string Filter::packed() const {
+  parallel::Packer to;
+  for (const auto& found : found_) to.put(found.load());
+  to.put(asked_.load());
+  to.put(searched_.load());
+  parallel::put_counts(to, languages_);
+  to.put(uses_.size());
+  for (const auto& [phrase, use] : uses_) {
+    to.put(phrase);
+    to.put(counts_of(use));
+  }
+  to.put(combinations_.size());
+  for (const auto& [phrases, rows] : combinations_) {
+    to.put(phrases.size());
+    for (const int32_t phrase : phrases) to.put(phrase);
+    to.put(rows);
+  }
+  return to.take();
+}
+
+void Filter::add_packed(std::string_view packed) {
+  parallel::Unpacker from(packed);
+  for (auto& found : found_)
+    if (from.get<bool>()) note(found);
+  if (from.get<bool>()) note(asked_);
+  if (from.get<bool>()) note(searched_);
+  for (const auto& [code, rows] : parallel::get_counts(from)) languages_[code] += rows;
+  for (auto left = from.get<size_t>(); left > 0; --left) {
+    auto& use = uses_[from.get<int32_t>()];
+    const auto more = from.get<PhraseCounts>();
+    use.rows += more[0];
+    use.alone += more[1];
+    use.user_texts += more[2];
+    use.assistant_texts += more[3];
+    use.refusals += more[4];
+  }
+  for (auto left = from.get<size_t>(); left > 0; --left) {
+    std::vector<int32_t> phrases(from.get<size_t>());
+    for (int32_t& phrase : phrases) phrase = from.get<int32_t>();
+    combinations_[std::move(phrases)] += from.get<int64_t>();
+  }
+}
+
 OrderedJson Filter::phrase_report(int64_t& doubtful_rows) const {
   std::vector<std::pair<int32_t, PhraseUse>> sorted(uses_.begin(), uses_.end());
   std::stable_sort(sorted.begin(), sorted.end(),
@@ -347,7 +397,8 @@ bool PhraseUse::doubtful() const {
 PassReport filter_rows(const PassFiles& files, const FilterOptions& options) {
   Filter filter(options);
   auto report = run_pass(
-      "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); });
+      "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); }, {}, Reading::pass,
+      {[&] { return filter.packed(); }, [&](std::string_view packed) { filter.add_packed(packed); }});
   if (const auto warnings = filter.warnings(); report.in > 0 && !warnings.empty()) report.more["warnings"] = warnings;
   if (!filter.languages().empty()) report.more["languages"] = filter.languages();
   if (filter.benchmarks()) {

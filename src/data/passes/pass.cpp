@@ -12,6 +12,8 @@
 #include "base/threads.h"
 #include "data/files/unread_input.h"
 #include "data/files/writer.h"
+#include "data/passes/pass_block.h"
+#include "data/passes/rows_read.h"
 #include "data/rows/example.h"
 
 namespace fettle::data {
@@ -101,82 +103,155 @@ std::string to_text(const PassReport& report) {
   return text + columns_text(report.columns);
 }
 
-PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle,
-                    Reading reading) {
-  PassReport report;
-  report.verb = verb;
-  report.files = files;
-  auto rejected = files.rejected.empty() ? std::make_unique<RejectedRows>()
-                                         : std::make_unique<RejectedRows>(files.rejected);
-  InputTally tally;
-  const auto inputs = tally.openable(files.inputs);
-  std::optional<RowReader> reader;
-  ReadOptions read_options;
-  read_options.states = files.states;
-  if (!inputs.empty()) reader.emplace(inputs, *rejected, read_options);
-  RowWriter writer(files.output);
-  Progress progress(verb, 0, "rows");
-  std::vector<Row> batch;
-  std::vector<Unreadable> unreadable;
-  std::mutex columns;
-  while (reader && reader->next(batch, unreadable)) {
-    throw_if_interrupted();
-    std::vector<Verdict> verdicts(batch.size());
-    std::vector<uint8_t> repaired(batch.size(), 0), read(batch.size(), 0);
-    parallel_for(static_cast<int64_t>(batch.size()), 16, [&](int64_t begin, int64_t end) {
+namespace {
+
+/// One pass from its inputs to its outputs.
+class Pass {
+ public:
+  Pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, Reading reading)
+      : files_(files), judge_(judge), settle_(settle), reading_(reading), group_(*files.group), progress_(verb, 0, "rows") {
+    report_.verb = verb;
+    report_.files = files;
+    rejected_ = files.rejected.empty() || !group_.leads() ? std::make_unique<RejectedRows>() : std::make_unique<RejectedRows>(files.rejected);
+    const auto inputs = tally_.openable(files.inputs);
+    ReadOptions read_options;
+    read_options.states = files.states;
+    if (!group_.is_alone()) read_options.whole_batch_bytes = common_batch_bytes(group_, read_options.batch_bytes);
+    if (!inputs.empty()) reader_.emplace(inputs, *rejected_, read_options);
+    if (group_.leads()) writer_.emplace(files.output);
+  }
+
+  PassReport run(const JudgeCounts& counts) {
+    while (round()) {}
+    if (files_.states) files_.states->finish();
+    gather(counts);
+    if (!group_.leads()) return std::move(report_);
+    writer_->commit();
+    rejected_->commit();
+    if (reader_) report_.read = reader_->report();
+    if (const auto unread = tally_.unread(); !unread.empty()) report_.more["unread"] = to_json(unread);
+    report_.in += report_.read.rejected;
+    report_.repaired += report_.read.repaired;
+    report_.reasons = rejected_->by_reason();
+    return std::move(report_);
+  }
+
+ private:
+  /// A block for each rank: all are read everywhere, each is judged by one rank and settled by rank 0. False at the end.
+  bool round() {
+    std::vector<PassBlock> blocks;
+    const auto mine = static_cast<size_t>(group_.rank());
+    agree_on_rows(group_, [&](RowsRead& read) {
+      read_blocks(blocks, read);
+      if (mine < blocks.size()) judge_block(blocks[mine]);
+    });
+    if (blocks.empty()) return false;
+    if (!group_.is_alone()) {
+      const auto packed = group_.gather(mine < blocks.size() ? blocks[mine].packed() : std::string(), 0);
+      for (size_t rank = 1; rank < std::min(packed.size(), blocks.size()); ++rank) blocks[rank].unpack(packed[rank]);
+    }
+    if (!group_.leads()) return true;
+    for (PassBlock& block : blocks) settle_block(block);
+    return true;
+  }
+
+  void read_blocks(std::vector<PassBlock>& blocks, RowsRead& read) {
+    for (int rank = 0; rank < group_.size(); ++rank) {
+      PassBlock block;
+      throw_if_interrupted();
+      if (!reader_ || !reader_->next(block.rows, block.unreadable)) break;
+      if (!group_.is_alone()) read.add(block.rows);
+      const bool is_needed = group_.leads() || rank == group_.rank();
+      if (!is_needed) block = {};
+      blocks.push_back(std::move(block));
+    }
+  }
+
+  void judge_block(PassBlock& block) {
+    block.verdicts.resize(block.rows.size());
+    block.repaired.assign(block.rows.size(), 0);
+    block.read.assign(block.rows.size(), 0);
+    parallel_for(static_cast<int64_t>(block.rows.size()), 16, [&](int64_t begin, int64_t end) {
       RowView view;
       ReadRows rows;
       for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
         throw_if_interrupted();
-        read[i] = judge_row(batch[i], view, judge, reading, verdicts[i]);
-        repaired[i] = view.repaired();
-        if (read[i] != 0 && reading == Reading::pass) rows.add(view);
+        block.read[i] = judge_row(block.rows[i], view, judge_, reading_, block.verdicts[i]);
+        block.repaired[i] = view.repaired();
+        if (block.read[i] != 0 && reading_ == Reading::pass) rows.add(view);
       }
-      const std::lock_guard lock(columns);
-      report.columns.add(rows);
+      const std::lock_guard lock(columns_);
+      report_.columns.add(rows);
     });
-    auto broken = unreadable.begin();
+  }
+
+  void settle_block(PassBlock& block) {
+    auto broken = block.unreadable.begin();
     const auto reject_broken_before = [&](size_t row) {
-      for (; broken != unreadable.end() && broken->before <= row; ++broken) {
+      for (; broken != block.unreadable.end() && broken->before <= row; ++broken) {
         auto& rejection = broken->rejection;
-        tally.broken(rejection.file, rejection.detail.empty() ? rejection.reason : rejection.reason + ": " + rejection.detail);
-        rejected->add(std::move(rejection));
+        tally_.broken(rejection.file, rejection.detail.empty() ? rejection.reason : rejection.reason + ": " + rejection.detail);
+        rejected_->add(std::move(rejection));
       }
     };
-    for (size_t i = 0; i < batch.size(); ++i) {
+    for (size_t i = 0; i < block.rows.size(); ++i) {
       reject_broken_before(i);
-      auto& verdict = verdicts[i];
-      if (settle && !verdict.drop) settle(batch[i], verdict);
-      report.repaired += repaired[i];
-      // A second look may find out that the row is of another format.
-      if (read[i] == 0 || (verdict.drop && verdict.reason == "does not fit its format")) {
-        tally.broken(*batch[i].file, verdict.detail);
-      } else {
-        tally.read(*batch[i].file);
-      }
-      if (verdict.drop) {
-        rejected->add({*batch[i].file, batch[i].line, verdict.reason, verdict.detail, verdict.id,
-                       std::move(batch[i].text)});
-        continue;
-      }
-      ++report.out;
-      if (verdict.elsewhere) continue;
-      if (verdict.rows.empty()) writer.write_text(batch[i].text);
-      for (const auto& row : verdict.rows) writer.write_text(row);
+      settle_row(block, i);
     }
-    reject_broken_before(batch.size());
-    report.in += static_cast<int64_t>(batch.size());
-    progress.advance(batch.size());
+    reject_broken_before(block.rows.size());
+    report_.in += static_cast<int64_t>(block.rows.size());
+    progress_.advance(block.rows.size());
   }
-  if (files.states) files.states->finish();
-  writer.commit();
-  rejected->commit();
-  if (reader) report.read = reader->report();
-  if (const auto unread = tally.unread(); !unread.empty()) report.more["unread"] = to_json(unread);
-  report.in += report.read.rejected;
-  report.repaired += report.read.repaired;
-  report.reasons = rejected->by_reason();
-  return report;
+
+  void settle_row(PassBlock& block, size_t i) {
+    Row& row = block.rows[i];
+    Verdict& verdict = block.verdicts[i];
+    if (settle_ && !verdict.drop) settle_(row, verdict);
+    report_.repaired += block.repaired[i];
+    // A second look may find out that the row is of another format.
+    if (block.read[i] == 0 || (verdict.drop && verdict.reason == "does not fit its format")) {
+      tally_.broken(*row.file, verdict.detail);
+    } else {
+      tally_.read(*row.file);
+    }
+    if (verdict.drop) {
+      rejected_->add({*row.file, row.line, verdict.reason, verdict.detail, verdict.id, std::move(row.text)});
+      return;
+    }
+    ++report_.out;
+    if (verdict.elsewhere) return;
+    if (verdict.rows.empty()) writer_->write_text(row.text);
+    for (const auto& made : verdict.rows) writer_->write_text(made);
+  }
+
+  /// What the other ranks counted.
+  void gather(const JudgeCounts& counts) {
+    if (group_.is_alone()) return;
+    const auto columns = group_.gather(packed_columns(report_.columns), 0);
+    for (size_t rank = 1; rank < columns.size(); ++rank) merge_columns(report_.columns, columns[rank]);
+    if (!counts.pack) return;
+    const auto counted = group_.gather(counts.pack(), 0);
+    for (size_t rank = 1; rank < counted.size(); ++rank) counts.add(counted[rank]);
+  }
+
+  const PassFiles& files_;
+  const Judge& judge_;
+  const Settle& settle_;
+  const Reading reading_;
+  parallel::ProcessGroup& group_;
+  Progress progress_;
+  PassReport report_;
+  std::unique_ptr<RejectedRows> rejected_;
+  InputTally tally_;
+  std::optional<RowReader> reader_;
+  std::optional<RowWriter> writer_;
+  std::mutex columns_;
+};
+
+}  // namespace
+
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, Reading reading, const JudgeCounts& counts) {
+  return Pass(verb, files, judge, settle, reading).run(counts);
 }
 
 }  // namespace fettle::data

@@ -10,6 +10,7 @@
 #include "data/rows/column_report.h"
 #include "data/rows/row_view.h"
 #include "data/rows/text_key.h"
+#include "parallel/process_group.h"
 
 namespace fettle::data {
 
@@ -18,6 +19,8 @@ struct PassFiles {
   fs::path output;    ///< "-" is standard output
   fs::path rejected;  ///< empty: rejected rows are counted only
   std::shared_ptr<InputStates> states = {};  ///< of an earlier reading, where there was one
+  /// Who shares the work: every rank reads the inputs and judges its part of them, rank 0 writes and has the report.
+  parallel::ProcessGroup* group = &parallel::alone();
 };
 
 /// in = out + the sum of reasons, broken rows included.
@@ -56,8 +59,14 @@ using Settle = std::function<void(const Row& row, Verdict& verdict)>;
 /// Who names a row without an id, and says what is read of it: that takes parsing the row once more, which a judge may have
 /// done. A judge that does counts its rows' columns in the report itself.
 enum class Reading { pass, judge };
-PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge,
-                    const Settle& settle = {}, Reading reading = Reading::pass);
+/// What `judge` counts beside its verdicts: brought from every rank to rank 0. Both may be empty.
+struct JudgeCounts {
+  std::function<std::string()> pack;
+  std::function<void(std::string_view packed)> add;
+};
+/// By ranks, the verdicts are taken to rank 0, where the second look is; the output is that of one process, byte for byte.
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle = {},
+                    Reading reading = Reading::pass, const JudgeCounts& counts = {});
 
 /// The id of a row by the rule above.
 std::string row_id(const Row& row, const RowView& view);

@@ -46,7 +46,8 @@ PassReport split_rows(const PassFiles& given, const SplitOptions& options) {
   const SpooledInputs spooled(reads_twice ? given.inputs : std::vector<std::string>());
   const PassFiles files = reads_twice ? spooled.instead(given) : given;
   std::vector<std::unique_ptr<RowWriter>> writers;
-  for (const auto& [path, share] : options.parts) writers.push_back(std::make_unique<RowWriter>(path));
+  for (const auto& [path, share] : options.parts)
+    if (files.group->leads()) writers.push_back(std::make_unique<RowWriter>(path));
   std::vector<int64_t> counts(options.parts.size(), 0);
   std::vector<uint32_t> first;  // of each row's cluster
   std::vector<double> places;   // of rows that came before
