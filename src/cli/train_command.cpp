@@ -3,8 +3,9 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/command.h"
-#include "verbs/model_argument.h"
+#include "cli/ranks.h"
 #include "train/trainer.h"
+#include "verbs/model_argument.h"
 
 namespace fettle::cli {
 namespace {
@@ -52,11 +53,13 @@ OrderedJson plan_json(const train::TrainPlan& plan) {
 }
 
 void run_train(TrainState& state) {
+  check_inputs_of_ranks({state.config});
+  parallel::ProcessGroup& group = ranks();
   train::TrainConfig config = train::load_train_config(state.config, state.overrides);
   config.model_path = verbs::resolve_model(config.model);
   if (state.dry_run) {
-    const auto plan = train::plan_training(config);
-    print_report(plan_json(plan), plan.describe() + "\n" + sample_of(plan, ::isatty(STDOUT_FILENO) != 0));
+    const auto plan = train::plan_training(config, group);
+    if (group.leads()) print_report(plan_json(plan), plan.describe() + "\n" + sample_of(plan, ::isatty(STDOUT_FILENO) != 0));
     if (!plan.shortage.empty() && !config.force_memory) fail("memory", "{}", plan.shortage);
     return;
   }
@@ -65,7 +68,8 @@ void run_train(TrainState& state) {
     log_info("{}", plan.describe());
     log_info("{}", sample_of(plan, ::isatty(STDERR_FILENO) != 0));
   };
-  const auto result = train::train(config, callbacks);
+  const auto result = train::train(config, callbacks, group);
+  if (!group.leads()) return;
   if (result.finished_before) log_info("{} is finished already; nothing to do", config.out.string());
   OrderedJson report{{"out", config.out.string()}, {"steps", result.steps.size()}, {"seconds", result.seconds}};
   if (!result.steps.empty()) {
@@ -90,7 +94,7 @@ void add_train_command(CLI::App& app) {
   command.add_option("--set", state->overrides, "key=value on top of the config, such as adapter.rank=8; may be given often")
       ->allow_extra_args(false);
   command.add_flag("--dry-run", state->dry_run, "Show rows, steps and the memory plan; train nothing");
-  on_run(command, state, run_train);
+  on_run_by_ranks(command, state, run_train);
 }
 
 }  // namespace fettle::cli

@@ -4,6 +4,9 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "parallel/agree.h"
+#include "parallel/packed.h"
+#include "train/batch_dealer.h"
 
 namespace fettle::train {
 namespace {
@@ -53,6 +56,21 @@ struct LossEngine::Tally {
     }
   }
 
+  /// What another rank added up.
+  void add(const Tally& other) {
+    result.loss += other.result.loss;
+    result.tokens += other.result.tokens;
+    result.supervised_tokens += other.result.supervised_tokens;
+    if (other.result.router_loss) result.router_loss = result.router_loss.value_or(0.0) + *other.result.router_loss;
+    rows += other.rows;
+    desirable += other.desirable;
+    right += other.right;
+    sums.reward_chosen += other.sums.reward_chosen;
+    sums.reward_rejected += other.sums.reward_rejected;
+    sums.logp_chosen += other.sums.logp_chosen;
+    sums.logp_rejected += other.sums.logp_rejected;
+  }
+
   void finish(RowKind kind) {
     const auto mean = [](double sum, int64_t count) {
       return count > 0 ? sum / static_cast<double>(count) : std::nan("");
@@ -74,8 +92,8 @@ struct LossEngine::Tally {
 };
 
 LossEngine::LossEngine(Decoder& decoder, const Method& method, const LossOptions& options, int64_t capacity,
-               float router_weight)
-    : decoder_(decoder), method_(method), options_(options), capacity_(capacity), router_weight_(router_weight) {}
+               float router_weight, parallel::ProcessGroup& group)
+    : decoder_(decoder), method_(method), options_(options), capacity_(capacity), router_weight_(router_weight), group_(group) {}
 
 void LossEngine::losses(const TrainRows& rows, const MicroBatch& micro, const StepTotals& totals,
                     const ReferenceSums& reference, Tally& tally) {
@@ -106,10 +124,35 @@ void LossEngine::losses(const TrainRows& rows, const MicroBatch& micro, const St
   tally.result.tokens += micro.batch.size();
 }
 
+bool LossEngine::by_ranks(Tally& tally, const std::function<bool()>& work) {
+  if (group_.is_alone()) return work();
+  const auto all = parallel::together(group_, [&] {
+    parallel::Packer to;
+    to.put(work());
+    to.put(tally);
+    return to.take();
+  });
+  bool whole = true;
+  tally = Tally{.kl = tally.kl};
+  for (const std::string& packed : all) {
+    parallel::Unpacker from(packed);
+    whole = from.get<bool>() && whole;
+    tally.add(from.get<Tally>());
+  }
+  return whole;
+}
+
 double LossEngine::estimate_kl(const TrainRows& rows, std::span<const int64_t> indices,
                            const ReferenceSums& reference) {
   const std::vector<Pairing> pairings = rotated(indices);
-  const std::vector<double> policy = score_pairings(rows, pairings);
+  std::vector<double> policy(pairings.size());
+  for (const std::string& packed : parallel::together(group_, [&] {
+         const std::vector<double> mine = score_pairings(rows, pairings, group_);
+         return std::string(reinterpret_cast<const char*>(mine.data()), mine.size() * sizeof(double));
+       })) {
+    parallel::Unpacker from(packed);
+    for (double& sum : policy) sum += from.get<double>();
+  }
   double total = 0.0;
   for (size_t i = 0; i < pairings.size(); ++i)
     total += policy[i] - reference.mismatched.at(pair_key(pairings[i]));
@@ -124,8 +167,10 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
   if (method_.mismatched_kl) totals.kl = tally.kl = estimate_kl(rows, indices, reference);
   const bool routed = decoder_.config().expert_count() > 0;
   const double tokens = routed ? static_cast<double>(packed_tokens(rows, indices, capacity_)) : 1.0;
-  const bool whole = pack_rows(rows, indices, capacity_, method_.prompt_labels, [&](const MicroBatch& micro) {
+  BatchDealer dealer(group_);
+  const auto learn = [&](const MicroBatch& micro) {
     if (should_stop()) return false;
+    if (!dealer.is_mine(micro.batch.size())) return true;
     const double share = static_cast<double>(micro.batch.size()) / tokens;
     const auto router_weight = static_cast<float>(double{router_weight_} * share);
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
@@ -155,7 +200,8 @@ std::optional<PassResult> LossEngine::accumulate(const TrainRows& rows, std::spa
            "learning rate, or take these rows out",
            tally.result.loss, before, row_ids(rows, micro));
     return true;
-  });
+  };
+  const bool whole = by_ranks(tally, [&] { return pack_rows(rows, indices, capacity_, method_.prompt_labels, learn); });
   if (!whole) return std::nullopt;
   tally.finish(method_.rows);
   return tally.result;
@@ -167,13 +213,16 @@ PassResult LossEngine::evaluate(const TrainRows& rows, const ReferenceSums& refe
   StepTotals totals = step_totals(rows, indices);
   Tally tally;
   if (method_.mismatched_kl) totals.kl = tally.kl = estimate_kl(rows, indices, reference);
-  pack_rows(rows, indices, capacity_, method_.prompt_labels, [&](const MicroBatch& micro) {
+  BatchDealer dealer(group_);
+  const auto look = [&](const MicroBatch& micro) {
+    if (!dealer.is_mine(micro.batch.size())) return true;
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     dlogp_.assign(logp_.size(), 0.0F);
     decoder_.score(micro.batch, logp_);
     losses(rows, micro, totals, reference, tally);
     return true;
-  });
+  };
+  by_ranks(tally, [&] { return pack_rows(rows, indices, capacity_, method_.prompt_labels, look); });
   tally.finish(method_.rows);
   return tally.result;
 }
@@ -192,9 +241,11 @@ void LossEngine::score_rows(const TrainRows& rows, std::span<const int64_t> indi
   });
 }
 
-std::vector<double> LossEngine::score_pairings(const TrainRows& rows, std::span<const Pairing> pairings) {
+std::vector<double> LossEngine::score_pairings(const TrainRows& rows, std::span<const Pairing> pairings, parallel::ProcessGroup& group) {
   std::vector<double> sums(pairings.size());
+  BatchDealer dealer(group);
   pack_pairings(rows, pairings, capacity_, [&](const MicroBatch& micro) {
+    if (!dealer.is_mine(micro.batch.size())) return true;
     logp_.assign(static_cast<size_t>(micro.labels()), 0.0F);
     decoder_.score(micro.batch, logp_);
     for (const MicroBatch::Item& item : micro.items)

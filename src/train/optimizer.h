@@ -26,6 +26,8 @@ class Optimizer {
   static int64_t state_bytes(const OptimizerSettings& settings, const Parameters& parameters);
 
   void zero_gradients();
+  /// Of all parameters, one behind another, f32 [1, elements]: what ranks add up.
+  Tensor gradients() const { return all_gradients_; }
   /// The 2-norm of all gradients.
   double gradient_norm();
   /// One update; gradients are multiplied by grad_scale first. `step` counts from 1.

@@ -120,7 +120,7 @@ void plan_disk(const TrainConfig& config, const TrainRows& rows, const TrainRows
 }
 
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
-                 int64_t program, TrainPlan& plan) {
+                 int64_t program, TrainPlan& plan, int sharing) {
   const Parameters& trained = model.adapter ? model.adapter->parameters : model.loaded.parameters;
   MemoryPlan& memory = plan.memory;
   memory.weights = model.loaded.parameters.value_bytes();
@@ -132,7 +132,7 @@ void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t lon
   memory.program = program;
 
   // What stands in memory already is not part of what is available.
-  plan.available_bytes = available_bytes();
+  plan.available_bytes = available_bytes() / sharing;
   const int64_t coming = memory.gradients + memory.optimizer;
   const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(plan.available_bytes)) - coming;
   const int64_t under_limit = config.memory_limit > 0.0 ? static_cast<int64_t>(config.memory_limit) - memory.total()
@@ -175,6 +175,7 @@ std::string TrainPlan::describe() const {
                       human_count(static_cast<double>(trainable_parameters)), rows, steps, steps_per_epoch,
                       human_count(static_cast<double>(tokens_per_epoch)));
   if (eval_rows > 0) text += fmt::format("; {} held-out rows", eval_rows);
+  if (ranks > 1) text += fmt::format("\n{} ranks share the micro-batches of each step; memory is that of one of them", ranks);
   text += fmt::format("\n{}, products in {}, micro-batches of {} tokens, activations {}", backend,
                       product == Product::bf16 ? "bf16" : "f32", micro_tokens,
                       recompute == Recompute::block ? "computed again" : "kept");

@@ -19,9 +19,9 @@ void plan_disk(const TrainConfig& config, const TrainRows& rows, const TrainRows
 /// Fills memory, micro_tokens, recompute and shortage of `plan`. Explicit values of the config are taken as they
 /// are; `auto` takes the largest micro-batch that is still fast and fits both memory_limit and what is available,
 /// activations kept if possible, and smaller ones where none does. `program`: bytes of program
-/// and libraries, tokenizer and what is kept of the rows. The decoder holds its rounded weights already. The decoder must exist and hold the trainable parameters.
+/// and libraries, tokenizer and what is kept of the rows. `sharing`: processes that share this machine's memory. The decoder holds its rounded weights already. The decoder must exist and hold the trainable parameters.
 void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t longest, int64_t step_tokens,
-                 int64_t program, TrainPlan& plan);
+                 int64_t program, TrainPlan& plan, int sharing = 1);
 
 /// Fills flops_per_step, reference_flops and, after a measurement of a tenth of a second,
 /// product_flops_per_second and seconds_per_step.

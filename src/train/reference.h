@@ -12,10 +12,10 @@ std::vector<Pairing> mismatched_pairs(const TrainConfig& config, int64_t rows, i
 
 /// Sums for all rows of `rows` and all `pairings`, from the cache (fettle's cache folder, under the hash of
 /// the model's files, the config of the arithmetic and the rows) or computed, in which case the decoder must
-/// hold the initial weights. A killed computation goes on where it was. should_stop: as in TrainCallbacks;
+/// hold the initial weights. Ranks share the rows, and rank 0's cache counts. A killed computation goes on where it was. should_stop: as in TrainCallbacks;
 /// throws Error(interrupted).
 ReferenceSums reference_sums(const TrainModel& model, LossEngine& engine, const TrainRows& rows,
                              const std::vector<Pairing>& pairings, const std::function<bool()>& should_stop,
-                             bool progress);
+                             bool progress, parallel::ProcessGroup& group = parallel::alone());
 
 }  // namespace fettle::train

@@ -17,6 +17,8 @@ namespace {
 constexpr std::string_view kPrefix = "step-";
 constexpr int kFormat = 1;
 
+}  // namespace
+
 std::vector<NamedTensor> tensors_of(TrainModel& model, const Optimizer& optimizer) {
   std::vector<NamedTensor> tensors;
   for (const auto& parameter : model.trained().all()) {
@@ -27,6 +29,8 @@ std::vector<NamedTensor> tensors_of(TrainModel& model, const Optimizer& optimize
     tensors.push_back({"optimizer." + state.name, state.value});
   return tensors;
 }
+
+namespace {
 
 OrderedJson ordered(const Json& value) {
   return OrderedJson::parse(dump_json(value));

@@ -37,6 +37,9 @@ struct RunPosition {
   int64_t best_step = -1;
 };
 
+/// What a state holds: the trained parameters and what the optimiser keeps of them.
+std::vector<NamedTensor> tensors_of(TrainModel& model, const Optimizer& optimizer);
+
 /// The states under OUT/state/, one folder per saved step.
 class RunStates {
  public:

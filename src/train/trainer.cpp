@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -10,11 +11,13 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "data/training/packing.h"
+#include "parallel/agree.h"
 #include "tensor/process_memory.h"
 #include "train/loss_engine.h"
 #include "train/metrics.h"
 #include "train/output.h"
 #include "train/plan.h"
+#include "train/ranks.h"
 #include "train/reference.h"
 #include "train/rejected_file.h"
 #include "train/run_state.h"
@@ -54,8 +57,9 @@ LossOptions loss_options(const TrainConfig& config, const Method& method) {
 
 class Run {
  public:
-  Run(const TrainConfig& config, const TrainCallbacks& callbacks)
-      : config_(config),
+  Run(const TrainConfig& config, const TrainCallbacks& callbacks, parallel::ProcessGroup& group)
+      : group_(group),
+        config_(config),
         written_(config),
         callbacks_(callbacks),
         method_(method_from_name(config.method)),
@@ -65,8 +69,34 @@ class Run {
 
   /// Model, rows and plan. Nothing is written but rejected.jsonl, and that only where `write` says so.
   void prepare(bool write) {
-    validate(config_);
     const int64_t libraries = resident_bytes() - anonymous_bytes();
+    std::optional<RunPosition> saved;
+    // Of each machine one rank reads first: what it makes of the data is there for the others.
+    for (const bool first : {true, false})
+      parallel::together_do(group_, [&] {
+        if (group_.leads_machine() == first) read_inputs(write && group_.leads());
+      });
+    check_same_run(group_, position_.fingerprint);
+    parallel::together_do(group_, [&] {
+      if (write && group_.leads()) states_.remove_broken();
+      if (group_.leads()) saved = states_.newest();
+    });
+    saved = share_position(group_, saved);
+    parallel::together_do(group_, [&] {
+      if (saved) go_on_from(*saved);
+      // Frozen weights are mapped files, trained ones have a line of their own; the rest that was taken is tokenizer and rows.
+      const int64_t own_weights =
+          model_->adapter ? model_->adapter->parameters.value_bytes() : model_->loaded.parameters.value_bytes();
+      const int64_t program = libraries + std::max<int64_t>(0, anonymous_bytes() - own_weights);
+      make_decoder();
+      plan(program);
+    });
+    agree_on_plan(group_, plan_);
+    settle_arithmetic();
+  }
+
+  void read_inputs(bool write) {
+    validate(config_);
     model_ = open_train_model(config_);
     keep_to_context();
     load_data(write);
@@ -77,20 +107,12 @@ class Run {
                   "smaller max_length cuts them",
                   plan_.rows_beyond_context, model_->loaded.config.context_length);
     position_.fingerprint = fingerprint_of(config_, *model_, rows_, eval_);
-    if (write) states_.remove_broken();
-    if (const auto saved = states_.newest()) go_on_from(*saved);
-    // Frozen weights are mapped files, trained ones have a line of their own; the rest that was taken is tokenizer and rows.
-    const int64_t own_weights =
-        model_->adapter ? model_->adapter->parameters.value_bytes() : model_->loaded.parameters.value_bytes();
-    const int64_t program = libraries + std::max<int64_t>(0, anonymous_bytes() - own_weights);
-    make_decoder();
-    plan(program);
   }
 
   TrainResult train() {
     result_.plan = plan_;
     if (callbacks_.on_plan) callbacks_.on_plan(plan_);
-    if (plan_.first_step == plan_.steps && is_finished(config_.out, position_.fingerprint)) {
+    if (plan_.first_step == plan_.steps && parallel::any(group_, group_.leads() && is_finished(config_.out, position_.fingerprint))) {
       read_logs();
       result_.finished_before = true;
       return std::move(result_);
@@ -101,7 +123,7 @@ class Run {
     }
     model_->decoder->reserve_training(plan_.micro_tokens, plan_.micro_tokens);
     engine_ = std::make_unique<LossEngine>(*model_->decoder, method_, loss_options(config_, method_),
-                                       plan_.micro_tokens, router_weight());
+                                       plan_.micro_tokens, router_weight(), group_);
     if (method_.reference) compute_references();
     if (plan_.first_step > 0) restore();
     open_logs();
@@ -197,14 +219,21 @@ class Run {
     if (eval_.size() > 0) plan_.data_report += "\nheld out: " + eval_.summary;
     const int64_t longest = std::max(longest_item(rows_, method_), longest_item(eval_, method_));
     plan_disk(config_, rows_, eval_, plan_);
-    plan_memory(config_, *model_, longest, config_.batch_size * longest, program + data_bytes(config_, method_, rows_, eval_, conversations_), plan_);
-    model_->decoder->set_recompute(plan_.recompute);
+    const int64_t step_tokens = tokens_of_a_rank(group_, config_.batch_size * longest, plan_.tokens_per_epoch, plan_.steps_per_epoch);
+    plan_memory(config_, *model_, longest, step_tokens, program + data_bytes(config_, method_, rows_, eval_, conversations_), plan_, group_.on_this_machine());
     plan_time(config_, *model_, rows_, plan_);
-    const OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},
+    plan_.seconds_per_step /= group_.size();
+    plan_.ranks = group_.size();
+  }
+
+  void settle_arithmetic() {
+    model_->decoder->set_recompute(plan_.recompute);
+    OrderedJson arithmetic{{"micro_tokens", plan_.micro_tokens},
                                  {"recompute", plan_.recompute == Recompute::block ? "block" : "none"},
                                  {"product", plan_.product == Product::bf16 ? "bf16" : "f32"},
                                  {"backend", plan_.backend},
                                  {"threads", threads()}};
+    if (!group_.is_alone()) arithmetic["ranks"] = group_.size();
     if (position_.step > 0 && Json::parse(position_.arithmetic.dump()) != Json::parse(arithmetic.dump()))
       log_warning(
           "this run began with {}, and goes on with {}: its numbers will differ in their last bits from an "
@@ -217,7 +246,7 @@ class Run {
     const auto pairings =
         method_.mismatched_kl ? mismatched_pairs(config_, rows_.size(), plan_.steps) : std::vector<Pairing>{};
     reference_ =
-        reference_sums(*model_, *engine_, rows_, pairings, callbacks_.should_stop, callbacks_.progress);
+        reference_sums(*model_, *engine_, rows_, pairings, callbacks_.should_stop, callbacks_.progress, group_);
     if (eval_.size() == 0) return;
     std::vector<Pairing> eval_pairings;
     if (method_.mismatched_kl) {
@@ -226,7 +255,7 @@ class Run {
       eval_pairings = rotated(all);
     }
     eval_reference_ =
-        reference_sums(*model_, *engine_, eval_, eval_pairings, callbacks_.should_stop, callbacks_.progress);
+        reference_sums(*model_, *engine_, eval_, eval_pairings, callbacks_.should_stop, callbacks_.progress, group_);
   }
 
   Optimizer& optimizer() {
@@ -236,7 +265,10 @@ class Run {
   }
 
   void restore() {
-    states_.restore(position_.step, *model_, optimizer());
+    parallel::together_do(group_, [&] {
+      if (group_.leads()) states_.restore(position_.step, *model_, optimizer());
+    });
+    share_state(group_, tensors_of(*model_, optimizer()));
     model_->decoder->weights_changed();
     log_info("going on after step {} of {}", position_.step, plan_.steps);
   }
@@ -260,6 +292,7 @@ class Run {
   }
 
   void open_logs_at(int64_t last_step) {
+    if (!group_.leads()) return;
     const fs::path metrics = config_.out / "metrics.jsonl", evals = config_.out / "eval.jsonl";
     metrics_ = std::make_unique<StepLog>(metrics, last_step);
     for (const Json& row : metrics_->kept())
@@ -303,6 +336,7 @@ class Run {
     const auto pass = engine_->accumulate(rows_, batch.rows, reference_, number, callbacks_.should_stop);
     model_->decoder->set_dropout_step(config_.seed, 0);
     if (!pass) return false;
+    sum_gradients(group_, optimizer().gradients());
     const double norm = optimizer().gradient_norm();
     if (!std::isfinite(norm)) fail_gradient(number, norm, batch.rows);
     const double rate =
@@ -322,7 +356,7 @@ class Run {
                         .router_loss = pass->router_loss,
                         .preference = pass->preference};
     metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
-    metrics_->append(to_json(metrics));
+    if (metrics_) metrics_->append(to_json(metrics));
     result_.steps.push_back(metrics);
     if (callbacks_.on_step) callbacks_.on_step(metrics);
     return true;
@@ -350,7 +384,7 @@ class Run {
                               .loss = pass.loss,
                               .preference = pass.preference,
                               .reward_accuracy_error = pass.accuracy_error};
-    evals_->append(to_json(metrics));
+    if (evals_) evals_->append(to_json(metrics));
     result_.evals.push_back(metrics);
     if (callbacks_.on_eval) callbacks_.on_eval(metrics);
     if (!config_.keep_best.empty() && step > 0) keep_if_best(metrics);
@@ -363,19 +397,22 @@ class Run {
     if (std::isnan(value) || (position_.best && value <= *position_.best)) return;
     position_.best = value;
     position_.best_step = metrics.step;
-    replace_model_folder(config_.out / "best", config_, *model_);
+    if (group_.leads()) replace_model_folder(config_.out / "best", config_, *model_);
   }
 
+  /// Every rank holds the same state, which is checked, and rank 0 writes it.
   void save() {
+    saved_step_ = position_.step;
+    check_same_state(group_, tensors_of(*model_, optimizer()), position_.step);
+    if (!group_.leads()) return;
     metrics_->flush();
     if (evals_) evals_->flush();
     states_.save(position_, *model_, optimizer());
-    saved_step_ = position_.step;
   }
 
   [[noreturn]] void stop() {
     if (position_.step > plan_.first_step && saved_step_ != position_.step) save();
-    throw Error(
+    throw parallel::AgreedError(
         Error::Kind::interrupted,
         fmt::format(
             "stopped after step {} of {}; the state is saved in {}: the same command goes on from there",
@@ -383,10 +420,12 @@ class Run {
   }
 
   void finish() {
+    if (!group_.leads()) return;
     save_model_files(config_.out, config_, *model_);
     save_descriptions({written_, rows_, eval_, result_, position_.fingerprint}, *model_);
   }
 
+  parallel::ProcessGroup& group_;
   TrainConfig config_;
   TrainConfig written_;  ///< as the user wrote it, also where an earlier start chose for the machine
   TrainCallbacks callbacks_;
@@ -408,18 +447,23 @@ class Run {
 
 }  // namespace
 
-TrainPlan plan_training(const TrainConfig& config) {
-  Run run(config, {});
+TrainPlan plan_training(const TrainConfig& config, parallel::ProcessGroup& group) {
+  Run run(config, {}, group);
   run.prepare(false);
   return run.plan_made();
 }
 
-TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks) {
-  const FolderLock lock(config.out);
-  Run run(config, callbacks);
+TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks, parallel::ProcessGroup& group) {
+  std::optional<FolderLock> lock;
+  parallel::together_do(group, [&] {
+    if (group.leads()) lock.emplace(config.out);
+  });
+  Run run(config, callbacks, group);
   run.prepare(true);
   TrainResult result = run.train();
-  lock.check();
+  parallel::together_do(group, [&] {
+    if (lock) lock->check();
+  });
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/decoder.h"
+#include "parallel/process_group.h"
 #include "train/config.h"
 
 namespace fettle::train {
@@ -53,6 +54,7 @@ struct TrainPlan {
   Product product = Product::f32;
   Recompute recompute = Recompute::none;
   int64_t micro_tokens = 0;
+  int ranks = 1;
   int64_t parameters = 0, trainable_parameters = 0;
   int64_t rows = 0, eval_rows = 0, steps = 0, steps_per_epoch = 0;
   int64_t tokens_per_epoch = 0;
@@ -90,14 +92,17 @@ struct TrainResult {
 
 /// Reads model and data and plans (--dry-run); writes nothing but the tokens, into the cache, where the run finds them. A plan that does not fit into memory comes back with
 /// its shortage.
-TrainPlan plan_training(const TrainConfig& config);
+TrainPlan plan_training(const TrainConfig& config, parallel::ProcessGroup& group = parallel::alone());
 
 /// Trains, or goes on where a killed run with the same config was. Writes OUT/: model or adapter folder,
 /// README.md, fettle.json, metrics.jsonl, eval.jsonl, rejected.jsonl, report.html, state/. Throws Error:
 /// input (config, data or model do not fit; a loss or gradient that is not finite: names the step and the
 /// rows), io (disk full: the last good state stays), interrupted (the state is saved). One at a time per OUT:
 /// a second process gets an Error.
-TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks = {});
+///
+/// Several ranks call it with the same config and get the same losses: rank 0 writes, and its result alone is whole. When one of
+/// them is asked to stop, all stop after the same step.
+TrainResult train(const TrainConfig& config, const TrainCallbacks& callbacks = {}, parallel::ProcessGroup& group = parallel::alone());
 
 /// The names `method:` knows, for help texts.
 std::vector<std::string> method_names();
