@@ -74,11 +74,11 @@ void unpack_verdicts(std::string_view packed, std::vector<PageVerdict>& verdicts
   }
 }
 
-/// Of ranks each gets a part of what one process reads at once.
+/// Of ranks each gets a small part of what one process reads at once, since all wait for the last.
 PageReadOptions read_options_of(const parallel::ProcessGroup& group) {
   constexpr uint64_t least = uint64_t{1} << 20;
   PageReadOptions options;
-  options.batch_bytes = std::max(least, options.batch_bytes / static_cast<uint64_t>(group.size()));
+  if (!group.is_alone()) options.batch_bytes = std::max(least, options.batch_bytes / (4 * static_cast<uint64_t>(group.size())));
   return options;
 }
 
