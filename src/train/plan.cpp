@@ -13,8 +13,6 @@
 namespace fettle::train {
 namespace {
 
-/// Beyond this many tokens a product on a CPU is no faster, and activations cost memory in proportion.
-constexpr int64_t kFastTokens = 1024;
 /// Below this the products get slow; recomputation costs less.
 constexpr int64_t kSlowTokens = 512;
 /// Nothing smaller is tried: what is left then is the logits of a chunk and the weights.
@@ -34,7 +32,7 @@ std::vector<Candidate> candidates(const TrainConfig& config, int64_t longest, in
   if (config.micro_tokens > 0) {
     sizes = {std::max(config.micro_tokens, longest)};
   } else {
-    for (int64_t size = std::max(longest, std::min(step_tokens, kFastTokens));
+    for (int64_t size = std::max(longest, std::min(step_tokens, fast_tokens));
          size > std::max(longest, kSlowTokens); size = size * 3 / 4)
       sizes.push_back(size);
     sizes.push_back(std::max(longest, std::min(step_tokens, kSlowTokens)));

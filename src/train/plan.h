@@ -7,6 +7,9 @@
 
 namespace fettle::train {
 
+/// Beyond this many tokens a product on a CPU is no faster, and activations cost memory in proportion.
+constexpr int64_t fast_tokens = 1024;
+
 /// Tokens of the longest thing that must fit into one micro-batch.
 int64_t longest_item(const TrainRows& rows, const Method& method);
 

@@ -7,6 +7,7 @@
 #include "base/ordered_json.h"
 #include "parallel/agree.h"
 #include "parallel/packed.h"
+#include "train/plan.h"
 
 namespace fettle::train {
 namespace {
@@ -89,7 +90,9 @@ void agree_on_plan(parallel::ProcessGroup& group, TrainPlan& plan) {
 int64_t tokens_of_a_rank(const parallel::ProcessGroup& group, int64_t most_of_a_step, int64_t tokens_per_epoch, int64_t steps_per_epoch) {
   if (group.is_alone()) return most_of_a_step;
   const int64_t mean = tokens_per_epoch / std::max<int64_t>(1, steps_per_epoch), ranks = group.size();
-  return (std::max<int64_t>(1, std::min(most_of_a_step, mean)) + ranks - 1) / ranks;
+  const int64_t share = (std::max<int64_t>(1, std::min(most_of_a_step, mean)) + ranks - 1) / ranks;
+  const int64_t batches = (share + fast_tokens - 1) / fast_tokens;
+  return (share + batches - 1) / batches + share / batches / 16;  // packing leaves gaps
 }
 
 void share_state(parallel::ProcessGroup& group, const std::vector<NamedTensor>& tensors) {

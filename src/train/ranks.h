@@ -16,7 +16,7 @@ std::optional<RunPosition> share_position(parallel::ProcessGroup& group, const s
 /// The smallest micro-batch, recomputation where one rank needs it, the first shortage. Throws AgreedError when ranks would
 /// compute in other ways.
 void agree_on_plan(parallel::ProcessGroup& group, TrainPlan& plan);
-/// What a step holds for a rank: of the mean step, so that every rank has something to do.
+/// The tokens of a micro-batch of which a mean step has as many for each rank as for any other. Alone: `most_of_a_step`.
 int64_t tokens_of_a_rank(const parallel::ProcessGroup& group, int64_t most_of_a_step, int64_t tokens_per_epoch, int64_t steps_per_epoch);
 
 /// Rank 0's tensors on every rank.
