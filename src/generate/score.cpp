@@ -70,6 +70,8 @@ struct Packed {
 void run(Decoder& decoder, Packed& packed, std::vector<Score>& scores, const ScoreOptions& options) {
   std::vector<float> logps(packed.owners.size());
   std::vector<int32_t> best(packed.owners.size());
+  const bool is_mine = !options.is_mine || options.is_mine();
+  if (!is_mine) logps.clear();
   if (!logps.empty()) decoder.score(packed.batch, logps, best);
   for (size_t i = 0; i < logps.size(); ++i) {
     Score& score = scores[packed.owners[i]];

@@ -26,6 +26,9 @@ struct ScoreOptions {
   int64_t batch_tokens = 2048;  ///< rows of a packed batch; a longer row gets a batch of its own
   int64_t context_length = 0;   ///< longer rows are an Error naming the row; 0: the model's
   std::function<void(int64_t rows)> on_progress;  ///< rows finished since the last call
+  /// Asked for each packed batch in turn, where several processes share them; false: its rows keep an empty score here. Bits of a
+  /// score depend on what it is packed with, so that batches are dealt, and not rows.
+  std::function<bool()> is_mine = {};
 };
 
 /// Scores in the order of the rows. Consecutive rows with the same prompt compute it once (multiple choice).

@@ -1,8 +1,13 @@
+#include <cstring>
+#include <optional>
+
 #include "base/input_fault.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/files/ranked_writer.h"
 #include "data/files/reader.h"
+#include "data/files/writer.h"
+#include "data/passes/rows_read.h"
 #include "data/rows/example.h"
 #include "data/training/tokenize.h"
 #include "generate/score.h"
@@ -83,39 +88,64 @@ ScoreRow encode_row(ScoreRows& state, OpenModel& model, const OrderedJson& row, 
   return encode_raw(*model.tokenizer(), example.prompt.text, example.completion.text);
 }
 
-/// Rows in, scores out, in their order; by ranks, each scores its blocks of rows.
+/// Rows in, scores out, in their order; of ranks, each scores some of the packed batches.
 class Scorer {
  public:
   Scorer(ScoreRows& state, parallel::ProcessGroup& group)
-      : state_(state), model_(state.model.open()), group_(group), writer_(group_, state.output, dealt), progress_("score", 0, "rows") {
+      : state_(state), model_(state.model.open()), group_(group), progress_("score", 0, "rows") {
+    if (!state.raw) model_->chat();
+    if (group.leads()) writer_.emplace(state.output);
     options_.batch_tokens = state.batch_tokens;
     options_.on_progress = [this](int64_t rows) { progress_.advance(static_cast<uint64_t>(rows)); };
-    if (!state.raw) model_->chat();
+    options_.is_mine = [this] { return batches_++ % group_.size() == group_.rank(); };
   }
 
   void add(const std::vector<data::Row>& rows, const std::vector<OrderedJson>& values) {
-    std::vector<size_t> mine;
-    for (size_t i = 0; i < values.size(); ++i)
-      if (writer_.is_mine(rows_++)) mine.push_back(i);
-    std::vector<ScoreRow> inputs(mine.size());
-    std::vector<std::string> errors(mine.size());
-    for (size_t i = 0; i < mine.size(); ++i) encode(values[mine[i]], rows[mine[i]].where(), inputs[i], errors[i]);
-    const auto scores = score(model_->decoder(), inputs, options_);
-    for (size_t i = 0; i < mine.size(); ++i) write(values[mine[i]], scores[i], errors[i]);
+    std::vector<ScoreRow> inputs(values.size());
+    std::vector<std::string> errors(values.size());
+    std::vector<Score> scores;
+    parallel::together_do(group_, [&] {
+      for (size_t i = 0; i < values.size(); ++i) encode(values[i], rows[i].where(), inputs[i], errors[i]);
+      scores = score(model_->decoder(), inputs, options_);
+    });
+    gather(scores);
+    if (!writer_) return;
+    for (size_t i = 0; i < values.size(); ++i) write(values[i], scores[i], errors[i]);
   }
 
-  /// How many rows have no score, of all ranks.
+  /// How many rows have no score.
   int64_t finish() {
     progress_.finish();
-    writer_.commit(rows_);
-    int64_t failed = 0;
-    for (const std::string& other : group_.all_gather(std::string_view(reinterpret_cast<const char*>(&failed_), sizeof failed_)))
-      failed += parallel::Unpacker(other).get<int64_t>();
-    return failed;
+    parallel::together_do(group_, [&] {
+      if (writer_) writer_->commit();
+    });
+    return failed_;
   }
 
  private:
-  static constexpr int64_t dealt = 64;  ///< rows that go to a rank at once
+  /// To rank 0, what the others scored.
+  void gather(std::vector<Score>& scores) {
+    if (group_.is_alone()) return;
+    parallel::Packer mine;
+    for (size_t i = 0; i < scores.size() && !group_.leads(); ++i) {
+      if (scores[i].tokens == 0) continue;
+      mine.put(i);
+      mine.put(scores[i].logp);
+      mine.put(scores[i].greedy);
+      mine.put_text({reinterpret_cast<const char*>(scores[i].logps.data()), scores[i].logps.size() * sizeof(float)});
+    }
+    for (const std::string& packed : group_.gather(mine.bytes(), 0)) {
+      for (parallel::Unpacker from(packed); !from.at_end();) {
+        Score& score = scores.at(from.get<size_t>());
+        score.logp = from.get<double>();
+        score.greedy = from.get<bool>();
+        const std::string_view logps = from.get_view();
+        score.logps.resize(logps.size() / sizeof(float));
+        std::memcpy(score.logps.data(), logps.data(), logps.size());
+        score.tokens = static_cast<int64_t>(score.logps.size());
+      }
+    }
+  }
 
   void encode(const OrderedJson& value, const std::string& where, ScoreRow& input, std::string& error_text) {
     const int64_t context = model_->decoder().config().context_length;
@@ -142,23 +172,25 @@ class Scorer {
     } else {
       out["error"] = error;
     }
-    writer_.write_text(dump_json(out));
+    writer_->write(out);
   }
 
   ScoreRows& state_;
   std::unique_ptr<OpenModel> model_;
   parallel::ProcessGroup& group_;
-  data::RankedWriter writer_;
+  std::optional<data::RowWriter> writer_;
   Progress progress_;
   ScoreOptions options_;
-  int64_t rows_ = 0, failed_ = 0;
+  int64_t batches_ = 0, failed_ = 0;
 };
 
 Report run_score(ScoreRows& state, const KeyValues&, parallel::ProcessGroup& group) {
   Scorer scorer(state, group);
   data::check_same_files(group, {state.input});
   data::RejectedRows rejected;
-  data::RowReader reader({state.input}, rejected);
+  data::ReadOptions read;
+  if (!group.is_alone()) read.whole_batch_bytes = data::common_batch_bytes(group, read.batch_bytes);
+  data::RowReader reader({state.input}, rejected, read);
   std::vector<data::Row> rows;
   std::vector<OrderedJson> values;
   while (reader.next(rows, values)) scorer.add(rows, values);

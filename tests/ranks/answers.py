@@ -19,7 +19,7 @@ def commands(folder):
     broken = folder / "broken.jsonl"
     broken.write_text("".join(json.dumps({"prompt": "Hello! " * (400 if i in (37, 90) else 1) + str(i)}) + ("\n{oops\n" if i == 5 else "\n") for i in range(100)))
     scored = folder / "scored.jsonl"
-    scored.write_text("".join(json.dumps({"id": i, "prompt": f"What is {i // 3} plus one?", "completion": "It is " + "ten " * (i % 11)}) + "\n" for i in range(500)))
+    scored.write_text("".join(json.dumps({"id": i, "prompt": f"What is {i // 3} plus one?", "completion": "It is " + "ten " * (i % 31)}) + "\n" for i in range(3000)))
     options = ["--model", model, "--max-tokens", "24"]
     yield "generate", 0, ["generate", *options, "--input", prompts, "--output", "out.jsonl"]
     yield "generate, sampled", 0, ["generate", *options, "--input", prompts, "--output", "out.jsonl", "--temperature", "1", "--n", "2", "--seed", "5"]
