@@ -105,6 +105,10 @@ def check_refusals(folder):
     _, said = run(2, [program, "data", "filter", "--input", rows, "--output", folder / "x.jsonl"], status=1,
                   env=environment(FETTLE_MPI_LIBRARY=folder / "libmpi.so"))
     check(len(errors(said)) == 1 and "Open MPI cannot be loaded" in errors(said)[0], said)
+    # Slurm without MPI's plug-in: each task would do all of the work.
+    _, said = run(1, [program, "data", "filter", "--input", rows, "--output", folder / "x.jsonl"], status=1,
+                  env=environment(SLURM_STEP_NUM_TASKS=2, SLURM_STEP_ID=0, SLURM_PROCID=0))
+    check(len(errors(said)) == 1 and "Open MPI sees 1" in errors(said)[0], said)
     check(not (folder / "x.jsonl").exists(), "a refused command wrote its output")
     print("refusals: each said once, with status 2 or 1")
 
