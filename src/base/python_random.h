@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +14,8 @@ namespace fettle {
 class PythonRandom {
  public:
   explicit PythonRandom(uint64_t seed);
+  /// As `random.seed(text)` does (version 2) for the UTF-8 bytes of a text.
+  explicit PythonRandom(std::string_view seed);
   /// getrandbits(bits), 1 <= bits <= 64.
   uint64_t bits(int bits);
   /// _randbelow(bound): what choice, shuffle and randrange draw with. bound > 0.
@@ -25,6 +28,7 @@ class PythonRandom {
   }
 
  private:
+  void seed_by(const std::vector<uint32_t>& key);
   uint32_t next();
   void refill();
   std::array<uint32_t, 624> state_{};

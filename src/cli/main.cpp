@@ -27,6 +27,7 @@ void add_commands(CLI::App& app) {
   add_generate_command(app);
   add_chat_command(app);
   add_serve_command(app);
+  add_verb_command(app, verbs::judge_verb());
   add_verb_command(app, verbs::score_verb());
   add_verb_command(app, verbs::tokenize_verb());
   add_data_command(app);

@@ -44,6 +44,7 @@ struct Failure {
   std::string reason;
   bool again = false;
   double wait = -1.0;  ///< Retry-After, in seconds
+  bool whole_endpoint = false;  ///< no other request would fare better: no connection, no such model, a key that is refused
 };
 
 bool worth_retrying(int status) {
@@ -123,7 +124,8 @@ class RemoteChatClient final : public ChatClient {
       if (!failure) return reply;
       if (!failure->again || attempt >= options_.retries) {
         const std::string tries = attempt > 0 ? fmt::format(" (after {} tries)", attempt + 1) : "";
-        fail(options_.base_url, "model {}: {}{}", options_.model, failure->reason, tries);
+        throw Error(failure->whole_endpoint ? Error::Kind::io : Error::Kind::input,
+                    fmt::format("{}: model {}: {}{}", options_.base_url, options_.model, failure->reason, tries));
       }
       pause(failure->wait >= 0.0 ? failure->wait : options_.backoff_seconds * std::exp2(attempt) * jitter());
     }
@@ -228,29 +230,39 @@ class RemoteChatClient final : public ChatClient {
                                  too_late ? fmt::format(" (nothing came for {} s, or the connection broke)",
                                                         options_.timeout_seconds)
                                           : ""),
-                     !started && result.error() != httplib::Error::SSLServerVerification, -1.0};
+                     !started && result.error() != httplib::Error::SSLServerVerification, -1.0, !too_late};
     }
     if (result->status != 200) {
       Failure failure{fmt::format("status {}: {}", result->status, endpoint_reason(whole)),
-                      worth_retrying(result->status), -1.0};
+                      worth_retrying(result->status), -1.0, result->status == 401 || result->status == 403 || result->status == 404};
       const std::string after = result->get_header_value("Retry-After");
       if (!after.empty() && std::isdigit(static_cast<unsigned char>(after[0])) != 0)
         failure.wait = std::min(longest_pause, std::atof(after.c_str()));
       return failure;
     }
     if (!options.on_text) {
-      const Json json = parse_json(whole, options_.base_url);
-      read_reply(json, ReplyPart::message, reply, {}, options_.base_url);
-      if (json["choices"].size() < reply.choices.size()) {
-        fail(options_.base_url, "answered with {} of {} choices", json["choices"].size(),
-             reply.choices.size());
-      }
+      if (auto reason = read_whole(whole, reply)) return Failure{std::move(*reason), true, -1.0};
     } else if (!whole_stream && std::ranges::any_of(reply.choices, [](const ChatChoice& c) { return c.finish_reason.empty(); })) {
       return Failure{"its stream ended before the answer did", !started, -1.0};
     }
     if (reply.model.empty()) reply.model = options_.model;
     std::lock_guard lock(mutex_);
     idle_.push_back(std::move(connection));
+    return std::nullopt;
+  }
+
+  /// Empty when the answer is whole. One that is cut, or is none, may be better the next time.
+  std::optional<std::string> read_whole(const std::string& text, ChatReply& reply) const {
+    ChatReply read;
+    read.choices.resize(reply.choices.size());
+    try {
+      const Json json = parse_json(text, "its answer");
+      read_reply(json, ReplyPart::message, read, {}, "its answer");
+      if (json["choices"].size() < read.choices.size()) return fmt::format("answered with {} of {} choices", json["choices"].size(), read.choices.size());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    reply = std::move(read);
     return std::nullopt;
   }
 

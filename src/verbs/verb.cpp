@@ -17,7 +17,7 @@ Report Verb::call(const KeyValues& values, parallel::ProcessGroup& group) const 
 const std::vector<const Verb*>& verbs() {
   static const std::vector<const Verb*> list{&clean_verb(),   &convert_verb(), &binarize_verb(), &filter_verb(),
                                              &dedupe_verb(),  &segment_verb(), &split_verb(),    &mix_verb(),
-                                             &stats_verb(),   &show_verb(),    &trace_verb(),  &generate_verb(),
+                                             &stats_verb(),   &show_verb(),    &trace_verb(),  &generate_verb(), &judge_verb(),
                                              &score_verb(),   &tokenize_verb(), &export_verb(),  &diff_verb()};
   return list;
 }

@@ -87,6 +87,7 @@ const Verb& diff_verb();
 const Verb& export_verb();
 const Verb& filter_verb();
 const Verb& generate_verb();
+const Verb& judge_verb();
 const Verb& mix_verb();
 const Verb& score_verb();
 const Verb& segment_verb();

@@ -245,6 +245,10 @@ def seeds():
     yield "remote_reply_fuzz", "stream", b"\1" + b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in [
         {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "y"}}]}, {"choices": [{"delta": {}, "finish_reason": "length"}]},
         {"choices": [], "usage": usage}, {"error": {"message": "no", "code": 500}}])  # fmt: skip
+    for form, reply in enumerate(["Rating: [[7.5]]", "[[B]]", "Say more.\nOverall Score: 8/10", "Rating: 4\nRationale: a\n\nRating: N/A\nRationale: b",
+                                  "Type: 1, 3\nRationale: a\nRating: 2\nRationale: b", "**Score:** 4.5", "8, 7.5\nbecause", "a: 8\nb: 7",
+                                  "[{'model': 'model_1', 'rank': 1}]", "m", "7", '{"a": 3, "b": 4.5}']):  # fmt: skip
+        yield "reply_rules_fuzz", str(form), bytes([form, 2 if "Rationale" in reply or form in (1, 6, 7, 8, 9) else 1]) + reply.encode()
     yield "event_stream_fuzz", "stream", b"\2data: one\n\nevent: x\ndata:two\r\ndata: more\r\n\r\n: c\n\ndata: [DONE]\n\n"
 
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "evaluate": ["base", "text", "data", "generate", "feedback"],
     "map": ["base", "tensor", "kernels"],
     "hub": ["base"],
-    "verbs": ["base", "parallel", "tensor", "kernels", "model", "checkpoint", "text", "data", "generate", "evaluate", "hub"],
+    "verbs": ["base", "parallel", "tensor", "kernels", "model", "checkpoint", "text", "data", "generate", "feedback", "evaluate", "hub"],
     "serve": ["base", "tensor", "kernels", "model", "checkpoint", "text", "generate", "evaluate"],
 }
 # The rooms of a module, each including only those before it; files in the module's own folder come last.
