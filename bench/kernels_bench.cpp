@@ -121,7 +121,11 @@ void products(Bench& bench, int64_t tokens) {
 void attention(Bench& bench, int32_t tokens) {
   const Attention o{9, 3, 64, 0.125F};
   const std::vector<Span> spans{{0, tokens, 0, 0, 0}};
-  const SpanTable table{spans.data(), 1, nullptr, nullptr, nullptr};
+  std::vector<Span> words = spans;
+  std::vector<int32_t> schedule = bench.cpu->plan_attention(spans, {}, o.kv_heads, true);
+  AttentionPlan table;
+  table.spans = Tensor(words.data(), DType::i32, 1, sizeof(Span) / sizeof(int32_t));
+  table.schedule = Tensor(schedule.data(), DType::i32, 1, static_cast<int64_t>(schedule.size()));
   const Held q(bench, DType::f32, tokens, 576), k(bench, DType::f32, tokens, 192),
       v(bench, DType::f32, tokens, 192);
   const Held dout(bench, DType::f32, tokens, 576);

@@ -84,7 +84,8 @@ class LogitRows {
   std::vector<float> logits_;
 };
 
-double log_sum_exp(std::span<const float> logits) {
+/// Apart from kernels/sampling.h's: differences of a billionth are compared here.
+double exact_log_sum_exp(std::span<const float> logits) {
   const double top = *std::max_element(logits.begin(), logits.end());
   double sum = 0.0;
   for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - top);
@@ -94,7 +95,7 @@ double log_sum_exp(std::span<const float> logits) {
 /// Adds what one row says of the two models; `next` is the token that follows.
 void compare_row(ExportCheck& check, std::span<const float> source, std::span<const float> exported,
                  int32_t next) {
-  const double source_norm = log_sum_exp(source), exported_norm = log_sum_exp(exported);
+  const double source_norm = exact_log_sum_exp(source), exported_norm = exact_log_sum_exp(exported);
   for (size_t i = 0; i < source.size(); ++i) {
     const double p = source[i] - source_norm, q = exported[i] - exported_norm;
     check.kl += std::exp(p) * (p - q);

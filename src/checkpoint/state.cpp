@@ -1,7 +1,5 @@
 #include "checkpoint/state.h"
 
-#include <cstring>
-
 #include "base/hash.h"
 #include "base/mapped_file.h"
 #include "base/unfinished.h"
@@ -16,12 +14,17 @@ constexpr const char* json_name = "state.json";
 
 }  // namespace
 
-void save_state(const fs::path& folder, const std::vector<NamedTensor>& tensors, const Json& state) {
+void save_state(const fs::path& folder, const std::vector<NamedTensor>& tensors, const Json& state, Backend& backend) {
   const fs::path target = folder.has_filename() ? folder : folder.parent_path();
   UnfinishedFolder made(target);
   std::vector<TensorToWrite> list;
-  for (const auto& tensor : tensors)
-    list.push_back(tensor_to_write(tensor.name, tensor.value, tensor.value.dtype));
+  for (const auto& [name, value] : tensors) {
+    FETTLE_CHECK(value.contiguous());
+    list.push_back({name, value.dtype, {value.rows, value.cols}, [&backend, value = value](std::span<std::byte> out) {
+                      FETTLE_CHECK(static_cast<int64_t>(out.size()) == value.bytes());
+                      backend.copy_to_host(out.data(), value);
+                    }});
+  }
   write_safetensors(made.path() / tensors_name, std::move(list), {});
   const std::string text = dump_json(state);
   const OrderedJson outer = {{"format", format_version},
@@ -57,7 +60,7 @@ SavedState::SavedState(const fs::path& folder) : where_((folder / json_name).str
   tensors_ = std::move(open_safetensors(file).tensors);
 }
 
-void SavedState::restore(std::string_view name, const Tensor& destination) const {
+void SavedState::restore(std::string_view name, const Tensor& destination, Backend& backend) const {
   const StoredTensor& saved = tensors_.require(name, where_);
   if (saved.dtype != destination.dtype || saved.rows() != destination.rows ||
       saved.cols() != destination.cols) {
@@ -66,7 +69,7 @@ void SavedState::restore(std::string_view name, const Tensor& destination) const
          destination.cols);
   }
   FETTLE_CHECK(destination.contiguous());
-  if (!saved.bytes.empty()) std::memcpy(destination.data, saved.bytes.data(), saved.bytes.size());
+  if (!saved.bytes.empty()) backend.copy_from_host(destination, saved.bytes.data());
   check_mapped(saved.bytes.data());
 }
 

@@ -7,18 +7,19 @@
 
 #include "base/json.h"
 #include "checkpoint/stored_tensor.h"
+#include "kernels/kernels.h"
 
 namespace fettle {
 
 struct NamedTensor {
   std::string name;
-  Tensor value;  ///< f32, f16, bf16, i32, u8 or i8
+  Tensor value;  ///< f32, f16, bf16, i32, u8 or i8; contiguous, in the backend's memory
 };
 
 /// Writes `folder` (state.safetensors, state.json): beside it first, flushed, then exchanged with what was
-/// there. The folder holds nothing else: whatever was in it before is gone. Throws Error(io) on a full disk;
+/// there. Each tensor is fetched from the backend as it is written. The folder holds nothing else: whatever was in it before is gone. Throws Error(io) on a full disk;
 /// the old state stays.
-void save_state(const fs::path& folder, const std::vector<NamedTensor>& tensors, const Json& state);
+void save_state(const fs::path& folder, const std::vector<NamedTensor>& tensors, const Json& state, Backend& backend);
 
 /// Whether a state stands there (it may still be damaged).
 bool has_state(const fs::path& folder);
@@ -31,8 +32,8 @@ class SavedState {
   const Json& json() const { return json_; }
   const std::vector<StoredTensor>& tensors() const { return tensors_.all(); }
   const StoredTensor* find(std::string_view name) const { return tensors_.find(name); }
-  /// Copies the saved bytes; throws Error when the tensor is missing or has another dtype or size.
-  void restore(std::string_view name, const Tensor& destination) const;
+  /// Copies the saved bytes into the backend's memory; throws Error when the tensor is missing or has another dtype or size.
+  void restore(std::string_view name, const Tensor& destination, Backend& backend) const;
 
  private:
   std::string where_;

@@ -8,8 +8,10 @@
 #include "checkpoint/load.h"
 #include "cli/command.h"
 #include "verbs/model_argument.h"
+#include "kernels/backends.h"
 #include "kernels/measure.h"
 #include "model/decoder.h"
+#include "model/device.h"
 #include "train/optimizer.h"
 #include "train/plan.h"
 
@@ -17,7 +19,7 @@ namespace fettle::cli {
 namespace {
 
 struct BenchState {
-  std::string model;
+  std::string model, device = "auto";
   int64_t tokens = 1024;
   double seconds = 6.0;
 };
@@ -46,7 +48,7 @@ struct Figure {
 
 class Bench {
  public:
-  explicit Bench(const BenchState& state) : state_(state), backend_(make_cpu_backend()) {
+  explicit Bench(const BenchState& state) : state_(state), backend_(make_backend(state.device)) {
     if (state.model.empty()) {
       config_ = default_shape();
       parameters_ = random_parameters(config_, 1);
@@ -55,6 +57,7 @@ class Bench {
       config_ = loaded_->config;
       parameters_ = std::move(loaded_->parameters);
     }
+    move_to(parameters_, *backend_);
     product_ = backend_->has_bf16() ? Product::bf16 : Product::f32;
     speed_ = measure_machine(*backend_, 2.0);
   }
@@ -149,7 +152,8 @@ class Bench {
   }
 
   void train_full() {
-    Parameters trained = to_f32(parameters_);
+    Parameters trained = to_f32(on_host(parameters_, *backend_));
+    move_to(trained, *backend_);
     for (auto& parameter : trained.all()) parameter->trainable = true;
     Decoder decoder(config_, trained, *backend_, {.product = product_});
     train_step("training step, all weights", decoder, trained, false);
@@ -160,6 +164,7 @@ class Bench {
     lora.targets = {"all-linear"};
     Adapter adapter = make_adapter(config_, lora, 1);
     for (auto& parameter : adapter.parameters.all()) parameter->trainable = true;
+    move_to(adapter.parameters, *backend_);
     Decoder decoder(config_, parameters_, *backend_, {.product = product_});
     decoder.set_adapters({{&adapter, 1.0F}});
     train_step("training step, LoRA of rank 16", decoder, adapter.parameters, true);
@@ -231,6 +236,7 @@ void add_bench_command(CLI::App& app) {
   command
       .add_option("--tokens", state->tokens, "Tokens of a training step (two sequences) and of the prompt")
       ->check(CLI::Range(16, 1 << 16));
+  command.add_option("--device", state->device, fmt::format("What is measured: {}", device_names))->capture_default_str();
   command.add_option("--seconds", state->seconds, "Time per figure")->check(CLI::Range(0.0, 3600.0));
   on_run(command, state, run_bench);
 }

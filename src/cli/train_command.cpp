@@ -4,6 +4,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/ranks.h"
+#include "kernels/backends.h"
 #include "train/trainer.h"
 #include "verbs/model_argument.h"
 
@@ -13,6 +14,7 @@ namespace {
 struct TrainState {
   std::string config;
   std::vector<std::string> overrides;
+  std::string device;
   bool dry_run = false;
 };
 
@@ -56,6 +58,7 @@ void run_train(TrainState& state) {
   check_inputs_of_ranks({state.config});
   parallel::ProcessGroup& group = ranks();
   train::TrainConfig config = train::load_train_config(state.config, state.overrides);
+  if (!state.device.empty()) config.device = state.device;
   config.model_path = verbs::resolve_model(config.model);
   if (state.dry_run) {
     const auto plan = train::plan_training(config, group);
@@ -93,6 +96,7 @@ void add_train_command(CLI::App& app) {
   command.add_option("CONFIG", state->config, "The training config (docs/training.md); - for standard input")->required();
   command.add_option("--set", state->overrides, "key=value on top of the config, such as adapter.rank=8; may be given often")
       ->allow_extra_args(false);
+  command.add_option("--device", state->device, fmt::format("Where it is trained, instead of the config's `device`: {}", device_names));
   command.add_flag("--dry-run", state->dry_run, "Show rows, steps and the memory plan; train nothing");
   on_run_by_ranks(command, state, run_train);
 }

@@ -6,7 +6,6 @@
 #include "generate/engine_impl.h"
 #include "generate/open_model.h"
 #include "tensor/memory.h"
-#include "tensor/process_memory.h"
 
 namespace fettle {
 namespace {
@@ -37,7 +36,7 @@ int64_t page_count(const Decoder& decoder, const EngineOptions& o) {
   int64_t bytes = o.kv_bytes;
   if (bytes == 0) {
     const int64_t rows = context + (o.max_running - 1) * std::min<int64_t>(context, 1024);
-    bytes = std::min(cache_bytes(config, o, rows / o.page_rows), available_bytes() / 4);
+    bytes = std::min(cache_bytes(config, o, rows / o.page_rows), decoder.backend().memory().available() / 4);
   }
   int64_t pages = 0;  // the most that fit
   for (int64_t above = most + 1; pages + 1 < above;) {
@@ -57,7 +56,8 @@ Engine::Impl::Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer_
     : decoder(decoder),
       tokenizer(std::move(tokenizer_in)),
       options(std::move(o)),
-      pages(static_cast<int32_t>(page_count(decoder, options)), options.page_rows, options.prefix_cache) {
+      pages(static_cast<int32_t>(page_count(decoder, options)), options.page_rows, options.prefix_cache),
+      draw_memory(decoder.backend().memory()) {
   const ModelConfig& config = decoder.config();
   if (options.max_running < 1 || options.step_tokens < options.max_running + options.page_rows) {
     fail("engine", "step_tokens ({}) must be at least max_running ({}) and a page ({}) together",
@@ -80,7 +80,6 @@ Engine::Impl::Impl(Decoder& decoder, std::shared_ptr<const Tokenizer> tokenizer_
   cache = KvCache::make(config, group_rows, options.kv_dtype, backend);
   logits_memory = Buffer(logits_rows * config.vocab_size * 4, backend.memory());
   logits = Tensor(logits_memory.data(), DType::f32, logits_rows, config.vocab_size);
-  if (&backend.memory() != &host_memory()) host_logits.resize(static_cast<size_t>(logits.size()));
   running.reserve(static_cast<size_t>(options.max_running));  // so that what has pages is never lost on its way there
   stats.pages = pages.page_count();
   stats.kv_bytes = cache.buffer.bytes();

@@ -89,7 +89,7 @@ struct Engine::Impl {
   std::vector<WindowPages> windows;  ///< of the layers that keep less; never short of pages where `pages` has some
   Buffer logits_memory;
   Tensor logits;
-  std::vector<float> host_logits;
+  Arena draw_memory;  ///< of a step's draws
 
   uint64_t decoder_salt = 0;                               ///< whose adapters the decoder has now
   std::vector<std::shared_ptr<Adapter>> decoder_adapters;  ///< keeps them while it has them

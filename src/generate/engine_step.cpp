@@ -2,34 +2,11 @@
 #include <algorithm>
 #include <exception>
 
-#include "base/threads.h"
 #include "generate/engine_impl.h"
+#include "generate/step_draws.h"
+#include "model/device.h"
 
 namespace fettle {
-namespace {
-
-/// Fills reading.info. Runs beside other readings of the same row: logits are not changed.
-void read_logits(Reading& reading, std::span<const float> logits) {
-  Sequence& sequence = *reading.sequence;
-  const GenerationRequest& request = sequence.request().request;
-  TokenInfo& info = reading.info;
-  if (reading.prompt_position >= 0) {
-    info.token = request.prompt[static_cast<size_t>(reading.prompt_position)];
-  } else {
-    thread_local Sampler sampler;
-    thread_local std::vector<float> scratch;
-    scratch.assign(logits.begin(), logits.end());
-    info.token = sampler.sample(
-        scratch, request.sampling, sequence.history(), reading.allowed ? &*reading.allowed : nullptr,
-        static_cast<uint64_t>(sequence.sample()), static_cast<uint64_t>(sequence.drawn()));
-  }
-  if (info.token < 0 || (!request.logprobs && reading.prompt_position < 0)) return;
-  const double normaliser = log_sum_exp(logits);
-  info.logp = log_prob(logits, normaliser, info.token);
-  if (request.top_logprobs > 0) info.top = top_log_probs(logits, normaliser, request.top_logprobs);
-}
-
-}  // namespace
 
 void Engine::Impl::run(std::vector<Piece>& pieces) {
   // A callback may have cancelled the request while an earlier group ran.
@@ -49,19 +26,22 @@ void Engine::Impl::run(std::vector<Piece>& pieces) {
   take_readings(readings);
 }
 
-/// Tokens and log-probabilities from the logits.
+/// Tokens and log-probabilities of the logits, which stay with the backend.
 void Engine::Impl::draw(std::vector<Reading>& readings) {
-  const auto row_of = [&](int32_t row) {
-    const auto width = static_cast<size_t>(logits.cols);
-    const float* all = host_logits.empty() ? logits.as<float>() : host_logits.data();
-    return std::span<const float>(all + static_cast<size_t>(row) * width, width);
-  };
-  parallel_for(static_cast<int64_t>(readings.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      auto& reading = readings[static_cast<size_t>(i)];
-      read_logits(reading, row_of(reading.row));
+  StepDraws draws;
+  for (Reading& reading : readings) {
+    Sequence& sequence = *reading.sequence;
+    const GenerationRequest& request = sequence.request().request;
+    if (reading.prompt_position >= 0) {
+      draws.add_given(reading.row, request.prompt[static_cast<size_t>(reading.prompt_position)], request.top_logprobs);
+      continue;
     }
-  });
+    draws.add(reading.row, request.sampling, sequence.history(), reading.allowed ? &*reading.allowed : nullptr,
+              static_cast<uint64_t>(sequence.sample()), static_cast<uint64_t>(sequence.drawn()),
+              {request.logprobs, request.logprobs ? request.top_logprobs : 0});
+  }
+  std::vector<DrawnToken> drawn = draws.run(decoder.backend(), draw_memory, logits);
+  for (size_t i = 0; i < readings.size(); ++i) readings[i].info = {drawn[i].token, drawn[i].logp, std::move(drawn[i].top)};
 }
 
 /// A decoder that is never asked for adapters keeps those it came with.
@@ -69,6 +49,8 @@ void Engine::Impl::use_adapters_of(const ActiveRequest& request) {
   if (request.salt == decoder_salt) return;
   std::vector<Decoder::ActiveAdapter> wanted = options.base_adapters;
   for (size_t i = 0; i < request.adapters.size(); ++i) {
+    // Here and not where it is registered: only this thread may use the backend.
+    move_to(request.adapters[i]->parameters, decoder.backend());
     wanted.push_back({request.adapters[i].get(), request.request.adapters[i].factor});
   }
   decoder.set_adapters(std::move(wanted));
@@ -76,7 +58,7 @@ void Engine::Impl::use_adapters_of(const ActiveRequest& request) {
   decoder_adapters = request.adapters;
 }
 
-/// Runs the model; afterwards the logits of every reading stand in host memory.
+/// Runs the model; afterwards the logits of every reading stand in the backend's memory.
 void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings) {
   StepBatch batch(1 + windows.size());
   struct Draw {
@@ -117,7 +99,6 @@ void Engine::Impl::extend_decoder(const StepBatch& batch) {
   for (const GroupStep& group : batch.groups) steps.push_back({group.rows, group.spans, group.ranges});
   const Tensor wanted = logits.row_slice(0, static_cast<int64_t>(batch.batch.label_rows.size()));
   decoder.extend(batch.batch, steps, cache, wanted);
-  if (!host_logits.empty()) decoder.backend().copy_to_host(host_logits.data(), wanted);
 }
 
 /// The piece's keys are there: whole pages enter the prefix cache, those out of a window are given back.
@@ -141,16 +122,17 @@ void Engine::Impl::release(Sequence& sequence) {
 
 void Engine::Impl::copy_rows(int32_t group, const KvPages::Copy& copy) {
   if (copy.rows == 0) return;
+  const auto move = [&](const Tensor& rows) {
+    decoder.backend().copy(rows.row_slice(copy.to_row, copy.to_row + copy.rows),
+                           rows.row_slice(copy.from_row, copy.from_row + copy.rows));
+  };
   for (auto* memory : {&cache.k, &cache.v}) {
     for (size_t layer = 0; layer < memory->size(); ++layer) {
       const Tensor& rows = (*memory)[layer];
-      if (cache.group[layer] != group || rows.cols == 0) continue;
-      decoder.backend().copy(rows.row_slice(copy.to_row, copy.to_row + copy.rows),
-                             rows.row_slice(copy.from_row, copy.from_row + copy.rows));
+      if (cache.group[layer] == group && rows.cols > 0) move(rows);
     }
   }
-  std::vector<int32_t>& positions = cache.positions[static_cast<size_t>(group)];
-  std::copy_n(positions.begin() + copy.from_row, copy.rows, positions.begin() + copy.to_row);
+  move(cache.positions[static_cast<size_t>(group)]);
 }
 
 /// `to` sees what `from` does. False, and nothing taken, when there is no page for the copy.

@@ -7,6 +7,8 @@
 #include "generate/engine.h"
 #include "generate/open_model.h"
 #include "generate/test_support.h"
+#include "kernels/backends.h"
+#include "model/device.h"
 #include "model/families/families.h"
 
 namespace fettle {
@@ -45,8 +47,9 @@ struct Answer {
   std::string text;
 };
 
-Answer answer_of(LoadedModel& model, const std::vector<int32_t>& prompt) {
-  const auto backend = make_cpu_backend();
+Answer answer_of(LoadedModel& model, const std::vector<int32_t>& prompt, const char* device = "cpu", int32_t count = 40) {
+  const auto backend = make_backend(device);
+  move_to(model.parameters, *backend);
   Decoder decoder(model.config, model.parameters, *backend);
   EngineOptions options;
   options.page_rows = 8;
@@ -54,11 +57,26 @@ Answer answer_of(LoadedModel& model, const std::vector<int32_t>& prompt) {
   options.step_tokens = 24;
   options.kv_bytes = 4 << 20;
   Engine engine(decoder, model.tokenizer, options);
-  auto request = test::greedy(prompt, 40);
+  auto request = test::greedy(prompt, count);
   request.ignore_eos = true;
   const GenerationResult result = engine.generate(request);
-  EXPECT_EQ(result.samples[0].tokens, test::greedy_by_scoring(decoder, prompt, 40));
+  EXPECT_EQ(result.samples[0].tokens, test::greedy_by_scoring(decoder, prompt, count));
   return {result.samples[0].tokens, result.samples[0].text};
+}
+
+TEST(FamiliesOnADevice, AnswerAsTheyDoOnTheProcessor) {
+  set_threads(1);
+  for (const auto& file : fs::directory_iterator(fs::path(FETTLE_SOURCE_DIR) / "tests/golden/model")) {
+    if (file.path().extension() != ".json") continue;
+    const std::string name = file.path().stem().string();
+    SCOPED_TRACE(name);
+    LoadedModel model = model_of(name);
+    const std::vector<int32_t> prompt = test::random_prompt(11, 3);
+    const Answer expected = answer_of(model, prompt, "cpu", 20);
+    const Answer found = answer_of(model, prompt, "reference:cpu", 20);
+    EXPECT_EQ(found.tokens, expected.tokens);
+    EXPECT_EQ(found.text, expected.text);
+  }
 }
 
 TEST(FamiliesWithDifferentLayers, GiveTheSameTextFromFolderAndGguf) {

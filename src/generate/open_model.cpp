@@ -1,6 +1,8 @@
 #include "generate/open_model.h"
 
 #include "base/error.h"
+#include "kernels/backends.h"
+#include "model/device.h"
 
 namespace fettle {
 
@@ -16,7 +18,9 @@ OpenModel::OpenModel(const fs::path& path, const OpenModelOptions& options) {
     attach_adapter(loaded_, options.adapter, !options.tokenizer.empty());
   }
   if (!loaded_.tokenizer) fail(path.string(), "has no tokenizer; name one with --tokenizer");
-  backend_ = make_cpu_backend();
+  backend_ = make_backend(options.device);
+  if (loaded_.adapter) move_to(loaded_.adapter->parameters, *backend_);
+  move_to(loaded_.parameters, *backend_);
   DecoderOptions decoder;
   decoder.product = options.product;
   decoder_ = std::make_unique<Decoder>(loaded_.config, loaded_.parameters, *backend_, decoder);

@@ -14,6 +14,7 @@ namespace fettle {
 struct OpenModelOptions {
   fs::path adapter;    ///< a PEFT folder on top of the model; empty: none beyond the one `path` itself may be
   fs::path tokenizer;  ///< instead of the model's own
+  std::string device = "auto";  ///< see make_backend
   Product product = Product::f32;
   std::function<fs::path(const std::string& name)> resolve;  ///< see LoadOptions
 };

@@ -1,18 +1,14 @@
 #pragma once
-// From a row of logits to a token. Host arrays only; nothing here knows models.
-//
-// Order of the filters (that of Hugging Face's logits processors, then its warpers):
-//   allowed tokens → logit bias → repetition penalty → frequency and presence penalty → temperature → top-k →
-//   top-p → min-p
-// and then one draw from what is left. vLLM's order is the same but for min-p, which it puts before top-k.
-// Log-probabilities that are reported are those of the model itself: before the mask, the bias, the penalties
-// and the temperature, so that they equal what scoring the same tokens gives.
+// How a token is chosen: what a request asks for, and what the choice depends on beside the logits. The order of the filters
+// is in kernels/sampling.h; StepDraws brings them to the backend. Host arrays only; nothing here knows models.
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "kernels/sampling.h"
 
 namespace fettle {
 
@@ -73,57 +69,14 @@ class TokenHistory {
   TokenHistory() = default;
   explicit TokenHistory(std::span<const int32_t> prompt);
   void add(int32_t token) { ++counts_[token].answer; }
+  void append_to(std::vector<TokenCount>& counts) const;
 
  private:
-  friend class Sampler;
   struct Count {
     bool prompt = false;
     int32_t answer = 0;
   };
   std::unordered_map<int32_t, Count> counts_;
-};
-
-/// log Σ exp(logits), summed in double precision. All logits -inf or any NaN: NaN.
-double log_sum_exp(std::span<const float> logits);
-
-/// Index of the first largest logit. NaN is never chosen; -1 when there is nothing but NaN and -inf.
-int32_t arg_max(std::span<const float> logits);
-
-struct TokenLogProb {
-  int32_t token;
-  float logp;
-};
-/// The `count` most likely tokens, best first, of equal ones the lower id first. `normaliser` is
-/// log_sum_exp(logits).
-std::vector<TokenLogProb> top_log_probs(std::span<const float> logits, double normaliser, int32_t count);
-inline float log_prob(std::span<const float> logits, double normaliser, int32_t token) {
-  return static_cast<float>(static_cast<double>(logits[static_cast<size_t>(token)]) - normaliser);
-}
-
-/// Scratch for one thread: a Sampler may be used for any number of samples, one call at a time.
-class Sampler {
- public:
-  /// Chooses a token. `logits` is overwritten. `allowed` may be null. `draw` is the index of the token in the
-  /// answer, `sample` the number of the answer among those of its request. Returns -1 when no token is
-  /// allowed.
-  int32_t sample(std::span<float> logits, const SamplingOptions& options, const TokenHistory& history,
-                 const TokenSet* allowed, uint64_t sample, uint64_t draw);
-
- private:
-  struct Candidate {
-    float logit;
-    int32_t token;
-    float weight;  ///< exp(logit - largest)
-  };
-  double mass(size_t count) const;
-  /// Fills candidates_ with the tokens that top-k leaves.
-  void collect(std::span<const float> logits, int32_t top_k);
-  void keep_top_p(float p);
-  void keep_min_p(float p);
-  int32_t draw(double uniform) const;
-  std::vector<Candidate> candidates_;
-  std::vector<float> scratch_;
-  float largest_ = 0.0F;
 };
 
 }  // namespace fettle

@@ -1,5 +1,5 @@
 // The sampler against the formulas written out plainly: sort, cumulate, compare.
-#include "generate/sampler.h"
+#include "generate/step_draws.h"
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,21 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "kernels/backends.h"
 
 namespace fettle {
 namespace {
+
+/// One draw by the host's plain loop; `logits` is overwritten.
+struct Sampler {
+  int32_t sample(std::span<float> logits, const SamplingOptions& options, const TokenHistory& history, TokenSet* allowed,
+                 uint64_t sample, uint64_t draw) {
+    StepDraws draws;
+    draws.add(0, options, history, allowed, sample, draw, {});
+    return rows.draw(logits, draws.draw(0), draws.context(0));
+  }
+  RowSampler rows;
+};
 
 std::vector<float> random_logits(int32_t count, uint64_t seed) {
   Random random(seed);
@@ -167,7 +179,7 @@ TEST(Sampler, OnlyAllowedTokensAreDrawn) {
   }
   EXPECT_EQ(drawn, (std::set<int32_t>{3, 69}));
   std::vector<float> copy = logits;
-  const TokenSet none(70);
+  TokenSet none(70);
   EXPECT_EQ(sampler.sample(copy, options(1.0F, 0, 1.0F, 0.0F), {}, &none, 0, 0), -1);
 }
 
@@ -184,6 +196,45 @@ TEST(Sampler, ADrawDependsOnSeedSampleAndIndexAlone) {
     EXPECT_EQ(fresh.sample(copy, options(1.0F, 0, 0.9F, 0.0F), {}, nullptr, 2, i), first[i]);
   }
   EXPECT_GT(std::set<int32_t>(first.begin(), first.end()).size(), 5U);
+}
+
+TEST(Sampler, AStepsDrawsGoToTheBackendInOneCall) {
+  constexpr int32_t vocabulary = 70;
+  const std::vector<float> first = random_logits(vocabulary, 1), second = random_logits(vocabulary, 2);
+  TokenSet allowed(vocabulary);
+  allowed.set(8);
+  allowed.set(69);
+  const std::vector<int32_t> prompt{5, 9};
+  TokenHistory history(prompt);
+  history.add(9);
+  SamplingOptions biased = options(0.0F, 0, 1.0F, 0.0F), penalised = options(2.0F, 12, 0.9F, 0.01F);
+  biased.logit_bias = {{33, 100.0F}};
+  penalised.repetition_penalty = 1.5F;
+  penalised.frequency_penalty = 0.5F;
+  StepDraws draws;
+  draws.add(1, biased, {}, nullptr, 0, 0, {});
+  draws.add(0, penalised, history, nullptr, 1, 7, {true, 3});
+  draws.add_given(1, 4, 0);
+  draws.add(0, options(1.0F, 0, 1.0F, 0.0F), history, &allowed, 2, 3, {});
+  for (const char* device : {"cpu", "reference", "reference:cpu"}) {
+    const auto backend = make_backend(device);
+    const Buffer memory(2 * vocabulary * 4, backend->memory());
+    const Tensor logits(memory.data(), DType::f32, 2, vocabulary);
+    backend->copy_from_host(logits.row_slice(0, 1), first.data());
+    backend->copy_from_host(logits.row_slice(1, 2), second.data());
+    Arena arena(backend->memory());
+    const auto drawn = draws.run(*backend, arena, logits);
+    ASSERT_EQ(drawn.size(), 4U);
+    EXPECT_EQ(drawn[0].token, 33);
+    std::vector<float> copy = first;
+    EXPECT_EQ(drawn[1].token, Sampler().sample(copy, penalised, history, nullptr, 1, 7));
+    EXPECT_EQ(drawn[1].logp, log_prob(first, log_sum_exp(first), drawn[1].token));
+    ASSERT_EQ(drawn[1].top.size(), 3U);
+    EXPECT_EQ(drawn[1].top[0].token, arg_max(first));
+    EXPECT_EQ(drawn[2].token, 4);
+    EXPECT_EQ(drawn[2].logp, log_prob(second, log_sum_exp(second), 4));
+    EXPECT_TRUE(drawn[3].token == 8 || drawn[3].token == 69);
+  }
 }
 
 TEST(Sampler, LogProbabilities) {

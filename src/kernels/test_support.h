@@ -24,6 +24,30 @@ inline Backend& reference() {
   return *backend;
 }
 
+/// A plan whose arrays stay where they are: for backends on host memory. `spans`, `ranges` and positions must outlive it.
+class HostPlan {
+ public:
+  HostPlan(Backend& backend, const std::vector<Span>& spans, const std::vector<KeyRange>& ranges,
+           const int32_t* query_positions, const int32_t* key_positions, int32_t kv_heads)
+      : schedule_(backend.plan_attention(spans, ranges, kv_heads, true)) {
+    const auto array = [](const void* data, int64_t rows, int64_t cols) {
+      return data == nullptr ? Tensor() : Tensor(const_cast<void*>(data), DType::i32, rows, cols);
+    };
+    plan_.spans = array(spans.data(), static_cast<int64_t>(spans.size()), sizeof(Span) / sizeof(int32_t));
+    plan_.ranges = array(ranges.data(), static_cast<int64_t>(ranges.size()), 2);
+    plan_.query_positions = array(query_positions, 1, spans.back().q_end);
+    plan_.key_positions = array(key_positions, 1, spans.back().q_end);
+    plan_.schedule = array(schedule_.data(), 1, static_cast<int64_t>(schedule_.size()));
+  }
+  HostPlan(const HostPlan&) = delete;
+  HostPlan& operator=(const HostPlan&) = delete;
+  operator const AttentionPlan&() const { return plan_; }
+
+ private:
+  std::vector<int32_t> schedule_;
+  AttentionPlan plan_;
+};
+
 /// A tensor with its memory. Copies are deep.
 class Owned {
  public:

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/threads.h"
+#include "kernels/host_backend.h"
 #include "kernels/quant.h"
 #include "model/families/families.h"
 #include "model/mapped_parameters.h"
@@ -12,23 +13,6 @@ namespace fettle {
 namespace {
 
 constexpr std::string_view weight_suffix = ".weight";
-
-/// scale * (B A) of one row of a linear layer's weight, or (B A)ᵀ of one token's.
-void lora_row(const LoraPair& lora, bool embedding, int64_t row, float* out, int64_t cols) {
-  const Tensor &a = lora.a->value, &b = lora.b->value;
-  const float* left = embedding ? a.row<float>(row) : b.row<float>(row);
-  std::fill_n(out, cols, 0.0F);
-  if (embedding) {
-    for (int64_t i = 0; i < cols; ++i)
-      for (int64_t r = 0; r < a.cols; ++r) out[i] += left[r] * b.row<float>(i)[r];
-  } else {
-    for (int64_t r = 0; r < a.rows; ++r) {
-      const float* right = a.row<float>(r);
-      for (int64_t i = 0; i < cols; ++i) out[i] += left[r] * right[i];
-    }
-  }
-  for (int64_t i = 0; i < cols; ++i) out[i] *= lora.scale;
-}
 
 void check_fits(const LoraPair& lora, bool embedding, const Tensor& weight, std::string_view parameter) {
   const bool fits = embedding ? lora.a->value.rows == weight.rows && lora.b->value.rows == weight.cols
@@ -41,30 +25,8 @@ void check_fits(const LoraPair& lora, bool embedding, const Tensor& weight, std:
 }  // namespace
 
 std::vector<float> dora_norms(const Tensor& weight, const LoraPair& lora, bool embedding) {
-  const auto cols = static_cast<size_t>(weight.cols);
-  if (!embedding) {
-    std::vector<float> norms(static_cast<size_t>(weight.rows));
-    parallel_for(weight.rows, 16, [&](int64_t begin, int64_t end) {
-      std::vector<float> row(cols), added(cols);
-      for (int64_t i = begin; i < end; ++i) {
-        read_row(weight, i, row.data());
-        lora_row(lora, false, i, added.data(), weight.cols);
-        double sum = 0.0;
-        for (size_t j = 0; j < cols; ++j) sum += std::pow(double{row[j]} + double{added[j]}, 2);
-        norms[static_cast<size_t>(i)] = static_cast<float>(std::sqrt(sum));
-      }
-    });
-    return norms;
-  }
-  std::vector<double> sums(cols);
-  std::vector<float> row(cols), added(cols);
-  for (int64_t i = 0; i < weight.rows; ++i) {
-    read_row(weight, i, row.data());
-    lora_row(lora, true, i, added.data(), weight.cols);
-    for (size_t j = 0; j < cols; ++j) sums[j] += std::pow(double{row[j]} + double{added[j]}, 2);
-  }
-  std::vector<float> norms(cols);
-  for (size_t j = 0; j < cols; ++j) norms[j] = static_cast<float>(std::sqrt(sums[j]));
+  std::vector<float> norms(static_cast<size_t>(embedding ? weight.cols : weight.rows));
+  adapted_norms_of(norms.data(), weight, lora.a->value, lora.b->value, lora.scale, embedding);
   return norms;
 }
 
@@ -116,7 +78,7 @@ const std::byte* AdaptedWeight::bytes(int64_t row) const {
 
 void AdaptedWeight::add_lora(int64_t row, float* out, float* scratch) const {
   const int64_t cols = value_.cols;
-  lora_row(lora_, embedding_, row, scratch, cols);
+  lora_row(lora_.a->value, lora_.b->value, lora_.scale, embedding_, row, scratch, cols);
   if (lora_.magnitude == nullptr) {
     for (int64_t i = 0; i < cols; ++i) out[i] += factor_ * scratch[i];
     return;

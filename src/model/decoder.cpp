@@ -2,66 +2,16 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_map>
 
 #include "model/layers/block.h"
 #include "model/layers/embedding.h"
 #include "model/layers/head.h"
 #include "model/mapped_parameters.h"
 #include "model/measuring.h"
-#include "model/network.h"
+#include "model/staged_batch.h"
 
 namespace fettle {
 namespace {
-
-/// The batch in the backend's memory.
-struct DeviceBatch {
-  Tensor tokens, positions, label_rows, labels, spans, ranges;
-  std::vector<Tensor> token_rows;
-};
-
-Tensor upload(const Context& context, const void* data, int64_t count) {
-  const Tensor tensor = context.arena.take(DType::i32, 1, count);
-  if (count > 0) context.backend.copy_from_host(tensor, data);
-  return tensor;
-}
-
-/// Where each token stands in the rows of an adapter; behind them when it is none of them.
-std::vector<int32_t> places(const TokenRows& rows, const std::vector<int32_t>& tokens) {
-  const std::vector<int32_t>& ids = *rows.ids;
-  std::unordered_map<int32_t, int32_t> place;
-  for (size_t i = 0; i < ids.size(); ++i) place[ids[i]] = static_cast<int32_t>(i);
-  std::vector<int32_t> result;
-  for (const int32_t token : tokens) {
-    const auto found = place.find(token);
-    result.push_back(found == place.end() ? static_cast<int32_t>(ids.size()) : found->second);
-  }
-  return result;
-}
-
-/// Takes the arrays and points the context at them.
-DeviceBatch upload(Context& context, const Batch& batch, const Embedding& embedding) {
-  constexpr int64_t span_words = sizeof(Span) / sizeof(int32_t), range_words = sizeof(KeyRange) / sizeof(int32_t);
-  const auto count = [](const auto& values) { return static_cast<int64_t>(values.size()); };
-  DeviceBatch out;
-  out.tokens = upload(context, batch.tokens.data(), count(batch.tokens));
-  out.positions = upload(context, batch.positions.data(), count(batch.positions));
-  out.label_rows = upload(context, batch.label_rows.data(), count(batch.label_rows));
-  out.labels = upload(context, batch.labels.data(), count(batch.labels));
-  out.spans = upload(context, batch.spans.data(), span_words * count(batch.spans));
-  out.ranges = upload(context, batch.ranges.data(), range_words * count(batch.ranges));
-  for (const TokenRows& rows : embedding.rows)
-    out.token_rows.push_back(upload(context, places(rows, batch.tokens).data(), count(batch.tokens)));
-  context.tokens = out.tokens;
-  context.positions = out.positions;
-  context.token_rows = out.token_rows;
-  context.table.spans = static_cast<const Span*>(out.spans.data);
-  context.table.span_count = static_cast<int32_t>(batch.spans.size());
-  context.table.ranges = static_cast<const KeyRange*>(out.ranges.data);
-  context.table.query_positions = context.table.key_positions =
-      static_cast<const int32_t*>(out.positions.data);
-  return out;
-}
 
 /// The largest batch of these sizes, for measuring: every token a span of its own.
 Batch sized_batch(int64_t tokens, int64_t labels) {
@@ -75,6 +25,14 @@ Batch sized_batch(int64_t tokens, int64_t labels) {
   return batch;
 }
 
+/// Elements that stand one behind the other, as a column or as a row.
+Tensor column_of(const Tensor& x) {
+  return {x.data, x.dtype, x.size(), 1};
+}
+Tensor row_of(const Tensor& x) {
+  return {x.data, x.dtype, 1, x.size()};
+}
+
 void check_batch(const Batch& batch) {
   FETTLE_CHECK(!batch.tokens.empty() && batch.positions.size() == batch.tokens.size());
   FETTLE_CHECK(!batch.spans.empty() && batch.spans.back().q_end == batch.size());
@@ -84,19 +42,21 @@ void check_batch(const Batch& batch) {
 
 /// What forward() leaves for backward(), in the training arena.
 struct TrainingPass {
-  DeviceBatch batch;
-  SpanTable table;
+  StagedBatch batch;
   int64_t tokens = 0, labels = 0;
   std::vector<Tensor> inputs;   ///< of the layers from first_layer on
   std::vector<BlockKept> kept;  ///< of the same; empty with recomputation
   Tensor out;                   ///< of the last layer
-  RouterTally tally;            ///< empty without experts
+  RouterTally tally;            ///< absent without experts
+  std::vector<float> probabilities;  ///< of the tally, on the host
+  std::vector<int32_t> picks;
 };
 
 struct Decoder::Impl {
   Impl(const ModelConfig& config, Parameters& parameters, Backend& backend, DecoderOptions options)
       : network(config, parameters, backend, options),
         backend(backend),
+        activations(options.activations),
         recompute(options.recompute),
         training(backend.memory()),
         inference(backend.memory()) {
@@ -104,9 +64,10 @@ struct Decoder::Impl {
     files.check();
   }
 
+  /// For training and scoring, which agree on every type.
   Context context(Backend& on, Arena& arena) {
-    Context context{on, arena, network.config, network.product};
-    context.alibi_slopes = network.alibi.empty() ? nullptr : network.alibi.data();
+    Context context{on, arena, network.config, network.product, activations};
+    context.alibi_slopes = network.alibi;
     return context;
   }
   Context training_context(Backend& on, Arena& arena) {
@@ -118,17 +79,15 @@ struct Decoder::Impl {
 
   TrainingPass run_forward(Context& context, const Batch& batch, Recompute mode);
   void run_backward(const Context& context, TrainingPass& pass, const Tensor& logp, const Tensor& dlogp);
-  double router_loss_of(const RouterTally& tally) const;
-  Tensor router_gradient(const Context& context, const RouterTally& tally, float weight) const;
+  void read_tally(TrainingPass& pass) const;
+  double router_loss_of(const TrainingPass& pass) const;
+  Tensor router_gradient(const Context& context, const TrainingPass& pass, float weight) const;
   int64_t measure_training(int64_t tokens, int64_t labels, Recompute mode);
   void ensure_reserved(const Batch& batch);
   /// Runs body(context) on the inference arena, which grows to what a measuring run of it needs.
   template <typename Body>
   void infer(Body body);
   Tensor run_blocks(const Context& context, std::span<const CacheRows> groups, const KvCache* cache);
-  CacheRows upload_step(const Context& context, const CacheStep& step, const std::vector<int32_t>& positions,
-                        std::vector<SpanTable>& tables) const;
-  bool by_position() const;
   void check_files() const {
     files.check();
     adapter_files.check();
@@ -138,6 +97,7 @@ struct Decoder::Impl {
   /// That weights lie in: what is computed from one that was cut must not be used.
   MappedMemory files, adapter_files;
   Backend& backend;
+  DType activations;
   Recompute recompute;
   Arena training, inference;
   int64_t max_tokens = 0, max_labels = 0;
@@ -151,9 +111,8 @@ struct Decoder::Impl {
 // ---- training
 
 TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Recompute mode) {
-  TrainingPass pass;
-  pass.batch = upload(context, batch, network.embedding);
-  pass.table = context.table;
+  TrainingPass pass{.batch = StagedBatch(batch, network, context.backend, true)};
+  pass.batch.send(context);
   pass.tokens = batch.size();
   pass.labels = static_cast<int64_t>(batch.labels.size());
   const auto layers = static_cast<int64_t>(network.blocks.size());
@@ -162,8 +121,9 @@ TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Re
   embedding_forward(context, network.embedding, x);
   if (const int32_t experts = network.config.expert_count(); experts > 0) {
     pass.tally.probabilities = context.arena.take(1, experts);
-    pass.tally.picks.assign(static_cast<size_t>(experts), 0);
+    pass.tally.picks = context.arena.take(DType::i32, 1, experts);
     context.backend.fill(pass.tally.probabilities, 0.0F);
+    context.backend.fill(pass.tally.picks, 0.0F);
     context.tally = &pass.tally;
   }
   for (int64_t layer = 0; layer < layers; ++layer) {
@@ -188,26 +148,32 @@ TrainingPass Decoder::Impl::run_forward(Context& context, const Batch& batch, Re
   return pass;
 }
 
-double Decoder::Impl::router_loss_of(const RouterTally& tally) const {
-  if (tally.rows == 0) return 0.0;
-  std::vector<float> sums(tally.picks.size());
-  backend.copy_to_host(sums.data(), tally.probabilities);
+void Decoder::Impl::read_tally(TrainingPass& pass) const {
+  if (pass.tally.rows == 0) return;
+  pass.probabilities.resize(static_cast<size_t>(pass.tally.probabilities.cols));
+  pass.picks.resize(pass.probabilities.size());
+  backend.copy_to_host(pass.probabilities.data(), pass.tally.probabilities);
+  backend.copy_to_host(pass.picks.data(), pass.tally.picks);
+}
+
+double Decoder::Impl::router_loss_of(const TrainingPass& pass) const {
+  if (pass.tally.rows == 0) return 0.0;
   double loss = 0.0;
-  for (size_t e = 0; e < sums.size(); ++e) loss += static_cast<double>(tally.picks[e]) * double{sums[e]};
-  const auto rows = static_cast<double>(tally.rows);
-  return loss * static_cast<double>(sums.size()) / (rows * rows);
+  for (size_t e = 0; e < pass.picks.size(); ++e) loss += static_cast<double>(pass.picks[e]) * double{pass.probabilities[e]};
+  const auto rows = static_cast<double>(pass.tally.rows);
+  return loss * static_cast<double>(pass.picks.size()) / (rows * rows);
 }
 
 /// Of every token's probabilities in every layer, [1, experts]; taken even where it is not used, so that a run never
 /// needs more than was measured.
-Tensor Decoder::Impl::router_gradient(const Context& context, const RouterTally& tally, float weight) const {
-  if (tally.picks.empty()) return {};
-  const auto experts = static_cast<int64_t>(tally.picks.size());
+Tensor Decoder::Impl::router_gradient(const Context& context, const TrainingPass& pass, float weight) const {
+  if (pass.tally.picks.absent()) return {};
+  const int64_t experts = pass.tally.picks.cols;
   const Tensor out = context.arena.take(1, experts);
   if (weight == 0.0F) return {};
-  const auto rows = static_cast<double>(tally.rows);
+  const auto rows = static_cast<double>(pass.tally.rows);
   std::vector<float> gradient;
-  for (const int64_t picks : tally.picks) {
+  for (const int64_t picks : pass.picks) {
     gradient.push_back(
         static_cast<float>(double{weight} * static_cast<double>(experts * picks) / (rows * rows)));
   }
@@ -224,7 +190,7 @@ void Decoder::Impl::run_backward(const Context& context, TrainingPass& pass, con
   const Tensor dx = below_head ? context.arena.take(pass.tokens, network.config.hidden_size) : Tensor();
   if (below_head) context.backend.fill(dx, 0.0F);
   head_backward(context, network.head, below_head ? &dx : nullptr, logp, dlogp, pass.out,
-                pass.batch.label_rows, pass.batch.labels);
+                pass.batch.label_rows(), pass.batch.labels());
   for (int64_t layer = layers - 1; layer >= std::max<int64_t>(first, 0); --layer) {
     const ArenaScope layer_scope(context.arena);
     const Block& block = network.blocks[static_cast<size_t>(layer)];
@@ -247,8 +213,8 @@ int64_t Decoder::Impl::measure_training(int64_t tokens, int64_t labels, Recomput
   Context measuring = training_context(nothing, arena);
   TrainingPass pass = run_forward(measuring, sized_batch(tokens, labels), mode);
   const Tensor logp = arena.take(1, labels), dlogp = arena.take(1, labels);
-  head_forward(measuring, network.head, logp, Tensor(), pass.out, pass.batch.label_rows, pass.batch.labels);
-  router_gradient(measuring, pass.tally, 0.0F);
+  head_forward(measuring, network.head, logp, Tensor(), pass.out, pass.batch.label_rows(), pass.batch.labels());
+  router_gradient(measuring, pass, 0.0F);
   run_backward(measuring, pass, logp, dlogp);
   return arena.peak();
 }
@@ -340,12 +306,13 @@ void Decoder::score(const Batch& batch, std::span<float> logp, std::span<int32_t
   FETTLE_CHECK(logp.size() == batch.labels.size() && (best.empty() || best.size() == logp.size()));
   const auto labels = static_cast<int64_t>(batch.labels.size());
   if (labels == 0) return;
+  StagedBatch staged(batch, impl_->network, impl_->backend, false);
   impl_->infer([&](Context& context) {
-    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
+    staged.send(context);
     const Tensor out = context.arena.take(1, labels);
     const Tensor greedy = context.arena.take(DType::i32, 1, labels);
     const Tensor x = impl_->run_blocks(context, {}, nullptr);
-    head_forward(context, impl_->network.head, out, greedy, x, device.label_rows, device.labels);
+    head_forward(context, impl_->network.head, out, greedy, x, staged.label_rows(), staged.labels());
     context.backend.copy_to_host(logp.data(), out);
     if (!best.empty()) context.backend.copy_to_host(best.data(), greedy);
   });
@@ -359,13 +326,14 @@ void Decoder::forward(const Batch& batch, std::span<float> logp) {
   impl_->training.release(0);
   Context context = impl_->training_context(impl_->backend, impl_->training);
   impl_->pass = impl_->run_forward(context, batch, impl_->recompute);
-  impl_->router_loss = impl_->router_loss_of(impl_->pass->tally);
+  impl_->read_tally(*impl_->pass);
+  impl_->router_loss = impl_->router_loss_of(*impl_->pass);
   impl_->check_files();
   if (logp.empty()) return;
   const ArenaScope scope(impl_->training);
   const Tensor out = impl_->training.take(1, impl_->pass->labels);
-  head_forward(context, impl_->network.head, out, Tensor(), impl_->pass->out, impl_->pass->batch.label_rows,
-               impl_->pass->batch.labels);
+  head_forward(context, impl_->network.head, out, Tensor(), impl_->pass->out, impl_->pass->batch.label_rows(),
+               impl_->pass->batch.labels());
   impl_->backend.copy_to_host(logp.data(), out);
 }
 
@@ -382,40 +350,13 @@ void Decoder::backward(const Batch& batch, std::span<const float> dlogp, std::sp
   if (pass.labels == 0) return;
   const ArenaScope scope(impl_->training);
   Context context = impl_->training_context(impl_->backend, impl_->training);
-  context.tokens = pass.batch.tokens;
-  context.positions = pass.batch.positions;
-  context.token_rows = pass.batch.token_rows;
-  context.table = pass.table;
+  pass.batch.enter(context);
   const Tensor out = impl_->training.take(1, pass.labels), gradient = impl_->training.take(1, pass.labels);
   impl_->backend.copy_from_host(gradient, dlogp.data());
-  context.router_gradient = impl_->router_gradient(context, pass.tally, router_weight);
+  context.router_gradient = impl_->router_gradient(context, pass, router_weight);
   impl_->run_backward(context, pass, out, gradient);
   if (!logp.empty()) impl_->backend.copy_to_host(logp.data(), out);
   impl_->check_files();
-}
-
-/// Positions are uploaded where attention asks for them.
-CacheRows Decoder::Impl::upload_step(const Context& context, const CacheStep& step,
-                                     const std::vector<int32_t>& positions, std::vector<SpanTable>& tables) const {
-  constexpr int64_t span_words = sizeof(Span) / sizeof(int32_t), range_words = sizeof(KeyRange) / sizeof(int32_t);
-  SpanTable table;
-  const auto upload_words = [&](const auto& values, int64_t words) {
-    return upload(context, values.data(), words * static_cast<int64_t>(values.size())).data;
-  };
-  table.spans = static_cast<const Span*>(upload_words(step.spans, span_words));
-  table.span_count = static_cast<int32_t>(step.spans.size());
-  table.ranges = static_cast<const KeyRange*>(upload_words(step.ranges, range_words));
-  table.query_positions = context.table.query_positions;
-  if (by_position()) table.key_positions = static_cast<const int32_t*>(upload_words(positions, 1));
-  tables.push_back(table);
-  return {Tensor(), Tensor(), step.rows, &tables.back()};
-}
-
-bool Decoder::Impl::by_position() const {
-  const ModelConfig& config = network.config;
-  bool asked = config.position == PositionKind::alibi;
-  for (int32_t layer = 0; layer < config.layers; ++layer) asked = asked || config.layer(layer).sliding_window > 0;
-  return asked;
 }
 
 void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, KvCache& cache,
@@ -427,23 +368,34 @@ void Decoder::extend(const Batch& batch, std::span<const int32_t> cache_rows, Kv
 void Decoder::extend(const Batch& batch, std::span<const CacheStep> steps, KvCache& cache, const Tensor& logits) {
   FETTLE_CHECK(!batch.tokens.empty() && steps.size() == cache.positions.size());
   FETTLE_CHECK(logits.rows == static_cast<int64_t>(batch.label_rows.size()));
-  for (size_t group = 0; group < steps.size(); ++group) {
-    FETTLE_CHECK(steps[group].rows.size() == batch.tokens.size());
-    for (size_t i = 0; i < batch.tokens.size(); ++i)
-      cache.positions[group][static_cast<size_t>(steps[group].rows[i])] = batch.positions[i];
+  StepArrays arrays = stage(batch, impl_->network.embedding);
+  struct Group {
+    PlanArrays plan;
+    StepUpload::Place rows;
+  };
+  std::vector<Group> groups;
+  for (const CacheStep& step : steps) {
+    FETTLE_CHECK(step.rows.size() == batch.tokens.size());
+    groups.push_back({stage_plan(arrays.upload, impl_->backend, step.spans, step.ranges, impl_->network.fewest_kv_heads(), false),
+                      arrays.upload.add(step.rows)});
   }
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
-    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
-    std::vector<SpanTable> tables;
-    tables.reserve(steps.size());
-    std::vector<CacheRows> groups;
-    for (size_t group = 0; group < steps.size(); ++group)
-      groups.push_back(impl_->upload_step(context, steps[group], cache.positions[group], tables));
-    const Tensor x = impl_->run_blocks(context, groups, &cache);
+    context.kept = DType::f32;  // nothing waits here; keys and values have the cache's type
+    arrays.upload.send(context.arena, context.backend);
+    arrays.enter(context);
+    const Tensor positions = column_of(context.positions);
+    std::vector<CacheRows> cached;
+    for (size_t group = 0; group < groups.size(); ++group) {
+      CacheRows one{.rows = arrays.upload.at(groups[group].rows)};
+      context.backend.scatter_rows(cache.positions[group], positions, one.rows);
+      one.plan = groups[group].plan.at(arrays.upload, context.positions, row_of(cache.positions[group]));
+      cached.push_back(std::move(one));
+    }
+    const Tensor x = impl_->run_blocks(context, cached, &cache);
     if (logits.rows == 0) return;
     const Tensor normed = context.arena.take(logits.rows, impl_->network.config.hidden_size);
-    head_hidden(context, impl_->network.head, normed, x, device.label_rows);
+    head_hidden(context, impl_->network.head, normed, x, arrays.upload.at(arrays.label_rows));
     head_logits(context, impl_->network.head, logits, normed);
   });
   impl_->check_files();
@@ -452,11 +404,12 @@ void Decoder::extend(const Batch& batch, std::span<const CacheStep> steps, KvCac
 void Decoder::hidden(const Batch& batch, const Tensor& out) {
   check_batch(batch);
   FETTLE_CHECK(out.rows == static_cast<int64_t>(batch.label_rows.size()));
+  StagedBatch staged(batch, impl_->network, impl_->backend, false);
   impl_->infer([&](Context& context) {
     context.batch_invariant = true;
-    const DeviceBatch device = upload(context, batch, impl_->network.embedding);
+    staged.send(context);
     const Tensor x = impl_->run_blocks(context, {}, nullptr);
-    head_hidden(context, impl_->network.head, out, x, device.label_rows);
+    head_hidden(context, impl_->network.head, out, x, staged.label_rows());
   });
   impl_->check_files();
 }
@@ -469,55 +422,6 @@ const ModelConfig& Decoder::config() const {
 }
 Backend& Decoder::backend() const {
   return impl_->backend;
-}
-
-// ---- the cache
-
-KvCache KvCache::make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend) {
-  KvCache cache;
-  cache.group.assign(static_cast<size_t>(config.layers), 0);
-  cache.positions.emplace_back(static_cast<size_t>(rows), 0);
-  cache.take(config, dtype, bytes_per_row(config, dtype) * rows, backend);
-  return cache;
-}
-
-KvCache KvCache::make(const ModelConfig& config, std::span<const int64_t> rows, DType dtype, Backend& backend) {
-  KvCache cache;
-  int64_t bytes = 0;
-  for (int32_t layer = 0; layer < config.layers; ++layer) cache.group.push_back(config.cache_group(layer));
-  for (const int64_t count : rows) {
-    bytes += count * bytes_per_row(config, dtype, static_cast<int32_t>(cache.positions.size()));
-    cache.positions.emplace_back(static_cast<size_t>(count), 0);
-  }
-  FETTLE_CHECK(rows.size() == config.cache_windows().size());
-  cache.take(config, dtype, bytes, backend);
-  return cache;
-}
-
-void KvCache::take(const ModelConfig& config, DType dtype, int64_t bytes, Backend& backend) {
-  buffer = Buffer(bytes, backend.memory());
-  auto* cursor = static_cast<std::byte*>(buffer.data());
-  for (int32_t layer = 0; layer < config.layers; ++layer) {
-    const auto rows = static_cast<int64_t>(positions[static_cast<size_t>(group[static_cast<size_t>(layer)])].size());
-    const int64_t columns = config.layer(layer).kv_size(), size = row_bytes(dtype, rows * columns);
-    k.emplace_back(cursor, dtype, rows, columns);
-    v.emplace_back(cursor + size, dtype, rows, columns);
-    cursor += 2 * size;
-  }
-}
-
-int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype) {
-  int64_t bytes = 0;
-  for (int32_t layer = 0; layer < config.layers; ++layer)
-    bytes += 2 * row_bytes(dtype, config.layer(layer).kv_size());
-  return bytes;
-}
-
-int64_t KvCache::bytes_per_row(const ModelConfig& config, DType dtype, int32_t group) {
-  int64_t bytes = 0;
-  for (int32_t layer = 0; layer < config.layers; ++layer)
-    if (config.cache_group(layer) == group) bytes += 2 * row_bytes(dtype, config.layer(layer).kv_size());
-  return bytes;
 }
 
 }  // namespace fettle

@@ -21,26 +21,31 @@ enum class Recompute : uint8_t {
 
 struct DecoderOptions {
   Product product = Product::f32;
+  /// Queries, keys, values, attention's outputs and the MLPs' projections, as they wait for backward() and as attention reads
+  /// them in training and scoring: f32, or bf16 for half the memory. The residual stream, norms, softmax and sums stay f32.
+  DType activations = DType::f32;
   Recompute recompute = Recompute::none;
   int64_t context_length = 0;  ///< for dynamic RoPE; 0: the config's
 };
 
-/// What a run will hold, in bytes, before it starts.
+/// What a run will hold, in bytes, before it starts: in the memory of the device, and `program` in the host's.
 struct MemoryPlan {
   int64_t weights = 0, shadow_weights = 0, adapter = 0, gradients = 0, optimizer = 0, activations = 0,
           head = 0, workspace = 0,
           program = 0;  ///< program and libraries, tokenizer, rows
+  std::string device;   ///< of a device with memory of its own; empty: all of it is the host's
+  int64_t on_device() const;  ///< what counts against the device's memory: all of it when that is the host's
   int64_t total() const;
   std::string describe() const;  ///< a table for people
 };
 
-/// Keys and values of one model: per layer [rows, kv_size], rows dealt out by whoever generates. Layers may have rows in
-/// common, or those of each of ModelConfig::cache_windows() their own.
+/// Keys and values of one model in a backend's memory: per layer [rows, kv_size], rows dealt out by whoever generates. Layers
+/// may have rows in common, or those of each of ModelConfig::cache_windows() their own.
 struct KvCache {
   std::vector<Tensor> k, v;
-  std::vector<int32_t> group;                   ///< of each layer
-  std::vector<std::vector<int32_t>> positions;  ///< of each group [rows], the position each row's token has
-  Buffer buffer;
+  std::vector<int32_t> group;     ///< of each layer
+  std::vector<Tensor> positions;  ///< of each group i32 [rows, 1], the position each row's token has
+  Buffer buffer, position_buffer;
   /// One group for all layers.
   static KvCache make(const ModelConfig& config, int64_t rows, DType dtype, Backend& backend);
   /// A group for each of the config's cache_windows(), with as many rows as said.
@@ -50,7 +55,7 @@ struct KvCache {
   static int64_t bytes_per_row(const ModelConfig& config, DType dtype, int32_t group);
 
  private:
-  void take(const ModelConfig& config, DType dtype, int64_t bytes, Backend& backend);
+  void take(const ModelConfig& config, std::span<const int64_t> rows, DType dtype, int64_t bytes, Backend& backend);
 };
 
 /// What one group of a cache is told of a batch: the row each token goes to, and what each span sees, in rows of the group.
@@ -60,7 +65,8 @@ struct CacheStep {
   std::span<const KeyRange> ranges;
 };
 
-/// Not thread-safe. Keeps references to `parameters`, `backend` and the adapters given; they must outlive it.
+/// Not thread-safe. Keeps references to `parameters`, `backend` and the adapters given; they must outlive it. Parameters and
+/// adapters lie in the backend's memory (move_to() of device.h); so do all tensors that its functions take.
 class Decoder {
  public:
   Decoder(const ModelConfig& config, Parameters& parameters, Backend& backend, DecoderOptions options = {});

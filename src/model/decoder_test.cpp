@@ -456,8 +456,8 @@ TEST(Decoder, Bf16ProductsReadFreshRoundedWeights) {
   }
   {
     Decoder decoder(config, model.parameters, *cpu, {.product = Product::bf16});
-    EXPECT_FALSE(model.parameters.find("layers.0.q.weight")->bf16.empty());
-    EXPECT_TRUE(model.parameters.find("norm.weight")->bf16.empty());
+    EXPECT_FALSE(model.parameters.find("layers.0.q.weight")->bf16.absent());
+    EXPECT_TRUE(model.parameters.find("norm.weight")->bf16.absent());
     decoder.forward(batch, rounded);
     test::zero_gradients(model.parameters);
     decoder.backward(batch, dlogp);
@@ -465,12 +465,58 @@ TEST(Decoder, Bf16ProductsReadFreshRoundedWeights) {
     decoder.weights_changed();
     decoder.score(batch, changed);
   }
-  EXPECT_TRUE(model.parameters.find("layers.0.q.weight")->bf16.empty());
+  EXPECT_TRUE(model.parameters.find("layers.0.q.weight")->bf16.absent());
   Decoder decoder(config, model.parameters, *cpu, {.product = Product::bf16});
   decoder.score(batch, fresh);
   EXPECT_EQ(changed, fresh);
   EXPECT_NE(rounded, exact);
   for (size_t i = 0; i < exact.size(); ++i) EXPECT_NEAR(rounded[i], exact[i], 0.1F);
+}
+
+TEST(Decoder, Bf16ActivationsTakeLessAndGiveNearlyTheSameGradients) {
+  const auto reference = make_reference_backend(), cpu = make_cpu_backend();
+  for (const Variant& variant : variants()) {
+    SCOPED_TRACE(variant.name);
+    const ModelConfig config = config_of(variant);
+    const Batch batch = test::mixed_batch(config.vocab_size);
+    const std::vector<float> weights = test::random_weights(batch.labels.size(), 11);
+    const auto run = [&](Backend& backend, DecoderOptions options) {
+      Model model(config);
+      Decoder decoder(config, model.parameters, backend, options);
+      std::vector<float> logp(batch.labels.size()), scored(logp.size());
+      decoder.forward(batch, logp);
+      decoder.backward(batch, weights);
+      decoder.score(batch, scored);
+      EXPECT_EQ(logp, scored);
+      std::vector<float> all = logp;
+      for (const auto& parameter : model.parameters.all()) {
+        const auto grad = parameter->grad.flat<float>();
+        all.insert(all.end(), grad.begin(), grad.end());
+      }
+      return all;
+    };
+    const std::vector<float> exact = run(*reference, {});
+    const std::vector<float> rounded = run(*reference, {.activations = DType::bf16});
+    double difference = 0.0, length = 0.0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      difference += std::pow(double{exact[i]} - double{rounded[i]}, 2);
+      length += std::pow(double{exact[i]}, 2);
+    }
+    EXPECT_GT(difference, 0.0);
+    // A value at which a router or a clip decides otherwise is another function.
+    const bool decides = config.expert_count() > 0 || config.clip_qkv > 0.0F;
+    EXPECT_LT(std::sqrt(difference / length), decides ? 0.1 : 0.04);
+    const std::vector<float> fast = run(*cpu, {.activations = DType::bf16});
+    EXPECT_EQ(fast, run(*cpu, {.activations = DType::bf16, .recompute = Recompute::block}));
+    double apart = 0.0;
+    for (size_t i = 0; i < fast.size(); ++i) apart += std::pow(double{fast[i]} - double{rounded[i]}, 2);
+    EXPECT_LT(std::sqrt(apart / length), decides ? 0.1 : 0.04);
+  }
+  ModelConfig deep = test::tiny_config();
+  deep.layers = 24;
+  Model model(deep);
+  const Decoder wide(deep, model.parameters, *cpu), narrow(deep, model.parameters, *cpu, {.activations = DType::bf16});
+  EXPECT_LT(narrow.training_bytes(64, 8, Recompute::none), 7 * wide.training_bytes(64, 8, Recompute::none) / 10);
 }
 
 TEST(Decoder, FrozenWeightsOfAnyStoredType) {

@@ -18,8 +18,10 @@ class MeasuringBackend final : public Backend {
   void fill(const Tensor&, float) override {}
   void copy(const Tensor&, const Tensor&) override {}
   void gather_rows(const Tensor&, const Tensor&, const Tensor&) override {}
+  void scatter_rows(const Tensor&, const Tensor&, const Tensor&) override {}
   void scatter_add_rows(const Tensor&, const Tensor&, const Tensor&) override {}
   void add(const Tensor&, const Tensor&, float) override {}
+  void multiply(const Tensor&, const Tensor&) override {}
   void scale(const Tensor&, float) override {}
   void add_bias(const Tensor&, const Tensor&) override {}
   void bias_backward(const Tensor&, const Tensor&) override {}
@@ -43,21 +45,36 @@ class MeasuringBackend final : public Backend {
   void route(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void route_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                       const Tensor&) override {}
+  void group_picks(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void scale_rows(const Tensor&, const Tensor&) override {}
   void row_dots(const Tensor&, const Tensor&, const Tensor&) override {}
-  void attention(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const SpanTable&,
+  void grouped_matmul(const Tensor&, const Tensor&, std::span<const GroupMatrix>, const Tensor&,
+                      const MatMul&) override {}
+  void grouped_matmul_gradient(std::span<const GroupMatrix>, const Tensor&, const Tensor&, const Tensor&,
+                               Product) override {}
+  void grouped_multiply(const Tensor&, std::span<const Tensor>, const Tensor&) override {}
+  void grouped_column_sums(std::span<const Tensor>, const Tensor&, const Tensor&) override {}
+  void grouped_dropout(const Tensor&, float, uint64_t, std::span<const uint64_t>, const Tensor&) override {}
+  std::vector<int32_t> plan_attention(std::span<const Span> spans, std::span<const KeyRange> ranges,
+                                      int32_t kv_heads, bool backward) const override {
+    return measured_.plan_attention(spans, ranges, kv_heads, backward);
+  }
+  void attention(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AttentionPlan&,
                  const Attention&) override {}
   void attention_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                           const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                          const SpanTable&, const Attention&) override {}
+                          const AttentionPlan&, const Attention&) override {}
   void log_probabilities(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {
   }
+  void draw(const DrawResult&, const Tensor&, const DrawBatch&) override {}
+  void adapted_norms(const Tensor&, const Tensor&, const Tensor&, const Tensor&, float, bool) override {}
   void adamw(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AdamW&) override {}
   void adamw_8bit(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                   const AdamW&) override {}
   void rmsprop(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const RmsProp&) override {}
   void sgd(const Tensor&, const Tensor&, const Tensor&, const Sgd&) override {}
   void sum_squares(const Tensor&, const Tensor&) override {}
+  void round_stochastically(const Tensor&, const Tensor&, uint64_t, uint64_t) override {}
 
  private:
   Backend& measured_;

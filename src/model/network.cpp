@@ -27,7 +27,10 @@ Network::Network(const ModelConfig& model, Parameters& parameters, Backend& back
     head.projection.weight = embedding.token;
     bound_.push_back({{"head", ModulePart::head, ModuleKind::linear}, &head.projection, nullptr});
   }
-  if (config.position == PositionKind::alibi) alibi = alibi_slopes(config.heads, config.alibi_max_bias);
+  if (config.position == PositionKind::alibi) {
+    alibi = take(owned_, 1, config.heads);
+    backend_.copy_from_host(alibi, alibi_slopes(config.heads, config.alibi_max_bias).data());
+  }
   collect_slots();
   if (product == Product::bf16) make_shadows();
 }
@@ -37,9 +40,16 @@ Network::~Network() {
   for (Parameter* parameter : shadowed_) parameter->bf16 = Tensor();
 }
 
-Tensor Network::take(std::vector<Buffer>& owner, int64_t rows, int64_t cols) {
-  owner.emplace_back(row_bytes(DType::f32, rows * cols), backend_.memory());
-  return {owner.back().data(), DType::f32, rows, cols};
+Tensor Network::take(std::vector<Buffer>& owner, int64_t rows, int64_t cols, DType dtype) {
+  owner.emplace_back(row_bytes(dtype, rows * cols), backend_.memory());
+  return {owner.back().data(), dtype, rows, cols};
+}
+
+int32_t Network::fewest_kv_heads() const {
+  int32_t fewest = config.kv_heads;
+  for (const Block& block : blocks)
+    if (block.config->mixer == MixerKind::attention) fewest = std::min(fewest, block.config->kv_heads);
+  return std::max(fewest, 1);
 }
 
 Tensor Network::in_f32(const Parameter& parameter, std::vector<Buffer>& owner) {
@@ -155,7 +165,7 @@ void Network::make_shadows() {
   std::vector<Parameter*> weights;
   for_each_linear([&](const ModuleSpec&, Linear& linear) { weights.push_back(linear.weight); });
   std::erase_if(weights, [](const Parameter* weight) {
-    return weight->value.dtype != DType::f32 || !weight->bf16.empty();
+    return weight->value.dtype != DType::f32 || !weight->bf16.absent();
   });
   shadow(weights, owned_);
   shadowed_ = weights;
@@ -185,8 +195,10 @@ int64_t Network::first_trainable_layer() const {
 void Network::check_gradients() const {
   const auto check = [](const Parameter& parameter) {
     FETTLE_CHECK(!parameter.trainable ||
-                 (!parameter.grad.empty() && parameter.grad.rows == parameter.value.rows &&
-                  parameter.grad.cols == parameter.value.cols && parameter.value.dtype == DType::f32));
+                 (!parameter.grad.absent() && parameter.grad.rows == parameter.value.rows &&
+                  parameter.grad.cols == parameter.value.cols &&
+                  (parameter.value.dtype == DType::f32 ||
+                   (parameter.value.dtype == DType::bf16 && parameter.value.rows > 1))));
   };
   for (const auto& parameter : parameters_.all()) check(*parameter);
   for (const Decoder::ActiveAdapter& active : adapters_)

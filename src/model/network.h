@@ -35,7 +35,9 @@ struct Network {
   Embedding embedding;
   std::vector<Block> blocks;
   Head head;
-  std::vector<float> alibi;
+  Tensor alibi;  ///< slopes, f32 [1, heads]; absent without
+  /// Of all layers with attention: what a plan of attention is cut for.
+  int32_t fewest_kv_heads() const;
 
  private:
   /// A place where a layer keeps one of the base's parameters, which an adapter may replace.
@@ -60,7 +62,7 @@ struct Network {
   Norm* norm_at(const ModuleSpec& module);
   const Rotation* rotation(const LayerConfig& layer, int64_t length);
   Tensor in_f32(const Parameter& parameter, std::vector<Buffer>& owner);
-  Tensor take(std::vector<Buffer>& owner, int64_t rows, int64_t cols);
+  Tensor take(std::vector<Buffer>& owner, int64_t rows, int64_t cols, DType dtype = DType::f32);
   void collect_slots();
   void make_shadows();
   void shadow(const std::vector<Parameter*>& parameters, std::vector<Buffer>& owner);
@@ -70,6 +72,7 @@ struct Network {
   void replace(const std::vector<Decoder::ActiveAdapter>& adapters);
   void link_loras(Adapter& adapter, size_t index, float factor);
   LoraLink make_link(Adapter& adapter, const LoraPair& pair, float factor, const Parameter& weight, bool embedding);
+  void blend(const Tensor& to, const Tensor& base, const Tensor& from, float factor);
   void link_rows(Adapter& adapter, float factor);
   void derive(Adapter& adapter, LoraLink& link, const std::string& module, const Tensor& weight, bool embedding);
   void derive(TokenRows& rows, const Tensor& table);

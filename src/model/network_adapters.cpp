@@ -2,7 +2,6 @@
 // embedding and head, rows of the vocabulary.
 #include <algorithm>
 
-#include "kernels/quant.h"
 #include "model/network.h"
 
 namespace fettle {
@@ -24,17 +23,6 @@ uint64_t dropout_stream(const ModuleSpec& module, int32_t layers, std::string_vi
 
 std::string module_of(std::string_view parameter) {
   return std::string(parameter.substr(0, parameter.rfind('.')));
-}
-
-/// to += factor * (from - base)
-void blend_in(const Tensor& to, const Tensor& base, const Tensor& from, float factor) {
-  std::vector<float> before(static_cast<size_t>(to.cols)), after(before.size());
-  for (int64_t row = 0; row < to.rows; ++row) {
-    read_row(base, row, before.data());
-    read_row(from, row, after.data());
-    float* out = to.row<float>(row);
-    for (size_t i = 0; i < before.size(); ++i) out[i] += factor * (after[i] - before[i]);
-  }
 }
 
 }  // namespace
@@ -74,6 +62,23 @@ void Network::unlink() {
   linked_owned_.clear();
 }
 
+/// to += factor * (from - base), some rows at a time.
+void Network::blend(const Tensor& to, const Tensor& base, const Tensor& from, float factor) {
+  constexpr int64_t elements_at_once = 1 << 20;
+  const int64_t rows = std::clamp<int64_t>(elements_at_once / std::max<int64_t>(1, to.cols), 1, to.rows);
+  std::vector<Buffer> scratch;
+  const Tensor before = take(scratch, rows, to.cols), after = take(scratch, rows, to.cols);
+  for (int64_t begin = 0; begin < to.rows; begin += rows) {
+    const int64_t end = std::min(to.rows, begin + rows), count = end - begin;
+    const Tensor difference = after.row_slice(0, count);
+    backend_.copy(before.row_slice(0, count), base.row_slice(begin, end));
+    backend_.copy(difference, from.row_slice(begin, end));
+    backend_.add(difference, before.row_slice(0, count), -1.0F);
+    backend_.add(to.row_slice(begin, end), difference, factor);
+  }
+  backend_.synchronize();
+}
+
 void Network::replace(const std::vector<Decoder::ActiveAdapter>& adapters) {
   for (const Slot& slot : slots_) {
     std::vector<std::pair<Parameter*, float>> found;
@@ -94,14 +99,14 @@ void Network::replace(const std::vector<Decoder::ActiveAdapter>& adapters) {
       instead = blends_.back().get();
       const Tensor& base = slot.base->value;
       instead->value = take(linked_owned_, base.rows, base.cols);
-      for (int64_t row = 0; row < base.rows; ++row) read_row(base, row, instead->value.row<float>(row));
-      for (const auto& [parameter, factor] : found) blend_in(instead->value, base, parameter->value, factor);
+      backend_.copy(instead->value, base);
+      for (const auto& [parameter, factor] : found) blend(instead->value, base, parameter->value, factor);
     }
     *slot.parameter = instead;
     if (slot.value != nullptr) *slot.value = in_f32(*instead, linked_owned_);
     const bool multiplied =
         slot.value == nullptr && slot.name != "embed.weight" && slot.name != "position.weight";
-    if (product == Product::bf16 && multiplied && instead->value.dtype == DType::f32 && instead->bf16.empty())
+    if (product == Product::bf16 && multiplied && instead->value.dtype == DType::f32 && instead->bf16.absent())
       linked_shadows_.push_back(instead);
   }
   shadow(linked_shadows_, linked_owned_);
@@ -143,6 +148,7 @@ void Network::link_loras(Adapter& adapter, size_t index, float factor) {
     LoraLink link = make_link(adapter, pair, factor, *linear.weight, false);
     if (module.expert >= 0 && link.bias != nullptr)
       fail("adapter", "'{}' has a bias of LoRA, which is not supported inside an expert", name);
+    link.adapter = index;
     link.stream = (index << 20) + dropout_stream(module, config.layers, pair.owner);
     linear.loras.push_back(link);
     ++found;
@@ -176,6 +182,8 @@ void Network::link_rows(Adapter& adapter, float factor) {
         fail("adapter", "it has a row for token {}, the model {} tokens", id, table.rows);
     if (count != static_cast<int64_t>(rows.ids->size()) || rows.rows->value.cols != table.cols)
       fail("adapter", "'{}' should be [{}, {}]", found->name, rows.ids->size(), table.cols);
+    rows.places = take(linked_owned_, 1, count, DType::i32);
+    backend_.copy_from_host(rows.places, rows.ids->data());
     rows.delta = take(linked_owned_, count + 1, table.cols);
     derive(rows, table);
     to.push_back(rows);
@@ -192,29 +200,31 @@ void Network::derive(Adapter& adapter, LoraLink& link, const std::string& module
   }
   if (link.magnitude == nullptr) return;
   const bool keep = adapters_.size() == 1;  // another adapter may replace the weight
-  std::vector<float> norms;
+  const int64_t count = link.ratio.cols;
+  std::vector<float> norms(static_cast<size_t>(count)), magnitude(norms.size());
   if (const auto kept = adapter.norms.find(module); keep && kept != adapter.norms.end()) {
     norms = kept->second;
   } else {
-    norms = dora_norms(weight, find_lora(adapter, module), embedded);
+    // The ratio's place is as good as any: it is written over below.
+    const LoraPair pair = find_lora(adapter, module);
+    backend_.adapted_norms(link.ratio, weight, pair.a->value, pair.b->value, pair.scale, embedded);
+    backend_.copy_to_host(norms.data(), link.ratio);
     if (keep) adapter.norms[module] = norms;
   }
-  const float* magnitude = link.magnitude->value.as<float>();
-  for (size_t i = 0; i < norms.size(); ++i) {
-    link.inverse_norm.as<float>()[i] = 1.0F / norms[i];
-    link.ratio.as<float>()[i] = magnitude[i] / norms[i];
-  }
+  backend_.copy_to_host(magnitude.data(), link.magnitude->value);
+  for (size_t i = 0; i < norms.size(); ++i) magnitude[i] /= norms[i];
+  backend_.copy_from_host(link.ratio, magnitude.data());
+  for (float& norm : norms) norm = 1.0F / norm;
+  backend_.copy_from_host(link.inverse_norm, norms.data());
 }
 
 void Network::derive(TokenRows& rows, const Tensor& table) {
   const Tensor& values = rows.rows->value;
-  std::vector<float> base(static_cast<size_t>(table.cols));
-  for (int64_t i = 0; i < values.rows; ++i) {
-    read_row(table, (*rows.ids)[static_cast<size_t>(i)], base.data());
-    for (size_t col = 0; col < base.size(); ++col)
-      rows.delta.row<float>(i)[col] = values.row<float>(i)[col] - base[col];
-  }
-  std::fill_n(rows.delta.row<float>(values.rows), table.cols, 0.0F);
+  const Tensor delta = rows.delta.row_slice(0, values.rows);
+  backend_.gather_rows(delta, table, rows.places);
+  backend_.scale(delta, -1.0F);
+  backend_.add(delta, values);
+  backend_.fill(rows.delta.row_slice(values.rows, values.rows + 1), 0.0F);
 }
 
 void Network::link_adapters(const std::vector<Decoder::ActiveAdapter>& adapters) {

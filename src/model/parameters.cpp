@@ -78,7 +78,7 @@ std::vector<ParameterShape> parameter_shapes(const ModelConfig& config) {
 Parameters allocate_parameters(const std::vector<ParameterShape>& shapes) {
   constexpr int64_t alignment = 64;
   const auto bytes_of = [](const ParameterShape& shape) {
-    return (row_bytes(DType::f32, shape.rows * shape.cols) + alignment - 1) / alignment * alignment;
+    return (row_bytes(shape.dtype, shape.rows * shape.cols) + alignment - 1) / alignment * alignment;
   };
   int64_t total = 0;
   for (const ParameterShape& shape : shapes) total += bytes_of(shape);
@@ -86,7 +86,7 @@ Parameters allocate_parameters(const std::vector<ParameterShape>& shapes) {
   Parameters parameters;
   auto* cursor = static_cast<std::byte*>(buffer->data());
   for (const ParameterShape& shape : shapes) {
-    parameters.add(shape.name, Tensor(cursor, DType::f32, shape.rows, shape.cols));
+    parameters.add(shape.name, Tensor(cursor, shape.dtype, shape.rows, shape.cols));
     cursor += bytes_of(shape);
   }
   parameters.keep_alive(buffer);
@@ -130,17 +130,29 @@ Parameters random_parameters(const ModelConfig& config, uint64_t seed) {
 }
 
 Parameters to_f32(const Parameters& source) {
+  return to_trainable(source, DType::f32);
+}
+
+Parameters to_trainable(const Parameters& source, DType matrices) {
+  FETTLE_CHECK(matrices == DType::f32 || matrices == DType::bf16);
   std::vector<ParameterShape> shapes;
   for (const auto& parameter : source.all()) {
-    shapes.push_back({parameter->name, parameter->value.rows, parameter->value.cols});
+    const Tensor& value = parameter->value;
+    shapes.push_back({parameter->name, value.rows, value.cols, value.rows > 1 ? matrices : DType::f32});
   }
   Parameters copy = allocate_parameters(shapes);
   for (const auto& parameter : source.all()) {
     const Tensor& from = parameter->value;
     const Tensor to = copy.find(parameter->name)->value;
     parallel_for(from.rows, 16, [&](int64_t begin, int64_t end) {
+      std::vector<float> values(static_cast<size_t>(to.dtype == DType::f32 ? 0 : to.cols));
       for (int64_t row = begin; row < end; ++row) {
-        read_row(from, row, to.row<float>(row));
+        if (to.dtype == DType::f32) {
+          read_row(from, row, to.row<float>(row));
+          continue;
+        }
+        read_row(from, row, values.data());
+        quantize_row(to.dtype, values.data(), to.row_slice(row, row + 1).data, to.cols);
       }
     });
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "tensor/process_memory.h"
 
 namespace fettle {
 namespace {
@@ -18,6 +19,8 @@ constexpr int64_t page = 4096;
 /// Maps pages directly: they come zeroed, cost nothing until touched, and large blocks may use huge pages.
 class HostMemory final : public Memory {
  public:
+  bool is_host() const override { return true; }
+  int64_t available() const override { return available_bytes(); }
   void* allocate(int64_t bytes) override {
     const auto size = static_cast<size_t>(round_up(bytes));
     void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

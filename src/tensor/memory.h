@@ -9,10 +9,14 @@
 
 namespace fettle {
 
-/// Where blocks come from. Host memory here; a device backend brings its own. Thread-safe.
+/// Where blocks come from. Host memory here; a device's lives as long as the process, as blocks may outlive the backend. Thread-safe.
 class Memory {
  public:
   virtual ~Memory() = default;
+  /// Whether the host may read and write the blocks; otherwise they go through Backend::copy_to_host and copy_from_host.
+  virtual bool is_host() const { return false; }
+  /// Bytes that may still be taken.
+  virtual int64_t available() const = 0;
   /// Zeroed, aligned to 64 bytes or more. Throws Error(io) naming the size when there is not enough.
   virtual void* allocate(int64_t bytes) = 0;
   virtual void release(void* data, int64_t bytes) noexcept = 0;
@@ -36,8 +40,8 @@ class Buffer {
   int64_t bytes_ = 0;
 };
 
-/// A stack of tensors in one block. First measure: an Arena without memory counts what it would deal (its tensors have data
-/// == nullptr); reserve(peak()) then gives it the block. That is how a memory plan is made: the same code runs twice.
+/// A stack of tensors in one block. First measure: an Arena without memory counts what it would deal (its tensors are
+/// unallocated); reserve(peak()) then gives it the block. That is how a memory plan is made: the same code runs twice.
 /// Not thread-safe.
 class Arena {
  public:

@@ -10,8 +10,10 @@
 
 namespace fettle {
 
-/// Does not own its memory (an Arena, a Buffer or a mapped file does), which may be a device's. Row-major; `stride` is the
-/// distance of two rows in elements (a multiple of the block for quantised types). Copying copies the view.
+/// Does not own its memory (an Arena, a Buffer or a mapped file does), which may be a device's: then only the device's backend
+/// may look at it. Row-major; `stride` is the distance of two rows in elements (a multiple of the block for quantised types).
+/// Copying copies the view. One that was made without arguments is absent: an operation that is given it does without.
+/// One with a shape and no memory is unallocated: a plan of memory is being made (see Arena), and views of it are too.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
@@ -25,7 +27,8 @@ struct Tensor {
   Tensor(void* data, DType dtype, int64_t rows, int64_t cols, int64_t stride)
       : data(data), dtype(dtype), rows(rows), cols(cols), stride(stride) {}
 
-  bool empty() const { return data == nullptr; }
+  bool absent() const { return rows == 0 && cols == 0; }
+  bool allocated() const { return data != nullptr; }
   int64_t size() const { return rows * cols; }
   bool contiguous() const { return stride == cols || rows <= 1; }
   /// Bytes from the first element to the last, gaps of the stride included.
@@ -34,11 +37,11 @@ struct Tensor {
   /// Rows [begin, end) and columns [begin, end) as views; column bounds at block borders for quantised types.
   Tensor row_slice(int64_t begin, int64_t end) const {
     FETTLE_CHECK(begin >= 0 && begin <= end && end <= rows);
-    return {static_cast<std::byte*>(data) + row_bytes(dtype, begin * stride), dtype, end - begin, cols, stride};
+    return {behind(row_bytes(dtype, begin * stride)), dtype, end - begin, cols, stride};
   }
   Tensor col_slice(int64_t begin, int64_t end) const {
     FETTLE_CHECK(begin >= 0 && begin <= end && end <= cols);
-    return {static_cast<std::byte*>(data) + row_bytes(dtype, begin), dtype, rows, end - begin, stride};
+    return {behind(row_bytes(dtype, begin)), dtype, rows, end - begin, stride};
   }
 
   /// Host access with the type checked; T is float for f32, int32_t for i32, uint16_t for f16/bf16, std::byte for any.
@@ -54,6 +57,9 @@ struct Tensor {
     FETTLE_CHECK(contiguous());
     return {as<T>(), static_cast<size_t>(size())};
   }
+
+ private:
+  void* behind(int64_t bytes) const { return allocated() ? static_cast<std::byte*>(data) + bytes : nullptr; }
 };
 
 template <>

@@ -41,12 +41,24 @@ TEST(Arena, MeasuresThenDeals) {
     ArenaScope scope(arena);
     return arena.take(DType::bf16, 10, 10);
   };
-  EXPECT_TRUE(plan().empty());
+  EXPECT_FALSE(plan().allocated());
   EXPECT_EQ(arena.peak(), 64 + 256);
   arena.reserve(arena.peak());
-  EXPECT_FALSE(plan().empty());
+  EXPECT_TRUE(plan().allocated());
   EXPECT_EQ(arena.used(), 64);
   EXPECT_THROW(arena.take(100, 100), Error);
+}
+
+TEST(Tensor, AbsentIsNotUnallocated) {
+  EXPECT_TRUE(Tensor().absent());
+  const Tensor planned = Arena().take(3, 5);
+  EXPECT_FALSE(planned.absent());
+  EXPECT_FALSE(planned.allocated());
+  const Tensor part = planned.row_slice(1, 3).col_slice(2, 4);
+  EXPECT_FALSE(part.allocated());
+  EXPECT_EQ(part.rows, 2);
+  EXPECT_EQ(part.cols, 2);
+  EXPECT_EQ(part.stride, 5);
 }
 
 TEST(Memory, Reports) {

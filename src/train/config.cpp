@@ -133,7 +133,9 @@ std::vector<Key> loop_keys() {
       MEMBER("max_grad_norm", c.max_grad_norm),
       MEMBER("shuffle", c.shuffle),
       MEMBER("seed", c.seed),
+      MEMBER("device", c.device),
       MEMBER("dtype", c.dtype),
+      MEMBER("master_weights", c.master_weights),
       MEMBER("recompute", c.recompute),
       {"memory_limit", [](TrainConfig& c, const ConfigValue& value) { c.memory_limit = read_bytes(value); },
        [](const TrainConfig& c) { return OrderedJson(c.memory_limit); }},
@@ -265,6 +267,7 @@ void validate_loop(const TrainConfig& config) {
 void validate_adapter(const TrainConfig& config) {
   if (!config.adapter) return;
   const AdapterConfig& adapter = config.adapter->config;
+  require(config.master_weights, "master_weights", "true beside an adapter, which is f32");
   require(adapter.rank >= 1, "adapter.rank", "at least 1");
   require(adapter.alpha > 0.0F, "adapter.alpha", "a number above 0");
   require(adapter.dropout >= 0.0F && adapter.dropout < 1.0F, "adapter.dropout", "a probability below 1");

@@ -81,7 +81,11 @@ struct TrainConfig {
   double max_grad_norm = 1.0;  ///< 0: no clipping
   bool shuffle = true;
   uint64_t seed = 42;
+  std::string device = "auto";  ///< see make_backend
   Precision dtype = Precision::automatic;
+  /// Trained weights are kept in f32 and rounded for products. false: matrices are bf16 alone, and what an update loses is
+  /// rounded up or down at random, so that it is right on average. Not for adapters, which are f32.
+  bool master_weights = true;
   RecomputeChoice recompute = RecomputeChoice::automatic;
   double memory_limit = 0.0;  ///< bytes the plan may use; 0: what the machine has available
   bool force_memory = false;   ///< start although the plan does not fit

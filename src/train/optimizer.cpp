@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kAlign = 64;
 constexpr int64_t kBlock = 256;  ///< elements per scale of the 8-bit states, see Backend::adamw_8bit
+constexpr int64_t kWidened = kBlock << 12;  ///< elements of a bf16 parameter that are updated at a time
 
 int64_t aligned(int64_t bytes) {
   return (bytes + kAlign - 1) / kAlign * kAlign;
@@ -36,6 +37,11 @@ template <typename Visit>
 void each_trainable(const Parameters& parameters, Visit visit) {
   for (const auto& parameter : parameters.all())
     if (parameter->trainable) visit(*parameter);
+}
+
+/// All elements of a contiguous tensor as one row.
+Tensor flat(const Tensor& x) {
+  return {x.data, x.dtype, 1, x.size()};
 }
 
 /// transformers leaves norms and biases out of weight decay; they are the parameters of one row.
@@ -81,41 +87,46 @@ int64_t Optimizer::state_bytes(const OptimizerSettings& settings, const Paramete
   return bytes;
 }
 
-Optimizer::Optimizer(const OptimizerSettings& settings, Parameters& parameters, Backend& backend)
+Optimizer::Optimizer(const OptimizerSettings& settings, Parameters& parameters, Backend& backend, uint64_t seed)
     : settings_(settings),
       backend_(backend),
       gradients_(gradient_bytes(parameters) + kAlign, backend.memory()),
-      memory_(state_bytes(settings, parameters) + kAlign, backend.memory()) {
+      memory_(state_bytes(settings, parameters) + kAlign, backend.memory()),
+      seed_(seed) {
   auto* gradient = static_cast<std::byte*>(gradients_.data());
   auto* state = static_cast<std::byte*>(memory_.data());
   const DType code = settings.name == "adamw8bit" ? DType::u8 : DType::f32;
+  bool rounded = false;
   for (auto& owned : parameters.all()) {
     if (!owned->trainable) continue;
     Parameter& parameter = *owned;
-    const int64_t rows = parameter.value.rows, cols = parameter.value.cols, n = rows * cols;
-    FETTLE_CHECK(parameter.value.dtype == DType::f32 && parameter.value.contiguous());
-    parameter.grad = Tensor(gradient, DType::f32, rows, cols);
+    const Tensor& value = parameter.value;
+    const int64_t n = value.size();
+    FETTLE_CHECK((value.dtype == DType::f32 || value.dtype == DType::bf16) && value.contiguous());
+    rounded = rounded || value.dtype == DType::bf16;
+    parameter.grad = Tensor(gradient, DType::f32, value.rows, value.cols);
     gradient += aligned(n * static_cast<int64_t>(sizeof(float)));
 
-    Slot slot{.parameter = &parameter, .decay = settings.decay_all || is_matrix(parameter)};
+    Slot slot{.value = flat(value), .grad = flat(parameter.grad), .decay = settings.decay_all || is_matrix(parameter)};
     const auto bytes = slot_bytes(settings, n);
-    const auto take = [&](Tensor& tensor, DType dtype, int64_t tensor_rows, int64_t tensor_cols,
-                          int64_t size) {
+    const auto take = [&](Tensor& tensor, DType dtype, int64_t elements, int64_t size) {
       if (size == 0) return;
-      tensor = Tensor(state, dtype, tensor_rows, tensor_cols);
+      tensor = Tensor(state, dtype, 1, elements);
       state += aligned(size);
     };
-    const bool blocks = code == DType::u8;
-    take(slot.first, code, blocks ? 1 : rows, blocks ? n : cols, bytes[0]);
-    take(slot.second, code, blocks ? 1 : rows, blocks ? n : cols, bytes[1]);
-    take(slot.first_scale, DType::f32, 1, scales(n), bytes[2]);
-    take(slot.second_scale, DType::f32, 1, scales(n), bytes[3]);
-    slots_.push_back(slot);
+    take(slot.first, code, n, bytes[0]);
+    take(slot.second, code, n, bytes[1]);
+    take(slot.first_scale, DType::f32, scales(n), bytes[2]);
+    take(slot.second_scale, DType::f32, scales(n), bytes[3]);
+    slots_.push_back({&parameter, slot});
   }
   const int64_t elements =
       (gradient - static_cast<std::byte*>(gradients_.data())) / static_cast<int64_t>(sizeof(float));
   all_gradients_ = Tensor(gradients_.data(), DType::f32, 1, elements);
   norm_ = Tensor(gradient, DType::f32, 1, 1);
+  if (!rounded) return;
+  scratch_ = Buffer(row_bytes(DType::f32, kWidened), backend.memory());
+  widened_ = Tensor(scratch_.data(), DType::f32, 1, kWidened);
 }
 
 void Optimizer::zero_gradients() {
@@ -132,36 +143,69 @@ double Optimizer::gradient_norm() {
 
 void Optimizer::update(int64_t step, double learning_rate, double grad_scale) {
   const auto rate = static_cast<float>(learning_rate), scale = static_cast<float>(grad_scale);
-  const auto momentum = static_cast<float>(settings_.momentum), eps = static_cast<float>(settings_.eps);
-  for (const Slot& slot : slots_) {
-    const Tensor &value = slot.parameter->value, &grad = slot.parameter->grad;
-    const float decay = slot.decay ? static_cast<float>(settings_.weight_decay) : 0.0F;
-    const AdamW adam{
-        rate, static_cast<float>(settings_.beta1), static_cast<float>(settings_.beta2), eps, decay, scale,
-        step};
-    if (settings_.name == "adamw") {
-      backend_.adamw(value, grad, slot.first, slot.second, adam);
-    } else if (settings_.name == "adamw8bit") {
-      backend_.adamw_8bit(value, grad, slot.first, slot.second, slot.first_scale, slot.second_scale, adam);
-    } else if (settings_.name == "rmsprop") {
-      const RmsProp o{rate, static_cast<float>(settings_.alpha), eps, decay, momentum, scale};
-      backend_.rmsprop(value, grad, slot.first, slot.second, o);
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i].slot;
+    if (slot.value.dtype == DType::f32) {
+      update(slot, step, rate, scale);
     } else {
-      backend_.sgd(value, grad, slot.first, Sgd{rate, momentum, decay, scale});
+      update_rounded(slot, i, step, rate, scale);
     }
+  }
+}
+
+void Optimizer::update(const Slot& slot, int64_t step, float rate, float scale) {
+  const auto momentum = static_cast<float>(settings_.momentum), eps = static_cast<float>(settings_.eps);
+  const float decay = slot.decay ? static_cast<float>(settings_.weight_decay) : 0.0F;
+  const AdamW adam{rate, static_cast<float>(settings_.beta1), static_cast<float>(settings_.beta2), eps, decay, scale, step};
+  if (settings_.name == "adamw") {
+    backend_.adamw(slot.value, slot.grad, slot.first, slot.second, adam);
+  } else if (settings_.name == "adamw8bit") {
+    backend_.adamw_8bit(slot.value, slot.grad, slot.first, slot.second, slot.first_scale, slot.second_scale, adam);
+  } else if (settings_.name == "rmsprop") {
+    backend_.rmsprop(slot.value, slot.grad, slot.first, slot.second,
+                     {rate, static_cast<float>(settings_.alpha), eps, decay, momentum, scale});
+  } else {
+    backend_.sgd(slot.value, slot.grad, slot.first, {rate, momentum, decay, scale});
+  }
+}
+
+/// A part at a time goes through f32 and is rounded back at random.
+void Optimizer::update_rounded(const Slot& slot, uint64_t stream, int64_t step, float rate, float scale) {
+  const int64_t n = slot.value.cols;
+  for (int64_t begin = 0; begin < n; begin += kWidened) {
+    const int64_t end = std::min(n, begin + kWidened);
+    const auto part = [&](const Tensor& all) { return all.absent() ? all : all.col_slice(begin, end); };
+    const auto scales_of_part = [&](const Tensor& all) {
+      return all.absent() ? all : all.col_slice(begin / kBlock, scales(end));
+    };
+    Slot widened{.value = widened_.col_slice(0, end - begin),
+                 .grad = part(slot.grad),
+                 .decay = slot.decay,
+                 .first = part(slot.first),
+                 .second = part(slot.second),
+                 .first_scale = scales_of_part(slot.first_scale),
+                 .second_scale = scales_of_part(slot.second_scale)};
+    backend_.copy(widened.value, part(slot.value));
+    update(widened, step, rate, scale);
+    const auto part_index = static_cast<uint64_t>(begin / kWidened);
+    backend_.round_stochastically(part(slot.value), widened.value, seed_,
+                                  (static_cast<uint64_t>(step) << 40) + (stream << 20) + part_index);
   }
 }
 
 std::vector<Optimizer::State> Optimizer::states() const {
   std::vector<State> result;
-  for (const Slot& slot : slots_) {
-    const auto add = [&](const char* name, const Tensor& tensor) {
-      if (!tensor.empty()) result.push_back({slot.parameter->name + "." + name, tensor});
+  for (const auto& [parameter, slot] : slots_) {
+    const std::string& name = parameter->name;
+    const auto add = [&](const char* state, const Tensor& tensor, const Tensor& shape) {
+      if (!tensor.absent()) result.push_back({name + "." + state, {tensor.data, tensor.dtype, shape.rows, shape.cols}});
     };
-    add("first", slot.first);
-    add("second", slot.second);
-    add("first_scale", slot.first_scale);
-    add("second_scale", slot.second_scale);
+    // Floats are saved in the shape of their parameter.
+    const Tensor& moments = slot.first.dtype == DType::f32 ? parameter->value : slot.first;
+    add("first", slot.first, moments);
+    add("second", slot.second, moments);
+    add("first_scale", slot.first_scale, slot.first_scale);
+    add("second_scale", slot.second_scale, slot.second_scale);
   }
   return result;
 }

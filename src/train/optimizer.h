@@ -18,8 +18,9 @@ void validate(const OptimizerSettings& settings);
 class Optimizer {
  public:
   /// Takes memory for the gradients of every trainable parameter (and sets Parameter::grad) and for the
-  /// states, all zero.
-  Optimizer(const OptimizerSettings& settings, Parameters& parameters, Backend& backend);
+  /// states, all zero. `seed` is of the rounding of parameters without an f32 master (bf16), which with the step and the
+  /// parameter's place decides how each element is rounded.
+  Optimizer(const OptimizerSettings& settings, Parameters& parameters, Backend& backend, uint64_t seed = 0);
 
   /// Bytes of gradients and of states for that many trainable elements, without taking them.
   static int64_t gradient_bytes(const Parameters& parameters);
@@ -41,16 +42,26 @@ class Optimizer {
   std::vector<State> states() const;
 
  private:
+  /// All flat, [1, elements], or a part of them.
   struct Slot {
-    Parameter* parameter;
+    Tensor value, grad;
     bool decay;
     Tensor first, second, first_scale, second_scale;
   };
+  struct Owned {
+    Parameter* parameter;
+    Slot slot;
+  };
+  void update(const Slot& slot, int64_t step, float rate, float scale);
+  void update_rounded(const Slot& slot, uint64_t stream, int64_t step, float rate, float scale);
   OptimizerSettings settings_;
   Backend& backend_;
   Buffer gradients_, memory_;
   Tensor all_gradients_, norm_;
-  std::vector<Slot> slots_;
+  Buffer scratch_;
+  Tensor widened_;  ///< a part of a bf16 parameter in f32 while it is updated; absent when all are f32
+  uint64_t seed_;
+  std::vector<Owned> slots_;
 };
 
 /// What the norm is clipped to becomes a factor on the gradient, as torch's clip_grad_norm_ has it: min(1,

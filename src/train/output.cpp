@@ -7,6 +7,7 @@
 #include "base/unfinished.h"
 #include "checkpoint/peft.h"
 #include "checkpoint/save.h"
+#include "model/device.h"
 #include "train/metrics.h"
 #include "train/report.h"
 
@@ -90,11 +91,14 @@ OrderedJson lineage(const FinishedRun& run, const TrainModel& model) {
 
 void save_model_files(const fs::path& folder, const TrainConfig& config, const TrainModel& model) {
   make_folders(folder);
+  ModelToSave save = to_save(model.loaded);
   if (model.adapter) {
-    write_adapter(folder, model.loaded.config, *model.adapter, base_name(config, model), save_dtype(config));
-    write_tokenizer_files(folder, to_save(model.loaded));
+    write_adapter(folder, model.loaded.config, on_host(*model.adapter, *model.backend), base_name(config, model), save_dtype(config));
+    write_tokenizer_files(folder, save);
   } else {
-    write_hf_files(folder, to_save(model.loaded), save_dtype(config));
+    const Parameters weights = on_host(model.loaded.parameters, *model.backend);
+    save.weights.parameters = &weights;
+    write_hf_files(folder, save, save_dtype(config));
   }
   if (!model.chat_source.empty()) write_file(folder / "chat_template.jinja", model.chat_source);
 }

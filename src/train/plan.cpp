@@ -80,8 +80,8 @@ std::string shortage(const TrainConfig& config, const TrainPlan& plan, int64_t c
       "a smaller max_length, micro_tokens: auto, recompute: block, an adapter or optimizer: adamw8bit needs less; "
       "force_memory: true starts all the same";
   const auto bytes = [](int64_t count) { return human_bytes(static_cast<double>(count)); };
-  if (config.memory_limit > 0.0 && static_cast<double>(plan.memory.total()) > config.memory_limit)
-    return fmt::format("the plan needs {}, and memory_limit is {}: {}", bytes(plan.memory.total()),
+  if (config.memory_limit > 0.0 && static_cast<double>(plan.memory.on_device()) > config.memory_limit)
+    return fmt::format("the plan needs {}, and memory_limit is {}: {}", bytes(plan.memory.on_device()),
                        human_bytes(config.memory_limit), ways);
   if (coming > plan.available_bytes)
     return fmt::format("the plan needs {} more, and {} are available: {}", bytes(coming),
@@ -123,17 +123,22 @@ void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t lon
   MemoryPlan& memory = plan.memory;
   memory.weights = model.loaded.parameters.value_bytes();
   memory.adapter = model.adapter ? model.adapter->parameters.value_bytes() : 0;
-  memory.shadow_weights = model.product == Product::bf16 ? model.loaded.parameters.count() * 2 : 0;
+  if (model.product == Product::bf16) {
+    for (const auto& parameter : model.loaded.parameters.all())
+      if (parameter->value.dtype != DType::bf16) memory.shadow_weights += parameter->value.size() * 2;
+  }
   memory.gradients = Optimizer::gradient_bytes(trained);
   memory.optimizer = Optimizer::state_bytes(config.optimizer, trained);
   memory.workspace = model.backend->workspace_bytes();
   memory.program = program;
 
   // What stands in memory already is not part of what is available.
-  plan.available_bytes = available_bytes() / sharing;
+  Memory& device = model.backend->memory();
+  if (!device.is_host()) memory.device = std::string(model.backend->name());
+  plan.available_bytes = device.available() / sharing;
   const int64_t coming = memory.gradients + memory.optimizer;
   const auto usable = static_cast<int64_t>(kUsable * static_cast<double>(plan.available_bytes)) - coming;
-  const int64_t under_limit = config.memory_limit > 0.0 ? static_cast<int64_t>(config.memory_limit) - memory.total()
+  const int64_t under_limit = config.memory_limit > 0.0 ? static_cast<int64_t>(config.memory_limit) - memory.on_device()
                                                         : std::numeric_limits<int64_t>::max();
   const std::vector<Candidate> all = candidates(config, longest, step_tokens);
   const auto need = [&](const Candidate& c) {
@@ -174,8 +179,8 @@ std::string TrainPlan::describe() const {
                       human_count(static_cast<double>(tokens_per_epoch)));
   if (eval_rows > 0) text += fmt::format("; {} held-out rows", eval_rows);
   if (ranks > 1) text += fmt::format("\n{} ranks share the micro-batches of each step; memory is that of one of them", ranks);
-  text += fmt::format("\n{}, products in {}, micro-batches of {} tokens, activations {}", backend,
-                      product == Product::bf16 ? "bf16" : "f32", micro_tokens,
+  text += fmt::format("\n{}, products in {}, micro-batches of {} tokens, activations in {} {}", backend,
+                      product == Product::bf16 ? "bf16" : "f32", micro_tokens, dtype_name(activations),
                       recompute == Recompute::block ? "computed again" : "kept");
   text += fmt::format("\ntokens on disk: {} in {}{}", human_bytes(static_cast<double>(token_bytes)), token_folder,
                       tokens_temporary ? ", for this run alone" : "");

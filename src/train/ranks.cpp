@@ -28,9 +28,25 @@ std::string differences(const OrderedJson& here, const OrderedJson& there) {
   return text;
 }
 
-int64_t bytes_of(const Tensor& tensor) {
-  return row_bytes(tensor.dtype, tensor.size());
-}
+/// A contiguous tensor where a group may read and write it: itself, or a copy of a device's.
+class OnHost {
+ public:
+  OnHost(const Tensor& tensor, Backend& backend) : tensor_(tensor) {
+    if (backend.memory().is_host()) return;
+    copy_.resize(static_cast<size_t>(tensor.bytes()));
+    backend.copy_to_host(copy_.data(), tensor);
+  }
+  void* data() { return copy_.empty() ? tensor_.data : copy_.data(); }
+  int64_t bytes() const { return tensor_.bytes(); }
+  /// Back to where it came from.
+  void store(Backend& backend) {
+    if (!copy_.empty()) backend.copy_from_host(tensor_, copy_.data());
+  }
+
+ private:
+  Tensor tensor_;
+  std::vector<std::byte> copy_;
+};
 
 }  // namespace
 
@@ -95,24 +111,31 @@ int64_t tokens_of_a_rank(const parallel::ProcessGroup& group, int64_t most_of_a_
   return (share + batches - 1) / batches + share / batches / 16;  // packing leaves gaps
 }
 
-void share_state(parallel::ProcessGroup& group, const std::vector<NamedTensor>& tensors) {
+void share_state(parallel::ProcessGroup& group, const std::vector<NamedTensor>& tensors, Backend& backend) {
   if (group.is_alone()) return;
+  std::vector<OnHost> copies;
+  for (const NamedTensor& tensor : tensors) copies.emplace_back(tensor.value, backend);
   std::vector<parallel::FlatBuffer> buffers;
-  for (const NamedTensor& tensor : tensors) buffers.push_back({tensor.value.data, bytes_of(tensor.value), parallel::Element::u8});
+  for (OnHost& copy : copies) buffers.push_back({copy.data(), copy.bytes(), parallel::Element::u8});
   group.broadcast(buffers, 0);
+  for (OnHost& copy : copies) copy.store(backend);
 }
 
-void sum_gradients(parallel::ProcessGroup& group, const Tensor& gradients) {
+void sum_gradients(parallel::ProcessGroup& group, const Tensor& gradients, Backend& backend) {
   if (group.is_alone()) return;
-  const parallel::FlatBuffer buffer{gradients.data, gradients.size(), parallel::Element::f32};
+  OnHost copy(gradients, backend);
+  const parallel::FlatBuffer buffer{copy.data(), gradients.size(), parallel::Element::f32};
   group.all_reduce({&buffer, 1});
+  copy.store(backend);
 }
 
-void check_same_state(parallel::ProcessGroup& group, const std::vector<NamedTensor>& tensors, int64_t step) {
+void check_same_state(parallel::ProcessGroup& group, const std::vector<NamedTensor>& tensors, int64_t step, Backend& backend) {
   if (group.is_alone()) return;
   uint64_t hash = 0;
-  for (const NamedTensor& tensor : tensors)
-    hash = hash64({static_cast<const char*>(tensor.value.data), static_cast<size_t>(bytes_of(tensor.value))}, hash);
+  for (const NamedTensor& tensor : tensors) {
+    OnHost copy(tensor.value, backend);
+    hash = hash64({static_cast<const char*>(copy.data()), static_cast<size_t>(copy.bytes())}, hash);
+  }
   const auto all = group.all_gather({reinterpret_cast<const char*>(&hash), sizeof hash});
   for (size_t rank = 1; rank < all.size(); ++rank) {
     if (all[rank] == all[0]) continue;

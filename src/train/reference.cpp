@@ -24,6 +24,7 @@ std::string cache_key(const TrainModel& model, const TrainRows& rows, const std:
   hasher.add("reference sums 2").add(model.hash).add(rows.hash).add(model.backend->name());
   const auto product = static_cast<uint8_t>(model.product);
   hasher.add_raw(&product, sizeof product);
+  if (model.activations != DType::f32) hasher.add(dtype_name(model.activations));
   // A fresh adapter changes nothing (its B is zero), a given one is part of model.hash.
   hasher.add_raw(pairings.data(), pairings.size() * sizeof(Pairing));
   return hasher.hex();

@@ -141,7 +141,7 @@ std::optional<RunPosition> RunStates::newest() const {
 
 void RunStates::restore(int64_t step, TrainModel& model, Optimizer& optimizer) const {
   const SavedState state(folder(step));
-  for (const NamedTensor& tensor : tensors_of(model, optimizer)) state.restore(tensor.name, tensor.value);
+  for (const NamedTensor& tensor : tensors_of(model, optimizer)) state.restore(tensor.name, tensor.value, *model.backend);
 }
 
 void RunStates::remove_broken() const {
@@ -163,7 +163,7 @@ void RunStates::save(const RunPosition& position, TrainModel& model, const Optim
   json["fingerprint"] = Json::parse(position.fingerprint.dump());
   json["arithmetic"] = Json::parse(position.arithmetic.dump());
   make_folders(root_);
-  save_state(folder(position.step), tensors_of(model, optimizer), json);
+  save_state(folder(position.step), tensors_of(model, optimizer), json, *model.backend);
   const std::vector<int64_t> all = steps();
   for (size_t i = static_cast<size_t>(keep_); i < all.size(); ++i) {
     // Not bit by bit under its name, where half of it might be left.

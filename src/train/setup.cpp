@@ -7,7 +7,9 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
+#include "kernels/backends.h"
 #include "kernels/quant.h"
+#include "model/device.h"
 #include "model/families/families.h"
 #include "train/losses/loss.h"
 
@@ -38,10 +40,12 @@ void choose_template(const TrainConfig& config, TrainModel& model) {
   }
 }
 
-void train_everything(TrainModel& model) {
+/// Without master weights matrices are bf16 from the start.
+void train_everything(const TrainConfig& config, TrainModel& model) {
   LoadedModel& loaded = model.loaded;
-  loaded.parameters = loaded.adapter ? merge_adapter(loaded.config, loaded.parameters, *loaded.adapter)
-                                     : to_f32(loaded.parameters);
+  const DType matrices = config.master_weights ? DType::f32 : DType::bf16;
+  if (loaded.adapter) loaded.parameters = merge_adapter(loaded.config, loaded.parameters, *loaded.adapter);
+  if (!loaded.adapter || matrices != DType::f32) loaded.parameters = to_trainable(loaded.parameters, matrices);
   loaded.adapter.reset();
 }
 
@@ -113,7 +117,8 @@ void grow(const TrainConfig& config, TrainModel& model) {
   if (loaded.adapter && config.adapter)
     fail_usage("tokens.add: {} is an adapter, whose vocabulary is given; export it first, then add tokens to the merged model",
                config.path_of_model().string());
-  if (loaded.adapter) train_everything(model);
+  if (loaded.adapter) loaded.parameters = merge_adapter(loaded.config, loaded.parameters, *loaded.adapter);
+  loaded.adapter.reset();
   model.new_tokens = add_tokens(loaded, config.tokens, config.seed);
   log_info("{} new tokens, {} to {}; the model has rows for {} tokens, and had {}", model.new_tokens.size(),
            model.new_tokens.front(), model.new_tokens.back(), loaded.config.vocab_size, model.base_vocabulary);
@@ -165,19 +170,23 @@ std::unique_ptr<TrainModel> open_train_model(const TrainConfig& config) {
   model->hash = hash_of_files(config, *model);
   if (!config.tokens.texts.empty()) grow(config, *model);
   choose_template(config, *model);
-  model->backend = make_cpu_backend();
+  model->backend = make_backend(config.device);
   if (config.adapter) {
     model->adapter.emplace(choose_adapter(config, *model));
     model->adapter->config.dropout = config.adapter->config.dropout;
-  } else if (config.init != "random") {
-    train_everything(*model);
+  } else if (config.init != "random" || !config.master_weights) {
+    train_everything(config, *model);
   }
   for (auto& parameter : model->loaded.parameters.all()) parameter->trainable = !model->adapter;
+  // The adapter first: tables that it carries along are views of the base's memory.
+  if (model->adapter) move_to(model->adapter->parameters, *model->backend);
+  move_to(model->loaded.parameters, *model->backend);
 
   const bool bf16 = model->backend->has_bf16();
   if (config.dtype == Precision::bf16 && !bf16)
-    log_warning("dtype: this machine has no bf16 products in hardware; training in f32");
+    log_warning("dtype: this machine has no bf16 products in hardware; they are computed in f32");
   model->product = config.dtype != Precision::f32 && bf16 ? Product::bf16 : Product::f32;
+  model->activations = config.dtype == Precision::bf16 ? DType::bf16 : DType::f32;
   return model;
 }
 

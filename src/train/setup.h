@@ -23,6 +23,7 @@ struct TrainModel {
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Decoder> decoder;
   Product product = Product::f32;
+  DType activations = DType::f32;  ///< see DecoderOptions
   std::string hash;  ///< of every file the weights came from
 
   TrainModel() = default;

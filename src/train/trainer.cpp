@@ -35,11 +35,12 @@ double seconds_since(Clock::time_point start) {
 OrderedJson fingerprint_of(const TrainConfig& config, const TrainModel& model, const TrainRows& rows,
                            const TrainRows& eval) {
   OrderedJson json = to_json(config);
-  for (const char* key : {"out", "save_every", "keep", "memory_limit", "force_memory", "micro_tokens", "recompute", "dtype", "token_cache"})
+  for (const char* key : {"out", "save_every", "keep", "memory_limit", "force_memory", "micro_tokens", "recompute", "device", "dtype", "token_cache"})
     json.erase(key);
   for (const char* key : {"model", "data", "eval", "chat_template"}) json.erase(key);
   if (json.contains("adapter")) json["adapter"].erase("init");
   if (!config.split_turns) json.erase("split_turns");
+  if (config.master_weights) json.erase("master_weights");
   if (!config.router_loss_weight) json.erase("router_loss_weight");
   json["model_hash"] = model.hash;
   json["data_hash"] = rows.hash;
@@ -161,7 +162,8 @@ class Run {
 
   void make_decoder() {
     // Nothing is computed beyond max_length positions.
-    DecoderOptions options{.product = model_->product, .context_length = config_.max_length};
+    DecoderOptions options{
+        .product = model_->product, .activations = model_->activations, .context_length = config_.max_length};
     model_->decoder = std::make_unique<Decoder>(model_->loaded.config, model_->loaded.parameters,
                                                 *model_->backend, options);
     if (model_->adapter) model_->decoder->set_adapters({{&*model_->adapter, 1.0F}});
@@ -201,6 +203,7 @@ class Run {
   void plan(int64_t program) {
     plan_.backend = std::string(model_->backend->name());
     plan_.product = model_->product;
+    plan_.activations = model_->activations;
     plan_.parameters = model_->loaded.parameters.count();
     plan_.trainable_parameters = model_->trained().count(true);
     plan_.rows = rows_.size();
@@ -234,6 +237,7 @@ class Run {
                                  {"backend", plan_.backend},
                                  {"threads", threads()}};
     if (!group_.is_alone()) arithmetic["ranks"] = group_.size();
+    if (model_->activations != DType::f32) arithmetic["activations"] = dtype_name(model_->activations);
     if (position_.step > 0 && Json::parse(position_.arithmetic.dump()) != Json::parse(arithmetic.dump()))
       log_warning(
           "this run began with {}, and goes on with {}: its numbers will differ in their last bits from an "
@@ -260,7 +264,7 @@ class Run {
 
   Optimizer& optimizer() {
     if (!optimizer_)
-      optimizer_ = std::make_unique<Optimizer>(config_.optimizer, model_->trained(), *model_->backend);
+      optimizer_ = std::make_unique<Optimizer>(config_.optimizer, model_->trained(), *model_->backend, config_.seed);
     return *optimizer_;
   }
 
@@ -268,7 +272,7 @@ class Run {
     parallel::together_do(group_, [&] {
       if (group_.leads()) states_.restore(position_.step, *model_, optimizer());
     });
-    share_state(group_, tensors_of(*model_, optimizer()));
+    share_state(group_, tensors_of(*model_, optimizer()), *model_->backend);
     model_->decoder->weights_changed();
     log_info("going on after step {} of {}", position_.step, plan_.steps);
   }
@@ -336,7 +340,7 @@ class Run {
     const auto pass = engine_->accumulate(rows_, batch.rows, reference_, number, callbacks_.should_stop);
     model_->decoder->set_dropout_step(config_.seed, 0);
     if (!pass) return false;
-    sum_gradients(group_, optimizer().gradients());
+    sum_gradients(group_, optimizer().gradients(), *model_->backend);
     const double norm = optimizer().gradient_norm();
     if (!std::isfinite(norm)) fail_gradient(number, norm, batch.rows);
     const double rate =
@@ -403,7 +407,7 @@ class Run {
   /// Every rank holds the same state, which is checked, and rank 0 writes it.
   void save() {
     saved_step_ = position_.step;
-    check_same_state(group_, tensors_of(*model_, optimizer()), position_.step);
+    check_same_state(group_, tensors_of(*model_, optimizer()), position_.step, *model_->backend);
     if (!group_.leads()) return;
     metrics_->flush();
     if (evals_) evals_->flush();

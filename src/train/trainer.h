@@ -52,6 +52,7 @@ struct TrainPlan {
   std::string shortage;  ///< why the plan does not fit memory_limit or what is available; empty when it does
   std::string backend;
   Product product = Product::f32;
+  DType activations = DType::f32;
   Recompute recompute = Recompute::none;
   int64_t micro_tokens = 0;
   int ranks = 1;

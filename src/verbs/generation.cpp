@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "kernels/backends.h"
 #include "verbs/model_argument.h"
 
 namespace fettle::verbs {
@@ -14,6 +15,7 @@ const KeyTable<ModelChoice>& model_keys() {
     keys.add("adapter", "A PEFT adapter's folder", [](auto& o) -> auto& { return o.adapter; }).input();
     keys.add("tokenizer", "A tokenizer instead of the model's own (llama2.c models have none)", [](auto& o) -> auto& { return o.tokenizer; })
         .input();
+    keys.add("device", fmt::format("Where it is computed: {}", device_names), [](auto& o) -> auto& { return o.device; }).for_speed();
     keys.choice<Product>("dtype", "What products multiply in: f32, or bf16 where the machine has it in hardware",
                          {{"f32", Product::f32}, {"bf16", Product::bf16}}, [](auto& o) -> auto& { return o.product; });
     return keys;
@@ -25,6 +27,7 @@ std::unique_ptr<OpenModel> ModelChoice::open() const {
   OpenModelOptions options;
   options.adapter = adapter;
   options.tokenizer = tokenizer;
+  options.device = device;
   options.product = product;
   options.resolve = resolve_model;
   return std::make_unique<OpenModel>(resolve_model(model), options);

@@ -10,9 +10,9 @@
 
 namespace fettle::verbs {
 
-/// model, adapter, tokenizer, dtype.
+/// model, adapter, tokenizer, device, dtype.
 struct ModelChoice {
-  std::string model, adapter, tokenizer;
+  std::string model, adapter, tokenizer, device = "auto";
   Product product = Product::f32;
   std::unique_ptr<OpenModel> open() const;
 };

@@ -100,11 +100,11 @@ HWY_INLINE bool outside_window(const AttentionInput& in, const KeyTile& tile, in
 HWY_INLINE Vec masked_score(const AttentionInput& in, const KeyTile& tile, Vec score, int64_t j, int64_t seen,
                             int64_t query, int64_t head) {
   const Attention& o = in.options;
-  if (o.window > 0 || o.alibi_slopes != nullptr) {
+  if (o.window > 0 || in.table.alibi_slopes != nullptr) {
     const auto position = load_part(di, in.table.key_positions + tile.begin + j, tile.count - j);
     const auto distance = hn::Sub(hn::Set(di, in.table.query_positions[query]), position);
-    if (o.alibi_slopes != nullptr) {
-      score = hn::NegMulAdd(set(o.alibi_slopes[head]), hn::ConvertTo(df, distance), score);
+    if (in.table.alibi_slopes != nullptr) {
+      score = hn::NegMulAdd(set(in.table.alibi_slopes[head]), hn::ConvertTo(df, distance), score);
     }
     if (o.window > 0) {
       const auto far = hn::Or(hn::Gt(distance, hn::Set(di, o.window - 1)), hn::Lt(distance, hn::Set(di, tile.ahead)));
@@ -299,7 +299,7 @@ HWY_INLINE void run_task(const AttentionInput& in, const ForwardTask& task, cons
     float* to = out.row<float>(query) + head * dim;
     for (int64_t d = 0; d < dim; d += lanes())
       store(hn::Mul(hn::LoadU(df, s.out + r * width + d), inverse), to + d, dim - d);
-    if (!lse.empty()) lse.row<float>(query)[head] = s.state[r].highest + std::log(s.state[r].sum);
+    if (!lse.absent()) lse.row<float>(query)[head] = s.state[r].highest + std::log(s.state[r].sum);
   }
 }
 
@@ -408,7 +408,7 @@ HWY_INLINE void span_backward(const AttentionInput& in, const BackwardOutput& to
 }
 
 /// One head of spans that share keys.
-void attention_backward_task(const AttentionInput& in, const std::vector<int32_t>& spans, int64_t head,
+void attention_backward_task(const AttentionInput& in, std::span<const int32_t> spans, int64_t head,
                              const BackwardOutput& to, float* memory) {
   const BackwardScratch s(memory, in.options.head_dim);
   for (const int32_t index : spans) {
@@ -482,30 +482,30 @@ void check(const AttentionInput& in) {
 }  // namespace
 
 void CpuBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k,
-                           const Tensor& v, const SpanTable& table, const Attention& o) {
-  const AttentionInput in{q, k, v, table, o};
+                           const Tensor& v, const AttentionPlan& plan, const Attention& o) {
+  const AttentionInput in{q, k, v, table_of(plan, o), o};
   check(in);
-  const auto tasks = forward_tasks(in, threads());
-  int64_t longest = 1;
-  for (const ForwardTask& task : tasks) longest = std::max<int64_t>(longest, task.end - task.begin);
-  const int64_t each = padded(HWY_DYNAMIC_DISPATCH(forward_scratch)(longest * in.group(), o.head_dim));
+  const int64_t each = padded(HWY_DYNAMIC_DISPATCH(forward_scratch)(in.table.longest * in.group(), o.head_dim));
   auto* scratch = workspace_.get<float>(Workspace::heads, each * threads());
-  for_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t worker, int64_t task) {
+  const auto tasks = static_cast<int64_t>(in.table.pieces.size()) * o.kv_heads;
+  for_tasks(tasks, [&](int64_t worker, int64_t task) {
+    const SpanPiece& piece = in.table.pieces[static_cast<size_t>(task / o.kv_heads)];
     HWY_DYNAMIC_DISPATCH(attention_task)
-    (in, tasks[static_cast<size_t>(task)], out, lse, scratch + worker * each);
+    (in, {piece.span, piece.begin, piece.end, static_cast<int32_t>(task % o.kv_heads)}, out, lse,
+     scratch + worker * each);
   });
 }
 
 void CpuBackend::attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta,
                                     const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
-                                    const Tensor& k, const Tensor& v, const SpanTable& table,
+                                    const Tensor& k, const Tensor& v, const AttentionPlan& plan,
                                     const Attention& o) {
-  const AttentionInput in{q, k, v, table, o};
+  const AttentionInput in{q, k, v, table_of(plan, o), o};
   check(in);
+  FETTLE_CHECK(!in.table.group_begin.empty());
   for_row_pieces(q.rows, q.cols, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(delta_rows)(delta, dout, out, o, begin, end);
   });
-  const auto groups = connected_spans(table);
   const int64_t each = padded(HWY_DYNAMIC_DISPATCH(backward_scratch)(o.head_dim));
   // Heads that share keys sum into columns of their own, which are added in order at the end.
   const bool shared = in.group() > 1;
@@ -513,15 +513,18 @@ void CpuBackend::attention_backward(const Tensor& dq, const Tensor& dk, const Te
   auto* scratch = workspace_.get<float>(Workspace::heads, each * threads() + 2 * sums);
   float* key_sums = scratch + each * threads();
   if (shared) fill(Tensor(key_sums, DType::f32, 2 * k.rows, o.heads * o.head_dim), 0.0F);
-  for_tasks(static_cast<int64_t>(groups.size()) * o.heads, [&](int64_t worker, int64_t task) {
+  for_tasks(int64_t{in.table.groups()} * o.heads, [&](int64_t worker, int64_t task) {
     const int64_t head = task % o.heads;
     BackwardOutput to{dq, dk, dv, delta, dout, lse, head * o.head_dim};
     if (shared) {
       to.dk = Tensor(key_sums, DType::f32, k.rows, o.heads * o.head_dim);
       to.dv = Tensor(key_sums + sums, DType::f32, k.rows, o.heads * o.head_dim);
     }
+    const auto group = static_cast<size_t>(task / o.heads);
+    const auto from = static_cast<size_t>(in.table.group_begin[group]),
+               until = static_cast<size_t>(in.table.group_begin[group + 1]);
     HWY_DYNAMIC_DISPATCH(attention_backward_task)
-    (in, groups[static_cast<size_t>(task / o.heads)], head, to, scratch + worker * each);
+    (in, in.table.group_spans.subspan(from, until - from), head, to, scratch + worker * each);
   });
   if (!shared) return;
   for_row_pieces(k.rows, o.heads * o.head_dim, [&](int64_t begin, int64_t end) {

@@ -9,6 +9,7 @@ namespace {
 
 using testing::cpu;
 using testing::expect_near;
+using testing::HostPlan;
 using testing::Owned;
 using testing::reference;
 using testing::Source;
@@ -37,9 +38,8 @@ struct Pack {
     }
     queries += length;
   }
-  SpanTable table() const {
-    return {spans.data(), static_cast<int32_t>(spans.size()), ranges.data(), query_positions.data(),
-            key_positions.data()};
+  HostPlan plan(Backend& backend, const Attention& o) const {
+    return {backend, spans, ranges, query_positions.data(), key_positions.data(), o.kv_heads};
   }
 };
 
@@ -50,8 +50,8 @@ void compare(const Pack& pack, const Attention& o, DType kv = DType::f32, double
               v = source.of(kv, t, kv_width, 1, 1);
   Owned out(DType::f32, t, width, 2), expected(DType::f32, t, width), lse(DType::f32, t, o.heads),
       lse_expected = lse;
-  cpu().attention(out, lse, q, k, v, pack.table(), o);
-  reference().attention(expected, lse_expected, q, k, v, pack.table(), o);
+  cpu().attention(out, lse, q, k, v, pack.plan(cpu(), o), o);
+  reference().attention(expected, lse_expected, q, k, v, pack.plan(reference(), o), o);
   expect_near(out, expected, tolerance, 1e-5, "out");
   expect_near(lse, lse_expected, 4e-6, 1e-5, "lse");
   if (kv != DType::f32) return;
@@ -60,9 +60,8 @@ void compare(const Pack& pack, const Attention& o, DType kv = DType::f32, double
               dv = source.floats(t, kv_width, 1, 2);
   Owned dq_a(DType::f32, t, width, 1), dq_e(DType::f32, t, width), delta(DType::f32, t, o.heads),
       dk_a = dk, dk_e = dk, dv_a = dv, dv_e = dv;
-  cpu().attention_backward(dq_a, dk_a, dv_a, delta, dout, expected, lse_expected, q, k, v, pack.table(), o);
-  reference().attention_backward(dq_e, dk_e, dv_e, delta, dout, expected, lse_expected, q, k, v, pack.table(),
-                                 o);
+  cpu().attention_backward(dq_a, dk_a, dv_a, delta, dout, expected, lse_expected, q, k, v, pack.plan(cpu(), o), o);
+  reference().attention_backward(dq_e, dk_e, dv_e, delta, dout, expected, lse_expected, q, k, v, pack.plan(reference(), o), o);
   expect_near(dq_a, dq_e, 2e-5, 2e-5, "dq");
   expect_near(dk_a, dk_e, 2e-5, 2e-5, "dk");
   expect_near(dv_a, dv_e, 2e-5, 2e-5, "dv");
@@ -126,8 +125,8 @@ TEST(Attention, WindowAndAlibi) {
     o.window = window;
     compare(pack, o);
   }
-  const float slopes[4] = {0.5F, 0.25F, 0.125F, 0.0625F};
-  o.alibi_slopes = slopes;
+  float slopes[4] = {0.5F, 0.25F, 0.125F, 0.0625F};
+  o.alibi_slopes = Tensor(slopes, DType::f32, 1, 4);
   compare(pack, o);
   o.window = 0;
   compare(pack, o);
@@ -150,12 +149,12 @@ TEST(Attention, OneQueryAgainstACache) {
   const std::vector<KeyRange> ranges{{10, 40}, {100, 229}, {40, 41}};
   const std::vector<Span> spans{{0, 1, 300, 0, 2}, {1, 2, 5, 2, 3}, {2, 3, 7, 3, 3}};
   std::vector<int32_t> positions(400, 0);
-  const SpanTable table{spans.data(), 3, ranges.data(), positions.data(), positions.data()};
+  const HostPlan plan(cpu(), spans, ranges, positions.data(), positions.data(), o.kv_heads);
   for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
     const Owned q = source.floats(3, 576), k = source.of(type, 400, 192), v = source.of(type, 400, 192);
     Owned a(DType::f32, 3, 576), e(DType::f32, 3, 576);
-    cpu().attention(a, Tensor(), q, k, v, table, o);
-    reference().attention(e, Tensor(), q, k, v, table, o);
+    cpu().attention(a, Tensor(), q, k, v, plan, o);
+    reference().attention(e, Tensor(), q, k, v, plan, o);
     expect_near(a, e, 4e-6, 1e-5);
   }
 }
@@ -167,8 +166,8 @@ TEST(Attention, LargeScoresDoNotOverflow) {
   const Attention o = shape(1, 1, 16);
   const Owned q = source.floats(100, 16, 30), k = source.floats(100, 16, 30), v = source.floats(100, 16);
   Owned a(DType::f32, 100, 16), e = a, lse(DType::f32, 100, 1);
-  cpu().attention(a, lse, q, k, v, pack.table(), o);
-  reference().attention(e, lse, q, k, v, pack.table(), o);
+  cpu().attention(a, lse, q, k, v, pack.plan(cpu(), o), o);
+  reference().attention(e, lse, q, k, v, pack.plan(reference(), o), o);
   expect_near(a, e, 1e-3, 1e-3);
 }
 
@@ -185,9 +184,8 @@ TEST(Attention, SameBitsWhateverTheThreadsAndTheNeighbours) {
     const auto rows = [&](const Owned& x) { return x->row_slice(first, first + pack.queries); };
     Owned out(DType::f32, pack.queries, 128), lse(DType::f32, pack.queries, 4), delta = lse, dq = out;
     Owned dk(DType::f32, pack.queries, 64), dv = dk;
-    cpu().attention(out, lse, rows(q), rows(k), rows(v), pack.table(), o);
-    cpu().attention_backward(dq, dk, dv, delta, rows(dout), out, lse, rows(q), rows(k), rows(v), pack.table(),
-                             o);
+    cpu().attention(out, lse, rows(q), rows(k), rows(v), pack.plan(cpu(), o), o);
+    cpu().attention_backward(dq, dk, dv, delta, rows(dout), out, lse, rows(q), rows(k), rows(v), pack.plan(cpu(), o), o);
     std::vector<float> all;
     for (const Owned* x : {&out, &dq, &dk, &dv}) {
       const auto tail = (*x)->row_slice(pack.queries - 150, pack.queries).flat<float>();
@@ -216,14 +214,13 @@ TEST(Attention, SameBitsWhetherARunComesInOneCallOrInSeveral) {
       Pack whole;
       whole.add(length);
       Owned expected(DType::f32, length, width), out = expected;
-      cpu().attention(expected, Tensor(), q, k, v, whole.table(), o);
+      cpu().attention(expected, Tensor(), q, k, v, whole.plan(cpu(), o), o);
       int32_t begin = 0;
       for (const int32_t piece : {1, 2, 9, 40, 1, 3, 94}) {
         const std::vector<Span> spans{{0, piece, begin, 0, 0, begin}};
-        const SpanTable table{spans.data(), 1, nullptr, whole.query_positions.data() + begin,
-                              whole.key_positions.data()};
+        const HostPlan plan(cpu(), spans, {}, whole.query_positions.data() + begin, whole.key_positions.data(), 2);
         cpu().attention(out->row_slice(begin, begin + piece), Tensor(), q->row_slice(begin, begin + piece), k, v,
-                        table, o);
+                        plan, o);
         begin += piece;
       }
       ASSERT_EQ(begin, length);
@@ -241,8 +238,12 @@ TEST(Attention, SpansThatShareKeysAreOneTask) {
   pack.add(7);
   pack.add(3, {2});
   pack.add(4, {0, 1});
-  const auto groups = cpu::connected_spans(pack.table());
-  ASSERT_EQ(groups.size(), 2U);
+  const HostPlan plan = pack.plan(cpu(), shape(1, 1, 4));
+  const cpu::SpanTable table = cpu::table_of(plan, {});
+  ASSERT_EQ(table.groups(), 2);
+  std::vector<std::vector<int32_t>> groups;
+  for (size_t g = 0; g < 2; ++g)
+    groups.emplace_back(table.group_spans.begin() + table.group_begin[g], table.group_spans.begin() + table.group_begin[g + 1]);
   const std::vector<int32_t> a{0, 1, 4}, b{2, 3};
   EXPECT_TRUE((groups[0] == a && groups[1] == b) || (groups[0] == b && groups[1] == a));
 }

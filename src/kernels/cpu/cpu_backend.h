@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernels/cpu/product.h"
-#include "kernels/kernels.h"
+#include "kernels/host_backend.h"
 
 namespace fettle::cpu {
 
@@ -35,21 +35,18 @@ void for_row_pieces(int64_t rows, int64_t cols, const std::function<void(int64_t
 /// it writes.
 void for_tasks(int64_t tasks, const std::function<void(int64_t worker, int64_t task)>& body);
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public HostBackend {
  public:
   explicit CpuBackend(CpuLevel widest);
 
   std::string_view name() const override { return name_; }
   bool has_bf16() const override { return engine_.has_bf16(); }
-  Memory& memory() override { return host_memory(); }
   int64_t workspace_bytes() const override { return workspace_.bytes(); }
-  void synchronize() override {}
-  void copy_to_host(void* destination, const Tensor& source) override;
-  void copy_from_host(const Tensor& destination, const void* source) override;
 
   void fill(const Tensor& x, float value) override;
   void copy(const Tensor& dst, const Tensor& src) override;
   void gather_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
+  void scatter_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
   void scatter_add_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
 
   void add(const Tensor& y, const Tensor& x, float alpha) override;
@@ -88,11 +85,13 @@ class CpuBackend final : public Backend {
   void scale_rows(const Tensor& x, const Tensor& factors) override;
   void row_dots(const Tensor& out, const Tensor& a, const Tensor& b) override;
 
+  std::vector<int32_t> plan_attention(std::span<const Span> spans, std::span<const KeyRange> ranges, int32_t kv_heads,
+                                      bool backward) const override;
   void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const SpanTable& table, const Attention& options) override;
+                 const AttentionPlan& plan, const Attention& options) override;
   void attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta,
                           const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
-                          const Tensor& k, const Tensor& v, const SpanTable& table,
+                          const Tensor& k, const Tensor& v, const AttentionPlan& plan,
                           const Attention& options) override;
 
   void log_probabilities(const Tensor& logits, const Tensor& labels, const Tensor& logp, const Tensor& best,

@@ -113,8 +113,8 @@ void CpuBackend::log_probabilities(const Tensor& logits, const Tensor& labels, c
   FETTLE_CHECK(labels.size() == logits.rows && logp.size() == logits.rows);
   for_row_pieces(logits.rows, logits.cols, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(log_probability_rows)
-    (logits, labels.as<int32_t>(), logp.as<float>(), best.empty() ? nullptr : best.as<int32_t>(),
-     dlogp.empty() ? nullptr : dlogp.as<float>(), begin, end);
+    (logits, labels.as<int32_t>(), logp.as<float>(), best.absent() ? nullptr : best.as<int32_t>(),
+     dlogp.absent() ? nullptr : dlogp.as<float>(), begin, end);
   });
 }
 

@@ -150,17 +150,6 @@ std::byte* row_at(const Tensor& x, int64_t row) {
 
 }  // namespace
 
-void CpuBackend::copy_to_host(void* destination, const Tensor& source) {
-  FETTLE_CHECK(source.contiguous());
-  if (source.bytes() > 0) std::memcpy(destination, source.data, static_cast<size_t>(source.bytes()));
-}
-
-void CpuBackend::copy_from_host(const Tensor& destination, const void* source) {
-  FETTLE_CHECK(destination.contiguous());
-  if (destination.bytes() > 0)
-    std::memcpy(destination.data, source, static_cast<size_t>(destination.bytes()));
-}
-
 void CpuBackend::fill(const Tensor& x, float value) {
   if (x.dtype == DType::f32) {
     for_runs({&x}, [&](int64_t r, int64_t c, int64_t n) {
@@ -197,6 +186,17 @@ void CpuBackend::gather_rows(const Tensor& dst, const Tensor& src, const Tensor&
     for (int64_t r = begin; r < end; ++r) {
       FETTLE_CHECK(index[r] >= 0 && index[r] < src.rows);
       decode(src.dtype, row_at(src, index[r]), dst.row<float>(r), dst.cols);
+    }
+  });
+}
+
+void CpuBackend::scatter_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) {
+  FETTLE_CHECK(dst.cols == src.cols && rows.size() == src.rows);
+  const int32_t* index = rows.as<int32_t>();
+  for_row_pieces(src.rows, src.cols, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      FETTLE_CHECK(index[r] >= 0 && index[r] < dst.rows);
+      convert(dst.dtype, row_at(dst, index[r]), src.dtype, row_at(src, r), dst.cols);
     }
   });
 }

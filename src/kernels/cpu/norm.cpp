@@ -167,14 +167,14 @@ void CpuBackend::rms_norm(const Tensor& out, const Tensor& x, const Tensor& weig
                           const Tensor& rstd) {
   for_row_pieces(x.rows, x.cols, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(rms_norm_rows)
-    (out, x, weight.as<float>(), eps, offset, rstd.empty() ? nullptr : rstd.as<float>(), begin, end);
+    (out, x, weight.as<float>(), eps, offset, rstd.absent() ? nullptr : rstd.as<float>(), begin, end);
   });
 }
 
 void CpuBackend::rms_norm_backward(const Tensor& dx, const Tensor& dweight, const Tensor& dy, const Tensor& x,
                                    const Tensor& weight, float offset, const Tensor& rstd) {
   float* sums =
-      dweight.empty() ? nullptr : workspace_.get<float>(Workspace::partial, piece_count(x.rows) * x.cols);
+      dweight.absent() ? nullptr : workspace_.get<float>(Workspace::partial, piece_count(x.rows) * x.cols);
   for_pieces(x, [&](int64_t piece, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(rms_norm_backward_rows)
     (dx, sums == nullptr ? nullptr : sums + piece * x.cols, dy, x, weight.as<float>(), offset,
@@ -189,8 +189,8 @@ void CpuBackend::layer_norm(const Tensor& out, const Tensor& x, const Tensor& we
                             float eps, const Tensor& mean, const Tensor& rstd) {
   for_row_pieces(x.rows, x.cols, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(layer_norm_rows)
-    (out, x, weight.as<float>(), bias.empty() ? nullptr : bias.as<float>(), eps,
-     mean.empty() ? nullptr : mean.as<float>(), rstd.empty() ? nullptr : rstd.as<float>(), begin, end);
+    (out, x, weight.as<float>(), bias.absent() ? nullptr : bias.as<float>(), eps,
+     mean.absent() ? nullptr : mean.as<float>(), rstd.absent() ? nullptr : rstd.as<float>(), begin, end);
   });
 }
 
@@ -199,8 +199,8 @@ void CpuBackend::layer_norm_backward(const Tensor& dx, const Tensor& dweight, co
                                      const Tensor& mean, const Tensor& rstd) {
   const int64_t pieces = piece_count(x.rows);
   float* sums = workspace_.get<float>(Workspace::partial, 2 * pieces * x.cols);
-  float* dw = dweight.empty() ? nullptr : sums;
-  float* db = dbias.empty() ? nullptr : sums + pieces * x.cols;
+  float* dw = dweight.absent() ? nullptr : sums;
+  float* db = dbias.absent() ? nullptr : sums + pieces * x.cols;
   for_pieces(x, [&](int64_t piece, int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(layer_norm_backward_rows)
     (dx, dw == nullptr ? nullptr : dw + piece * x.cols, db == nullptr ? nullptr : db + piece * x.cols, dy, x,

@@ -163,17 +163,17 @@ void CpuBackend::adamw_8bit(const Tensor& param, const Tensor& grad, const Tenso
 
 void CpuBackend::rmsprop(const Tensor& param, const Tensor& grad, const Tensor& square,
                          const Tensor& momentum, const RmsProp& o) {
-  const Tensor& last = momentum.empty() ? param : momentum;
+  const Tensor& last = momentum.absent() ? param : momentum;
   for_runs({&param, &grad, &square, &last}, [&](int64_t r, int64_t c, int64_t n) {
-    float* buffer = momentum.empty() ? nullptr : at(momentum, r, c);
+    float* buffer = momentum.absent() ? nullptr : at(momentum, r, c);
     HWY_DYNAMIC_DISPATCH(rmsprop_run)(at(param, r, c), at(grad, r, c), at(square, r, c), buffer, o, n);
   });
 }
 
 void CpuBackend::sgd(const Tensor& param, const Tensor& grad, const Tensor& momentum, const Sgd& o) {
-  const Tensor& last = momentum.empty() ? param : momentum;
+  const Tensor& last = momentum.absent() ? param : momentum;
   for_runs({&param, &grad, &last}, [&](int64_t r, int64_t c, int64_t n) {
-    float* buffer = momentum.empty() ? nullptr : at(momentum, r, c);
+    float* buffer = momentum.absent() ? nullptr : at(momentum, r, c);
     HWY_DYNAMIC_DISPATCH(sgd_run)(at(param, r, c), at(grad, r, c), buffer, o, n);
   });
 }

@@ -62,7 +62,7 @@ void CpuBackend::route_backward(const Tensor& dlogits, const Tensor& dweights, c
     for (int64_t t = begin; t < end; ++t) {
       float* out = dlogits.row<float>(t);
       std::fill_n(out, experts, 0.0F);
-      if (!dprobabilities.empty()) {
+      if (!dprobabilities.absent()) {
         const float *p = probabilities.row<float>(t), *dp = dprobabilities.row<float>(0);
         const float mean = dot(p, dp, experts);
         for (int64_t e = 0; e < experts; ++e) out[e] = p[e] * (dp[e] - mean);

@@ -6,8 +6,31 @@
 namespace fettle::reference {
 namespace {
 
+/// A plan's arrays as what they are.
+struct Table {
+  const Span* spans;
+  int64_t span_count;
+  const KeyRange* ranges;
+  const int32_t *query_positions, *key_positions;
+  const float* alibi_slopes;  ///< null without
+};
+
+template <typename T>
+const T* array(const Tensor& tensor) {
+  return tensor.absent() ? nullptr : static_cast<const T*>(tensor.data);
+}
+
+Table table_of(const AttentionPlan& plan, const Attention& o) {
+  return {array<Span>(plan.spans),
+          plan.spans.rows,
+          array<KeyRange>(plan.ranges),
+          array<int32_t>(plan.query_positions),
+          array<int32_t>(plan.key_positions),
+          array<float>(o.alibi_slopes)};
+}
+
 /// The rows of the key buffer that query `i` of `span` sees.
-std::vector<int64_t> seen_keys(const Span& span, int64_t i, const SpanTable& table, const Attention& o) {
+std::vector<int64_t> seen_keys(const Span& span, int64_t i, const Table& table, const Attention& o) {
   std::vector<int64_t> keys;
   for (int64_t r = span.range_begin; r < span.range_end; ++r) {
     for (int64_t k = table.ranges[r].begin; k < table.ranges[r].end; ++k) keys.push_back(k);
@@ -26,34 +49,35 @@ std::vector<int64_t> seen_keys(const Span& span, int64_t i, const SpanTable& tab
 
 /// One head of one query.
 struct Head {
-  const float* q;
+  std::vector<float> q;
   int64_t kv_column;
   int64_t query, head;
 };
 
-double score(const Head& h, const std::vector<float>& key, int64_t key_row, const SpanTable& table,
+double score(const Head& h, const std::vector<float>& key, int64_t key_row, const Table& table,
              const Attention& o) {
   double dot = 0;
   for (int64_t d = 0; d < o.head_dim; ++d)
-    dot += double{h.q[d]} * double{key[static_cast<size_t>(h.kv_column + d)]};
+    dot += double{h.q[static_cast<size_t>(d)]} * double{key[static_cast<size_t>(h.kv_column + d)]};
   dot *= double{o.scale};
-  if (o.alibi_slopes != nullptr) {
-    dot -= double{o.alibi_slopes[h.head]} * (table.query_positions[h.query] - table.key_positions[key_row]);
+  if (table.alibi_slopes != nullptr) {
+    dot -= double{table.alibi_slopes[h.head]} * (table.query_positions[h.query] - table.key_positions[key_row]);
   }
   return dot;
 }
 
 /// Calls body(Head, seen keys) for every query and head.
 template <typename F>
-void for_each_head(const Tensor& q, const SpanTable& table, const Attention& o, F body) {
-  for (int32_t s = 0; s < table.span_count; ++s) {
+void for_each_head(const Tensor& q, const Table& table, const Attention& o, F body) {
+  for (int64_t s = 0; s < table.span_count; ++s) {
     const Span& span = table.spans[s];
     for (int64_t i = 0; i < span.q_end - span.q_begin; ++i) {
       const auto keys = seen_keys(span, i, table, o);
+      const int64_t query = span.q_begin + i;
+      const std::vector<float> row = load_row(q, query);
       for (int64_t h = 0; h < o.heads; ++h) {
-        const int64_t query = span.q_begin + i;
-        body(Head{q.row<float>(query) + h * o.head_dim, h / (o.heads / o.kv_heads) * o.head_dim, query, h},
-             keys);
+        const auto first = row.begin() + h * o.head_dim;
+        body(Head{{first, first + o.head_dim}, h / (o.heads / o.kv_heads) * o.head_dim, query, h}, keys);
       }
     }
   }
@@ -62,7 +86,8 @@ void for_each_head(const Tensor& q, const SpanTable& table, const Attention& o, 
 }  // namespace
 
 void ReferenceBackend::attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k,
-                                 const Tensor& v, const SpanTable& table, const Attention& o) {
+                                 const Tensor& v, const AttentionPlan& plan, const Attention& o) {
+  const Table table = table_of(plan, o);
   std::vector<std::vector<float>> key_rows, value_rows;
   for (int64_t i = 0; i < k.rows; ++i) {
     key_rows.push_back(load_row(k, i));
@@ -85,14 +110,15 @@ void ReferenceBackend::attention(const Tensor& out, const Tensor& lse, const Ten
     }
     float* result = out.row<float>(h.query) + h.head * o.head_dim;
     for (size_t d = 0; d < sum.size(); ++d) result[d] = static_cast<float>(sum[d] / total);
-    if (!lse.empty()) lse.row<float>(h.query)[h.head] = static_cast<float>(highest + std::log(total));
+    if (!lse.absent()) lse.row<float>(h.query)[h.head] = static_cast<float>(highest + std::log(total));
   });
 }
 
 void ReferenceBackend::attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv,
                                           const Tensor& delta, const Tensor& dout, const Tensor& out,
                                           const Tensor& lse, const Tensor& q, const Tensor& k,
-                                          const Tensor& v, const SpanTable& table, const Attention& o) {
+                                          const Tensor& v, const AttentionPlan& plan, const Attention& o) {
+  const Table table = table_of(plan, o);
   const auto width = static_cast<size_t>(k.cols);
   std::vector<double> key_sums(static_cast<size_t>(k.rows) * width), value_sums(key_sums.size());
   for_each_head(q, table, o, [&](const Head& h, const std::vector<int64_t>& keys) {

@@ -176,25 +176,25 @@ TEST(Gradient, LogProbabilities) {
 
 TEST(Gradient, Attention) {
   Source source(7);
-  const float slopes[4] = {0.3F, 0.1F, 0.05F, 0.02F};
+  float slopes[4] = {0.3F, 0.1F, 0.05F, 0.02F};
   // A prompt of 4, two continuations that see it, one sequence of its own.
   const std::vector<Span> spans{{0, 4, 0, 0, 0}, {4, 7, 4, 0, 1}, {7, 9, 7, 1, 2}, {9, 12, 9, 2, 2}};
   const std::vector<KeyRange> ranges{{0, 4}, {0, 4}};
   const std::vector<int32_t> positions{0, 1, 2, 3, 4, 5, 6, 4, 5, 0, 1, 2};
-  const SpanTable table{spans.data(), 4, ranges.data(), positions.data(), positions.data()};
+  const testing::HostPlan plan(reference(), spans, ranges, positions.data(), positions.data(), 2);
   for (const int32_t window : {0, 3}) {
-    for (const float* slope : {static_cast<const float*>(nullptr), slopes}) {
+    for (const Tensor& slope : {Tensor(), Tensor(slopes, DType::f32, 1, 4)}) {
       const Attention o{4, 2, 3, 0.7F, window, slope};
       Owned q = source.floats(12, 12), k = source.floats(12, 6), v = source.floats(12, 6),
             out(DType::f32, 12, 12), lse(DType::f32, 12, 4);
       const Owned dout = source.floats(12, 12);
       Owned dq(DType::f32, 12, 12), dk(DType::f32, 12, 6), dv(DType::f32, 12, 6), delta(DType::f32, 12, 4);
       const auto loss = [&] {
-        reference().attention(out, lse, q, k, v, table, o);
+        reference().attention(out, lse, q, k, v, plan, o);
         return weighted_sum(out, dout);
       };
       loss();
-      reference().attention_backward(dq, dk, dv, delta, dout, out, lse, q, k, v, table, o);
+      reference().attention_backward(dq, dk, dv, delta, dout, out, lse, q, k, v, plan, o);
       check(q, dq, loss, "dq");
       check(k, dk, loss, "dk");
       check(v, dv, loss, "dv");

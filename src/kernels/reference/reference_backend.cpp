@@ -123,16 +123,6 @@ void store_row(const Tensor& x, int64_t index, const std::vector<float>& values)
   }
 }
 
-void ReferenceBackend::copy_to_host(void* destination, const Tensor& source) {
-  FETTLE_CHECK(source.contiguous());
-  std::memcpy(destination, source.data, static_cast<size_t>(source.bytes()));
-}
-
-void ReferenceBackend::copy_from_host(const Tensor& destination, const void* source) {
-  FETTLE_CHECK(destination.contiguous());
-  std::memcpy(destination.data, source, static_cast<size_t>(destination.bytes()));
-}
-
 void ReferenceBackend::fill(const Tensor& x, float value) {
   for (int64_t i = 0; i < x.rows; ++i)
     store_row(x, i, std::vector<float>(static_cast<size_t>(x.cols), value));
@@ -153,6 +143,14 @@ void ReferenceBackend::copy(const Tensor& dst, const Tensor& src) {
 void ReferenceBackend::gather_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) {
   FETTLE_CHECK(dst.cols == src.cols && rows.size() == dst.rows);
   for (int64_t i = 0; i < dst.rows; ++i) store_row(dst, i, load_row(src, rows.as<int32_t>()[i]));
+}
+
+void ReferenceBackend::scatter_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) {
+  FETTLE_CHECK(dst.cols == src.cols && rows.size() == src.rows);
+  for (int64_t i = 0; i < src.rows; ++i) {
+    const int64_t row = rows.as<int32_t>()[i];
+    copy(dst.row_slice(row, row + 1), src.row_slice(i, i + 1));
+  }
 }
 
 void ReferenceBackend::scatter_add_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) {
@@ -234,7 +232,7 @@ void ReferenceBackend::rms_norm(const Tensor& out, const Tensor& x, const Tensor
     double squares = 0;
     for (int64_t j = 0; j < x.cols; ++j) squares += double{in[j]} * double{in[j]};
     const double r = 1 / std::sqrt(squares / static_cast<double>(x.cols) + double{eps});
-    if (!rstd.empty()) rstd.as<float>()[i] = static_cast<float>(r);
+    if (!rstd.absent()) rstd.as<float>()[i] = static_cast<float>(r);
     for (int64_t j = 0; j < x.cols; ++j) {
       out.row<float>(i)[j] =
           static_cast<float>(double{in[j]} * r * (double{weight.as<float>()[j]} + double{offset}));
@@ -260,7 +258,7 @@ void ReferenceBackend::rms_norm_backward(const Tensor& dx, const Tensor& dweight
           static_cast<float>(r * (g - double{in[j]} * r * projection / static_cast<double>(x.cols)));
     }
   }
-  for (int64_t j = 0; j < x.cols && !dweight.empty(); ++j)
+  for (int64_t j = 0; j < x.cols && !dweight.absent(); ++j)
     dweight.as<float>()[j] += static_cast<float>(dw[static_cast<size_t>(j)]);
 }
 
@@ -274,10 +272,10 @@ void ReferenceBackend::layer_norm(const Tensor& out, const Tensor& x, const Tens
     const double mu = sum / n;
     for (int64_t j = 0; j < x.cols; ++j) squares += (double{in[j]} - mu) * (double{in[j]} - mu);
     const double r = 1 / std::sqrt(squares / n + double{eps});
-    if (!mean.empty()) mean.as<float>()[i] = static_cast<float>(mu);
-    if (!rstd.empty()) rstd.as<float>()[i] = static_cast<float>(r);
+    if (!mean.absent()) mean.as<float>()[i] = static_cast<float>(mu);
+    if (!rstd.absent()) rstd.as<float>()[i] = static_cast<float>(r);
     for (int64_t j = 0; j < x.cols; ++j) {
-      const double shift = bias.empty() ? 0 : double{bias.as<float>()[j]};
+      const double shift = bias.absent() ? 0 : double{bias.as<float>()[j]};
       out.row<float>(i)[j] =
           static_cast<float>((double{in[j]} - mu) * r * double{weight.as<float>()[j]} + shift);
     }
@@ -306,8 +304,8 @@ void ReferenceBackend::layer_norm_backward(const Tensor& dx, const Tensor& dweig
     }
   }
   for (int64_t j = 0; j < x.cols; ++j) {
-    if (!dweight.empty()) dweight.as<float>()[j] += static_cast<float>(dw[static_cast<size_t>(j)]);
-    if (!dbias.empty()) dbias.as<float>()[j] += static_cast<float>(db[static_cast<size_t>(j)]);
+    if (!dweight.absent()) dweight.as<float>()[j] += static_cast<float>(dw[static_cast<size_t>(j)]);
+    if (!dbias.absent()) dbias.as<float>()[j] += static_cast<float>(db[static_cast<size_t>(j)]);
   }
 }
 

@@ -3,7 +3,7 @@
 // tricks.
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "kernels/host_backend.h"
 
 namespace fettle::reference {
 
@@ -11,19 +11,16 @@ namespace fettle::reference {
 std::vector<float> load_row(const Tensor& x, int64_t index);
 void store_row(const Tensor& x, int64_t index, const std::vector<float>& values);
 
-class ReferenceBackend final : public Backend {
+class ReferenceBackend final : public HostBackend {
  public:
   std::string_view name() const override { return "reference"; }
   bool has_bf16() const override { return false; }
-  Memory& memory() override { return host_memory(); }
   int64_t workspace_bytes() const override { return 0; }
-  void synchronize() override {}
-  void copy_to_host(void* destination, const Tensor& source) override;
-  void copy_from_host(const Tensor& destination, const void* source) override;
 
   void fill(const Tensor& x, float value) override;
   void copy(const Tensor& dst, const Tensor& src) override;
   void gather_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
+  void scatter_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
   void scatter_add_rows(const Tensor& dst, const Tensor& src, const Tensor& rows) override;
 
   void add(const Tensor& y, const Tensor& x, float alpha) override;
@@ -62,11 +59,14 @@ class ReferenceBackend final : public Backend {
   void scale_rows(const Tensor& x, const Tensor& factors) override;
   void row_dots(const Tensor& out, const Tensor& a, const Tensor& b) override;
 
+  std::vector<int32_t> plan_attention(std::span<const Span>, std::span<const KeyRange>, int32_t, bool) const override {
+    return {};
+  }
   void attention(const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& v,
-                 const SpanTable& table, const Attention& options) override;
+                 const AttentionPlan& plan, const Attention& options) override;
   void attention_backward(const Tensor& dq, const Tensor& dk, const Tensor& dv, const Tensor& delta,
                           const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q,
-                          const Tensor& k, const Tensor& v, const SpanTable& table,
+                          const Tensor& k, const Tensor& v, const AttentionPlan& plan,
                           const Attention& options) override;
 
   void log_probabilities(const Tensor& logits, const Tensor& labels, const Tensor& logp, const Tensor& best,

@@ -49,7 +49,7 @@ void ReferenceBackend::route_backward(const Tensor& dlogits, const Tensor& dweig
                                       const Tensor& picks, const Tensor& weights, const Tensor& probabilities) {
   for (int64_t t = 0; t < dlogits.rows; ++t) {
     std::vector<double> out(static_cast<size_t>(dlogits.cols));
-    if (!dprobabilities.empty()) {
+    if (!dprobabilities.absent()) {
       const std::vector<double> p = doubles(probabilities.row<float>(t), dlogits.cols),
                                 dp = doubles(dprobabilities.row<float>(0), dlogits.cols);
       const double mean = std::inner_product(p.begin(), p.end(), dp.begin(), 0.0);

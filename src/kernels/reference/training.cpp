@@ -31,8 +31,8 @@ void ReferenceBackend::log_probabilities(const Tensor& logits, const Tensor& lab
     for (int64_t j = 0; j < logits.cols; ++j) sum += std::exp(double{row[j]} - double{row[top]});
     const double lse = double{row[top]} + std::log(sum);
     logp.as<float>()[r] = static_cast<float>(double{row[label]} - lse);
-    if (!best.empty()) best.as<int32_t>()[r] = static_cast<int32_t>(top);
-    for (int64_t j = 0; j < logits.cols && !dlogp.empty(); ++j) {
+    if (!best.absent()) best.as<int32_t>()[r] = static_cast<int32_t>(top);
+    for (int64_t j = 0; j < logits.cols && !dlogp.absent(); ++j) {
       row[j] = static_cast<float>(double{dlogp.as<float>()[r]} *
                                   ((j == label ? 1 : 0) - std::exp(double{row[j]} - lse)));
     }
@@ -89,7 +89,7 @@ void ReferenceBackend::rmsprop(const Tensor& param, const Tensor& grad, const Te
           double{grad.row<float>(i)[j]} * double{o.grad_scale} + double{o.weight_decay} * double{p};
       s = static_cast<float>(double{o.alpha} * double{s} + (1 - double{o.alpha}) * g * g);
       double move = g / (std::sqrt(double{s}) + double{o.eps});
-      if (!momentum.empty()) {
+      if (!momentum.absent()) {
         float& buffer = momentum.row<float>(i)[j];
         buffer = static_cast<float>(double{o.momentum} * double{buffer} + move);
         move = double{buffer};
@@ -104,7 +104,7 @@ void ReferenceBackend::sgd(const Tensor& param, const Tensor& grad, const Tensor
     for (int64_t j = 0; j < param.cols; ++j) {
       float& p = param.row<float>(i)[j];
       double move = double{grad.row<float>(i)[j]} * double{o.grad_scale} + double{o.weight_decay} * double{p};
-      if (!momentum.empty()) {
+      if (!momentum.absent()) {
         float& buffer = momentum.row<float>(i)[j];
         buffer = static_cast<float>(double{o.momentum} * double{buffer} + move);
         move = double{buffer};

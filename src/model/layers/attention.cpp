@@ -1,6 +1,9 @@
 #include "model/layers/attention.h"
 
 #include <cmath>
+#include <utility>
+
+#include "kernels/half.h"
 
 namespace fettle {
 namespace {
@@ -54,18 +57,35 @@ void heads_backward(const Context& context, const Norm& norm, const Tensor& d, c
   backend.copy(d, below);
 }
 
-/// Keys and queries as attention takes them, from what was projected.
-void prepare(const Context& context, const AttentionLayer& layer, const AttentionKept& kept) {
-  if (layer.norm_q.weight != nullptr) {
-    normalise_heads(context, layer.norm_q, kept.q, kept.projected_q);
-    normalise_heads(context, layer.norm_k, kept.k, kept.projected_k);
-  }
+/// Queries and keys as attention takes them, and values, in f32.
+struct Projected {
+  Tensor q, k, v;
+};
+
+/// `kept` where it is f32; its projections are kept as they are where norms follow.
+Projected project(const Context& context, const AttentionLayer& layer, const AttentionKept& kept, const Tensor& x) {
+  const Projected out{working(context, kept.q), working(context, kept.k), working(context, kept.v)};
+  const auto one = [&](const Linear& linear, const Norm& norm, const Tensor& to, const Tensor& kept_projection,
+                       const LinearKept& lora) {
+    if (norm.weight == nullptr) return linear_forward(context, linear, to, x, lora);
+    const ArenaScope scope(context.arena);
+    const Tensor values = working(context, kept_projection);
+    linear_forward(context, linear, values, x, lora);
+    settle(context, kept_projection, values);
+    normalise_heads(context, norm, to, values);
+  };
+  one(layer.q, layer.norm_q, out.q, kept.projected_q, kept.q_lora);
+  one(layer.k, layer.norm_k, out.k, kept.projected_k, kept.k_lora);
+  linear_forward(context, layer.v, out.v, x, kept.v_lora);
   if (layer.config->clip_qkv > 0.0F) {
-    for (const Tensor& projected : {kept.q, kept.k, kept.v})
-      context.backend.clamp(projected, layer.config->clip_qkv);
+    for (const Tensor& projected : {out.q, out.k, out.v}) context.backend.clamp(projected, layer.config->clip_qkv);
   }
-  turn(context, layer, kept.q, false);
-  turn(context, layer, kept.k, false);
+  turn(context, layer, out.q, false);
+  turn(context, layer, out.k, false);
+  settle(context, kept.q, out.q);
+  settle(context, kept.k, out.k);
+  settle(context, kept.v, out.v);
+  return out;
 }
 
 /// The gradients of q, k and v as attention took them become those of what was projected.
@@ -74,26 +94,19 @@ void prepare_backward(const Context& context, const AttentionLayer& layer, const
   turn(context, layer, dq, true);
   turn(context, layer, dk, true);
   if (layer.config->clip_qkv > 0.0F) {
-    // What was clipped now stands exactly at the limit, and what was not stands below it.
-    const float below_limit = std::nextafter(layer.config->clip_qkv, 0.0F);
-    context.backend.clamp_backward(dq, kept.q, below_limit);
-    context.backend.clamp_backward(dk, kept.k, below_limit);
-    context.backend.clamp_backward(dv, kept.v, below_limit);
+    // What was clipped now stands exactly at the limit, as it was rounded, and what was not stands below it.
+    const float limit = layer.config->clip_qkv;
+    const float below_limit =
+        std::nextafter(kept.q.dtype == DType::bf16 ? bf16_to_float(float_to_bf16(limit)) : limit, 0.0F);
+    for (const auto& [gradient, values] : {std::pair(&dq, &kept.q), std::pair(&dk, &kept.k), std::pair(&dv, &kept.v)}) {
+      const ArenaScope scope(context.arena);
+      context.backend.clamp_backward(*gradient, widened(context, *values), below_limit);
+    }
   }
   if (layer.norm_q.weight == nullptr) return;
-  heads_backward(context, layer.norm_q, dq, kept.projected_q);
-  heads_backward(context, layer.norm_k, dk, kept.projected_k);
-}
-
-/// dst[rows[i]] = src[i], run by run: rows that a scheduler deals out are mostly consecutive.
-void write_rows(const Context& context, const Tensor& dst, const Tensor& src, std::span<const int32_t> rows) {
-  for (size_t begin = 0; begin < rows.size();) {
-    size_t end = begin + 1;
-    while (end < rows.size() && rows[end] == rows[end - 1] + 1) ++end;
-    const auto count = static_cast<int64_t>(end - begin), at = static_cast<int64_t>(begin);
-    context.backend.copy(rows_of(dst, rows[begin], rows[begin] + count), rows_of(src, at, at + count));
-    begin = end;
-  }
+  const ArenaScope scope(context.arena);
+  heads_backward(context, layer.norm_q, dq, widened(context, kept.projected_q));
+  heads_backward(context, layer.norm_k, dk, widened(context, kept.projected_k));
 }
 
 }  // namespace
@@ -101,14 +114,15 @@ void write_rows(const Context& context, const Tensor& dst, const Tensor& src, st
 AttentionKept take_attention_kept(const Context& context, const AttentionLayer& layer, int64_t rows) {
   AttentionKept kept;
   Arena& arena = context.arena;
-  kept.q = arena.take(rows, layer.q.out());
-  kept.k = arena.take(rows, layer.k.out());
-  kept.v = arena.take(rows, layer.v.out());
-  kept.out = arena.take(rows, layer.q.out());
+  const DType type = context.kept;
+  kept.q = arena.take(type, rows, layer.q.out());
+  kept.k = arena.take(type, rows, layer.k.out());
+  kept.v = arena.take(type, rows, layer.v.out());
+  kept.out = arena.take(type, rows, layer.q.out());
   kept.lse = arena.take(rows, layer.config->heads);
   if (layer.norm_q.weight != nullptr) {
-    kept.projected_q = arena.take(rows, layer.q.out());
-    kept.projected_k = arena.take(rows, layer.k.out());
+    kept.projected_q = arena.take(type, rows, layer.q.out());
+    kept.projected_k = arena.take(type, rows, layer.k.out());
   }
   kept.q_lora = take_linear_kept(context, layer.q, rows);
   kept.k_lora = take_linear_kept(context, layer.k, rows);
@@ -119,20 +133,19 @@ AttentionKept take_attention_kept(const Context& context, const AttentionLayer& 
 
 void attention_forward(const Context& context, const AttentionLayer& layer, const Tensor& y, const Tensor& x,
                        const AttentionKept& kept, const CacheRows* cache, bool need_output) {
-  const bool normed = layer.norm_q.weight != nullptr;
-  linear_forward(context, layer.q, normed ? kept.projected_q : kept.q, x, kept.q_lora);
-  linear_forward(context, layer.k, normed ? kept.projected_k : kept.k, x, kept.k_lora);
-  linear_forward(context, layer.v, kept.v, x, kept.v_lora);
-  prepare(context, layer, kept);
+  const ArenaScope scope(context.arena);
+  const Projected projected = project(context, layer, kept, x);
+  const Tensor out = working(context, kept.out);
   if (cache != nullptr) {
-    write_rows(context, cache->k, kept.k, cache->rows);
-    write_rows(context, cache->v, kept.v, cache->rows);
-    context.backend.attention(kept.out, Tensor(), kept.q, cache->k, cache->v, *cache->table,
+    context.backend.scatter_rows(cache->k, projected.k, cache->rows);
+    context.backend.scatter_rows(cache->v, projected.v, cache->rows);
+    context.backend.attention(out, Tensor(), projected.q, cache->k, cache->v, cache->plan,
                               attention_options(context, *layer.config));
   } else {
-    context.backend.attention(kept.out, kept.lse, kept.q, kept.k, kept.v, context.table,
+    context.backend.attention(out, kept.lse, kept.q, kept.k, kept.v, context.plan,
                               attention_options(context, *layer.config));
   }
+  settle(context, kept.out, out);
   if (need_output) {
     linear_forward(context, layer.o, y, kept.out, kept.o_lora, true);
   } else {
@@ -152,13 +165,13 @@ void attention_backward(const Context& context, const AttentionLayer& layer, con
   if (!below) return;
 
   const Tensor dq = arena.take(rows, layer.q.out()), dkv = arena.take(2 * rows, layer.k.out());
-  const Tensor dk = rows_of(dkv, 0, rows), dv = rows_of(dkv, rows, 2 * rows);
+  const Tensor dk = dkv.row_slice(0, rows), dv = dkv.row_slice(rows, 2 * rows);
   backend.fill(dkv, 0.0F);
   {
     const ArenaScope delta_scope(arena);
     const Tensor delta = arena.take(rows, layer.config->heads);
-    backend.attention_backward(dq, dk, dv, delta, dout, kept.out, kept.lse, kept.q, kept.k, kept.v,
-                               context.table, attention_options(context, *layer.config));
+    backend.attention_backward(dq, dk, dv, delta, dout, widened(context, kept.out), kept.lse, kept.q, kept.k, kept.v,
+                               context.plan, attention_options(context, *layer.config));
   }
   prepare_backward(context, layer, kept, dq, dk, dv);
   linear_backward(context, layer.q, dx, dq, x, kept.q_lora, accumulate);

@@ -1,7 +1,5 @@
 #pragma once
 // Multi-head, grouped-query and multi-query attention with RoPE or ALiBi and norms of queries and keys, over spans.
-#include <span>
-
 #include "model/layers/linear.h"
 #include "model/layers/norm.h"
 
@@ -18,7 +16,8 @@ struct AttentionLayer {
   bool trainable() const { return below_trainable() || o.trainable(); }
 };
 
-/// q and k are kept normalised and turned by RoPE; projected_q and projected_k, where there are norms, as projected.
+/// q and k are kept normalised and turned by RoPE; projected_q and projected_k, where there are norms, as projected. All but
+/// lse are of Context::kept's type.
 struct AttentionKept {
   Tensor q, k, v, out, lse;
   Tensor projected_q, projected_k;
@@ -28,9 +27,9 @@ AttentionKept take_attention_kept(const Context& context, const AttentionLayer& 
 
 /// Rows of a key/value cache that a generation step writes and reads; null in training.
 struct CacheRows {
-  Tensor k, v;                    ///< [rows of the cache, kv_size]
-  std::span<const int32_t> rows;  ///< where each token of the batch goes
-  const SpanTable* table = nullptr;  ///< what spans see, in rows of the cache
+  Tensor k, v;         ///< [rows of the cache, kv_size]
+  Tensor rows;         ///< i32 [1, T]: where each token of the batch goes
+  AttentionPlan plan;  ///< what spans see, in rows of the cache
 };
 
 /// y += attention(x). x is the normalised input; keys are the batch's own, or the cache's after its rows were

@@ -15,9 +15,9 @@ namespace fettle {
 
 /// How a batch's tokens were shared out, over all layers with experts.
 struct RouterTally {
-  Tensor probabilities;       ///< f32 [1, experts]: the sum over tokens and layers
-  std::vector<int64_t> picks;  ///< [experts]
-  int64_t rows = 0;           ///< tokens times layers
+  Tensor probabilities;  ///< f32 [1, experts]: the sum over tokens and layers
+  Tensor picks;          ///< i32 [1, experts]
+  int64_t rows = 0;      ///< tokens times layers
 };
 
 struct Context {
@@ -25,12 +25,13 @@ struct Context {
   Arena& arena;
   const ModelConfig& config;
   Product product = Product::f32;
+  DType kept = DType::f32;       ///< of the large tensors that wait for a backward pass: f32, or bf16
   bool batch_invariant = false;  ///< see MatMul
   Tensor tokens;     ///< i32 [1, T]
   Tensor positions;  ///< i32 [1, T]
   std::vector<Tensor> token_rows;  ///< i32 [1, T] of each of the embedding's TokenRows
-  SpanTable table;
-  const float* alibi_slopes = nullptr;  ///< [heads], null without ALiBi
+  AttentionPlan plan;              ///< of a batch that is its own keys
+  Tensor alibi_slopes;             ///< f32 [1, heads], absent without ALiBi
   /// Mixtures of experts. tally: what a forward pass counts; router_gradient [1, experts]: that of the probabilities,
   /// the same for every token (may be empty), for a backward pass.
   RouterTally* tally = nullptr;
@@ -39,20 +40,25 @@ struct Context {
   uint64_t dropout_step = 0;  ///< 0: no dropout
 };
 
+/// Where the values of a kept tensor are computed: itself, or f32 scratch, which settle() then rounds into it.
+inline Tensor working(const Context& context, const Tensor& kept) {
+  return kept.dtype == DType::f32 ? kept : context.arena.take(kept.rows, kept.cols);
+}
+inline void settle(const Context& context, const Tensor& kept, const Tensor& values) {
+  if (kept.dtype != DType::f32) context.backend.copy(kept, values);
+}
+
+/// A kept tensor's values in f32: itself, or a copy in scratch.
+inline Tensor widened(const Context& context, const Tensor& kept) {
+  const Tensor values = working(context, kept);
+  if (kept.dtype != DType::f32) context.backend.copy(values, kept);
+  return values;
+}
+
 /// What RoPE turns a layer's heads by.
 struct Rotation {
   Tensor inverse_frequencies;  ///< f32 [1, rotary_dim/2]
   float magnitude = 1.0F;
 };
-
-/// A view that also works while measuring, when there is no memory to point into.
-inline Tensor rows_of(const Tensor& x, int64_t begin, int64_t end) {
-  return x.data == nullptr ? Tensor(nullptr, x.dtype, end - begin, x.cols, x.stride)
-                           : x.row_slice(begin, end);
-}
-inline Tensor cols_of(const Tensor& x, int64_t begin, int64_t end) {
-  return x.data == nullptr ? Tensor(nullptr, x.dtype, x.rows, end - begin, x.stride)
-                           : x.col_slice(begin, end);
-}
 
 }  // namespace fettle

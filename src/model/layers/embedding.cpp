@@ -55,7 +55,7 @@ void rows_backward(const Context& context, const TokenRows& rows, const Tensor& 
   const Tensor sums = context.arena.take(count + 1, dx.cols);
   context.backend.fill(sums, 0.0F);
   context.backend.scatter_add_rows(sums, dx, tokens);
-  context.backend.add(rows.rows->grad, rows_of(sums, 0, count), rows.factor);
+  context.backend.add(rows.rows->grad, sums.row_slice(0, count), rows.factor);
 }
 
 }  // namespace

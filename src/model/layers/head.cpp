@@ -41,7 +41,7 @@ void project(const Context& context, const Head& head, const Tensor& logits, con
   linear_forward(context, head.projection, logits, input, kept);
   for (const TokenRows& rows : head.rows) {
     for_each_run(rows, [&](int64_t begin, int64_t end, int64_t token) {
-      context.backend.matmul(cols_of(logits, token, token + end - begin), input, rows_of(rows.delta, begin, end),
+      context.backend.matmul(logits.col_slice(token, token + end - begin), input, rows.delta.row_slice(begin, end),
                              {.transpose_b = true,
                               .alpha = rows.factor,
                               .beta = 1.0F,
@@ -58,13 +58,14 @@ void projection_backward(const Context& context, const Head& head, const Tensor*
   linear_backward(context, head.projection, dnormed, dlogits, input, kept);
   for (const TokenRows& rows : head.rows) {
     for_each_run(rows, [&](int64_t begin, int64_t end, int64_t token) {
-      const Tensor columns = cols_of(dlogits, token, token + end - begin);
+      const Tensor columns = dlogits.col_slice(token, token + end - begin);
       if (rows.rows->trainable) {
-        backend.matmul(rows_of(rows.rows->grad, begin, end), columns, input,
+        const Tensor& grad = rows.rows->grad;  // absent while a plan of memory is made
+        backend.matmul(grad.absent() ? grad : grad.row_slice(begin, end), columns, input,
                        {.transpose_a = true, .alpha = rows.factor, .beta = 1.0F, .product = context.product});
       }
       if (dnormed != nullptr) {
-        backend.matmul(*dnormed, columns, rows_of(rows.delta, begin, end),
+        backend.matmul(*dnormed, columns, rows.delta.row_slice(begin, end),
                        {.alpha = rows.factor, .beta = 1.0F, .product = context.product});
       }
     });
@@ -125,19 +126,19 @@ void head_forward(const Context& context, const Head& head, const Tensor& logp, 
                   const Tensor& x, const Tensor& rows, const Tensor& labels) {
   for_each_chunk(context, rows.cols, [&](int64_t begin, int64_t end) {
     const Tensor normed = context.arena.take(end - begin, x.cols);
-    head_hidden(context, head, normed, x, cols_of(rows, begin, end));
+    head_hidden(context, head, normed, x, rows.col_slice(begin, end));
     const Tensor logits = context.arena.take(end - begin, context.config.vocab_size);
     head_logits(context, head, logits, normed);
-    context.backend.log_probabilities(logits, cols_of(labels, begin, end), cols_of(logp, begin, end),
-                                      best.empty() ? Tensor() : cols_of(best, begin, end), Tensor());
+    context.backend.log_probabilities(logits, labels.col_slice(begin, end), logp.col_slice(begin, end),
+                                      best.absent() ? Tensor() : best.col_slice(begin, end), Tensor());
   });
 }
 
 void head_backward(const Context& context, const Head& head, const Tensor* dx, const Tensor& logp,
                    const Tensor& dlogp, const Tensor& x, const Tensor& rows, const Tensor& labels) {
   for_each_chunk(context, rows.cols, [&](int64_t begin, int64_t end) {
-    chunk_backward(context, head, dx, cols_of(logp, begin, end), cols_of(dlogp, begin, end), x,
-                   cols_of(rows, begin, end), cols_of(labels, begin, end));
+    chunk_backward(context, head, dx, logp.col_slice(begin, end), dlogp.col_slice(begin, end), x,
+                   rows.col_slice(begin, end), labels.col_slice(begin, end));
   });
 }
 

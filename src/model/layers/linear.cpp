@@ -39,7 +39,7 @@ class ColumnWalk {
   Tensor next(const LoraLink& lora) {
     const int64_t begin = at_;
     at_ += lora.a->value.rows;
-    return cols_of(projected_, begin, at_);
+    return projected_.col_slice(begin, at_);
   }
 
  private:

@@ -38,7 +38,7 @@ void linear_backward(const Context& context, const Linear& linear, const Tensor*
 
 /// The tensor that products read: the rounded copy where there is one.
 inline const Tensor& product_weight(const Parameter& weight) {
-  return weight.bf16.empty() ? weight.value : weight.bf16;
+  return weight.bf16.absent() ? weight.value : weight.bf16;
 }
 
 }  // namespace fettle

@@ -1,7 +1,5 @@
 #include "model/layers/lora.h"
 
-#include "kernels/multiply.h"
-
 namespace fettle {
 
 void dora_forward(const Context& context, const LoraLink& lora, const Tensor& y, const Tensor& u,
@@ -14,7 +12,7 @@ void dora_forward(const Context& context, const LoraLink& lora, const Tensor& y,
                   .beta = 1.0F,
                   .product = context.product,
                   .batch_invariant = context.batch_invariant});
-  multiply(u, lora.ratio);
+  backend.multiply(u, lora.ratio);
   backend.add(y, u, lora.factor);
 }
 
@@ -26,13 +24,13 @@ void dora_backward(const Context& context, const LoraLink& lora, const Tensor& g
     const Tensor sums = context.arena.take(1, g.cols);
     backend.matmul(u, projected, lora.b->value,
                    {.transpose_b = true, .alpha = lora.scale, .beta = 1.0F, .product = context.product});
-    multiply(u, g);
+    backend.multiply(u, g);
     backend.fill(sums, 0.0F);
     backend.bias_backward(sums, u);
-    multiply(sums, lora.inverse_norm);
+    backend.multiply(sums, lora.inverse_norm);
     backend.add(lora.magnitude->grad, sums);
   }
-  multiply(g, lora.ratio);
+  backend.multiply(g, lora.ratio);
 }
 
 }  // namespace fettle

@@ -16,6 +16,7 @@ struct LoraLink {
   float factor = 1.0F;     ///< of what the adapter changes
   float dropout = 0.0F;
   uint64_t stream = 0;             ///< of the dropout; equal for modules that share `a`
+  size_t adapter = 0;              ///< among those that are linked
   Parameter* magnitude = nullptr;  ///< [1, out], DoRA alone
   Tensor ratio, inverse_norm;      ///< [1, out]: magnitude / norm, 1 / norm; made when the weights change
   Parameter* bias = nullptr;       ///< [1, out], of B; may be null
@@ -31,6 +32,7 @@ struct LoraLink {
 /// last row of zeros, for every other token.
 struct TokenRows {
   const std::vector<int32_t>* ids = nullptr;
+  Tensor places;              ///< the same, i32 [1, n]
   Parameter* rows = nullptr;  ///< [n, hidden]
   Tensor delta;               ///< f32 [n + 1, hidden]; made when the weights change
   float factor = 1.0F;
