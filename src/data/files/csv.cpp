@@ -235,7 +235,7 @@ void CsvSplitter::end_row(std::string_view text) {
   const bool unclosed = state_ == State::quoted;
   const uint64_t size = open_bytes_ == 0 ? text.size() : open_bytes_;
   if (size > 0) {
-    Piece piece;
+    ValueText piece;
     piece.line = row_line_;
     piece.bytes = size;
     if (size > max_bytes_) {
@@ -285,7 +285,7 @@ void CsvSplitter::header(std::string_view text) {
   }
   if (problem.empty()) return;
   refused_ = true;
-  Piece piece;
+  ValueText piece;
   piece.line = row_line_;
   piece.problem = std::move(problem);
   piece.text = text.substr(0, kept_of_long_rows);
@@ -293,7 +293,7 @@ void CsvSplitter::header(std::string_view text) {
   emit_(std::move(piece));
 }
 
-void CsvSplitter::row(std::string_view text, Piece& piece) {
+void CsvSplitter::row(std::string_view text, ValueText& piece) {
   constexpr size_t room_behind = 64;  // a text with it is parsed where it stands
   piece.text.reserve(text.size() + text.size() / 8 + columns_.size() * 24 + room_behind);
   piece.text = '{';
@@ -324,7 +324,7 @@ void CsvSplitter::finish(const std::string& problem) {
   const bool cut = !problem.empty();
   if (open_bytes_ > 0 && !cut) end_row(open_);
   if (!cut) return;
-  Piece piece;
+  ValueText piece;
   piece.line = row_line_;
   piece.problem = problem;
   piece.text = open_.substr(0, kept_of_long_rows);

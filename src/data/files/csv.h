@@ -9,7 +9,7 @@
 namespace fettle::data {
 
 /// A value's text, or a reason why there is none. `text` of a value that was too long is its beginning.
-struct Piece {
+struct ValueText {
   std::string text;
   int64_t line = 1;     ///< where it starts, 1-based
   std::string problem;  ///< empty, or what is wrong
@@ -30,7 +30,7 @@ CsvGuess guess_csv(std::string_view head, bool at_end);
 /// repeated name is one, and nothing else is read.
 class CsvSplitter {
  public:
-  using Emit = std::function<void(Piece&&)>;
+  using Emit = std::function<void(ValueText&&)>;
   CsvSplitter(uint64_t max_bytes, Emit emit) : max_bytes_(max_bytes), emit_(std::move(emit)) {}
 
   void feed(std::string_view bytes);
@@ -44,7 +44,7 @@ class CsvSplitter {
   void keep(std::string_view bytes);
   void end_row(std::string_view text);
   void header(std::string_view text);
-  void row(std::string_view text, Piece& piece);
+  void row(std::string_view text, ValueText& piece);
 
   uint64_t max_bytes_;
   Emit emit_;

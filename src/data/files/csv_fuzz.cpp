@@ -13,7 +13,7 @@ namespace {
 
 std::vector<std::string> rows_of(std::string_view bytes, size_t step) {
   std::vector<std::string> rows;
-  fettle::data::CsvSplitter splitter(1 << 12, [&](fettle::data::Piece&& piece) {
+  fettle::data::CsvSplitter splitter(1 << 12, [&](fettle::data::ValueText&& piece) {
     const bool whole = piece.problem.empty();
     if (whole && !fettle::Json::accept(fettle::unicode::lossy(piece.text))) std::abort();
     // Where a row is too long, what is kept of it and where it ends depends on the pieces.

@@ -14,7 +14,7 @@ std::vector<std::string> rows_of(std::string_view bytes, uint64_t most = 1000) {
   std::vector<std::string> first;
   for (const size_t step : {bytes.size(), size_t{1}, size_t{3}, size_t{16}}) {
     std::vector<std::string> rows;
-    CsvSplitter splitter(most, [&](Piece&& piece) {
+    CsvSplitter splitter(most, [&](ValueText&& piece) {
       rows.push_back(piece.problem.empty() ? fmt::format("{}:{}", piece.line, piece.text)
                                            : fmt::format("{}!{}", piece.line, piece.problem));
     });

@@ -16,7 +16,7 @@ namespace {
 
 std::vector<std::string> split(std::string_view bytes, size_t step) {
   std::vector<std::string> pieces;
-  fettle::data::Splitter splitter(1 << 12, [&](fettle::data::Piece&& piece) {
+  fettle::data::Splitter splitter(1 << 12, [&](fettle::data::ValueText&& piece) {
     pieces.push_back(
         fmt::format("{}|{}|{}", piece.line, piece.problem, piece.problem.empty() ? piece.text : ""));
   });
@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   if (split(bytes, size) != split(bytes, 1 + data[0] % 7)) std::abort();
-  fettle::data::Splitter splitter(1 << 20, [](fettle::data::Piece&& piece) {
+  fettle::data::Splitter splitter(1 << 20, [](fettle::data::ValueText&& piece) {
     if (!piece.problem.empty()) return;
     fettle::data::Row row{fettle::unicode::lossy(piece.text), 0, piece.line, nullptr};
     try {

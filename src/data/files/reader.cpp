@@ -74,7 +74,7 @@ struct RowReader::Impl {
     if (head.starts_with("PAR1") || head.starts_with("PARE")) return open_parquet(got);
     wide = WideText::found({chunk, got});
     splitter = std::make_unique<Splitter>(
-        options.max_row_bytes, [this](Piece&& piece) { take(std::move(piece)); },
+        options.max_row_bytes, [this](ValueText&& piece) { take(std::move(piece)); },
         options.lines ? FileLayout::lines : is_table_name(*name) ? FileLayout::table : FileLayout::unknown);
     if (got > 0) split(got);
   }
@@ -135,7 +135,7 @@ struct RowReader::Impl {
   }
 
   void feed_parquet() {
-    Piece piece;
+    ValueText piece;
     bool more = false;
     reading_parquet([&] { more = parquet->next(piece.text, options.max_row_bytes); });
     check_mapped(*mapped);
@@ -150,7 +150,7 @@ struct RowReader::Impl {
     take(std::move(piece));
   }
 
-  void take(Piece&& piece) {
+  void take(ValueText&& piece) {
     if (!piece.problem.empty()) {
       if (!piece.text.empty()) ++next_number;
       reject({*name, piece.line, piece.problem, fmt::format("{} bytes", piece.bytes), "", std::move(piece.text)});

@@ -272,7 +272,7 @@ TEST(Splitter, PiecesDoNotDependOnHowTheBytesCome) {
     std::vector<std::string> whole;
     for (size_t step = text.size(); step >= 1; --step) {
       std::vector<std::string> pieces;
-      Splitter splitter(1000, [&](Piece&& piece) {
+      Splitter splitter(1000, [&](ValueText&& piece) {
         pieces.push_back(std::to_string(piece.line) + piece.text + "|" + piece.problem);
       });
       for (size_t at = 0; at < text.size(); at += step)

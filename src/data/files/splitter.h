@@ -23,7 +23,7 @@ enum class FileLayout {
 /// is lines. The layout `lines` is taken for granted, `table` where the first bytes are no JSON.
 class Splitter {
  public:
-  using Emit = std::function<void(Piece&&)>;
+  using Emit = std::function<void(ValueText&&)>;
   Splitter(uint64_t max_bytes, Emit emit, FileLayout layout = FileLayout::unknown)
       : max_bytes_(max_bytes), emit_(std::move(emit)), layout_(layout), expects_table_(layout == FileLayout::table) {
     if (expects_table_) layout_ = FileLayout::unknown;
@@ -50,7 +50,7 @@ class Splitter {
   std::unique_ptr<CsvSplitter> table_;
   std::string head_;    ///< bytes that came before the layout was known
   bool begun_ = false;  ///< the first bytes were seen, where a byte order mark may stand
-  Piece piece_;
+  ValueText piece_;
   bool open_ = false;  ///< a value has begun
   int64_t line_ = 1;
   // Of arrays and of values over several lines:

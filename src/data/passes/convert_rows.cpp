@@ -103,7 +103,7 @@ PassReport convert_rows(const PassFiles& files, const ConvertOptions& options) {
     options.tokenizer != nullptr ? to_tokens(example, options, verdict)
                                  : to_format(example, options, verdict);
   };
-  auto report = run_pass("convert", files, judge, {}, Reading::judge,
+  auto report = run_pass("convert", files, judge, {}, ReadBy::judge,
                          {[&] { return packed_columns(columns); }, [&](std::string_view packed) { merge_columns(columns, packed); }});
   report.columns = std::move(columns);
   return report;

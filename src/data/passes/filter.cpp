@@ -397,7 +397,7 @@ bool PhraseUse::doubtful() const {
 PassReport filter_rows(const PassFiles& files, const FilterOptions& options) {
   Filter filter(options);
   auto report = run_pass(
-      "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); }, {}, Reading::pass,
+      "filter", files, [&](Row& row, RowView& view, Verdict& verdict) { filter.judge(row, view, verdict); }, {}, ReadBy::pass,
       {[&] { return filter.packed(); }, [&](std::string_view packed) { filter.add_packed(packed); }});
   if (const auto warnings = filter.warnings(); report.in > 0 && !warnings.empty()) report.more["warnings"] = warnings;
   if (!filter.languages().empty()) report.more["languages"] = filter.languages();

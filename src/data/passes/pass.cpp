@@ -20,7 +20,7 @@ namespace fettle::data {
 namespace {
 
 /// False when the row could not be read: it is no JSON, or the verb cannot tell what it means.
-bool judge_row(Row& row, RowView& view, const Judge& judge, Reading reading, Verdict& verdict) {
+bool judge_row(Row& row, RowView& view, const Judge& judge, ReadBy reading, Verdict& verdict) {
   try {
     view.open(row);
   } catch (const Error& error) {
@@ -33,7 +33,7 @@ bool judge_row(Row& row, RowView& view, const Judge& judge, Reading reading, Ver
   try {
     verdict.id = view.id();
     const bool has_id = !verdict.id.empty();
-    if (!has_id && reading == Reading::pass) verdict.id = row_id(row, view);
+    if (!has_id && reading == ReadBy::pass) verdict.id = row_id(row, view);
     judge(row, view, verdict);
     if (verdict.id.empty()) verdict.id = row_id(row, view);
     // A row that needs no change is written from where it stands.
@@ -108,7 +108,7 @@ namespace {
 /// One pass from its inputs to its outputs.
 class Pass {
  public:
-  Pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, Reading reading)
+  Pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, ReadBy reading)
       : files_(files), judge_(judge), settle_(settle), reading_(reading), group_(*files.group), progress_(verb, 0, "rows") {
     report_.verb = verb;
     report_.files = files;
@@ -178,7 +178,7 @@ class Pass {
         throw_if_interrupted();
         block.read[i] = judge_row(block.rows[i], view, judge_, reading_, block.verdicts[i]);
         block.repaired[i] = view.repaired();
-        if (block.read[i] != 0 && reading_ == Reading::pass) rows.add(view);
+        if (block.read[i] != 0 && reading_ == ReadBy::pass) rows.add(view);
       }
       const std::lock_guard lock(columns_);
       report_.columns.add(rows);
@@ -237,7 +237,7 @@ class Pass {
   const PassFiles& files_;
   const Judge& judge_;
   const Settle& settle_;
-  const Reading reading_;
+  const ReadBy reading_;
   parallel::ProcessGroup& group_;
   Progress progress_;
   PassReport report_;
@@ -250,7 +250,7 @@ class Pass {
 
 }  // namespace
 
-PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, Reading reading, const JudgeCounts& counts) {
+PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle, ReadBy reading, const JudgeCounts& counts) {
   return Pass(verb, files, judge, settle, reading).run(counts);
 }
 

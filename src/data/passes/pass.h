@@ -58,7 +58,7 @@ using Judge = std::function<void(Row& row, RowView& view, Verdict& verdict)>;
 using Settle = std::function<void(const Row& row, Verdict& verdict)>;
 /// Who names a row without an id, and says what is read of it: that takes parsing the row once more, which a judge may have
 /// done. A judge that does counts its rows' columns in the report itself.
-enum class Reading { pass, judge };
+enum class ReadBy { pass, judge };
 /// What `judge` counts beside its verdicts: brought from every rank to rank 0. Both may be empty.
 struct JudgeCounts {
   std::function<std::string()> pack;
@@ -66,7 +66,7 @@ struct JudgeCounts {
 };
 /// By ranks, the verdicts are taken to rank 0, where the second look is; the output is that of one process, byte for byte.
 PassReport run_pass(const std::string& verb, const PassFiles& files, const Judge& judge, const Settle& settle = {},
-                    Reading reading = Reading::pass, const JudgeCounts& counts = {});
+                    ReadBy reading = ReadBy::pass, const JudgeCounts& counts = {});
 
 /// The id of a row by the rule above.
 std::string row_id(const Row& row, const RowView& view);

@@ -36,7 +36,7 @@ ApiError failure(const std::string& why, const std::vector<std::shared_ptr<const
 /// A stream between two pieces.
 struct Streaming {
   /// Sends what there is.
-  HttpAnswer::Next run(AnswerStream& stream) {
+  HttpResponse::Next run(AnswerStream& stream) {
     std::string events;
     if (!begun) events = format->begin();
     begun = true;
@@ -52,9 +52,9 @@ struct Streaming {
     if (!stream.is_open() || !stream.write(events)) {
       ++state.metrics.left;
       answer->cancel();
-      return HttpAnswer::Next::broken;
+      return HttpResponse::Next::broken;
     }
-    return done ? HttpAnswer::Next::ended : HttpAnswer::Next::more;
+    return done ? HttpResponse::Next::ended : HttpResponse::Next::more;
   }
 
   ServerState& state;

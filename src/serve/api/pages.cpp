@@ -27,7 +27,7 @@ std::string path_of(const EmbeddedFile& file) {
 }
 
 void send(const EmbeddedFile& file, const std::string& tag, HttpCall& call) {
-  HttpAnswer& response = call.response;
+  HttpResponse& response = call.response;
   response.set_header("Content-Security-Policy", policy);
   response.set_header("Referrer-Policy", "no-referrer");
   response.set_header("Cross-Origin-Opener-Policy", "same-origin");

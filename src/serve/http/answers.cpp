@@ -23,12 +23,12 @@ std::string plain_answer(const ApiError& error, const Headers& headers) {
       error.status(), reason_of(error.status()), body.size(), more, body);
 }
 
-void answer_json(HttpAnswer& response, int status, const Json& body) {
+void answer_json(HttpResponse& response, int status, const Json& body) {
   response.status = status;
   response.set_content(dump_json(body), "application/json");
 }
 
-void answer_error(HttpAnswer& response, const ApiError& error) {
+void answer_error(HttpResponse& response, const ApiError& error) {
   if (error.retry_after() > 0) response.set_header("Retry-After", std::to_string(error.retry_after()));
   if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
   answer_json(response, error.status(), error.body());

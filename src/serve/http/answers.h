@@ -8,8 +8,8 @@
 
 namespace fettle::serve {
 
-void answer_json(HttpAnswer& response, int status, const Json& body);
-void answer_error(HttpAnswer& response, const ApiError& error);
+void answer_json(HttpResponse& response, int status, const Json& body);
+void answer_error(HttpResponse& response, const ApiError& error);
 
 /// What every answer carries unless it says otherwise: it is kept by no cache, embedded by no other site, and is the type that
 /// it says.

@@ -16,7 +16,7 @@ struct Outcome {
   bool handled = false;  ///< a route, or a preflight, had the whole request
 };
 
-void add_headers(HttpAnswer& response, const Headers& headers) {
+void add_headers(HttpResponse& response, const Headers& headers) {
   for (const auto& [name, value] : headers) {
     if (name == "Vary" || !response.has_header(name)) response.set_header(name, value);
   }
@@ -66,7 +66,7 @@ struct HttpServer::Impl {
     connection.set_write_timeout(options.write_timeout);
     const bool keep = head.keep_alive && !ending && (!head.has_body() || takes_body(head.method));
     const HttpRequest request(head, std::move(incoming.body));
-    HttpAnswer response;
+    HttpResponse response;
     HttpCall call{request, response, connection, head, {}};
     Outcome outcome;
     dispatch(call, outcome);

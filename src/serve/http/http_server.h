@@ -19,7 +19,7 @@ namespace fettle::serve {
 /// needs, but may use `connection`.
 struct HttpCall {
   const HttpRequest& request;
-  HttpAnswer& response;
+  HttpResponse& response;
   Connection& connection;
   const RequestHead& head;
   std::string name;  ///< what stands behind a route's prefix ("/v1/models/" + name), decoded

@@ -85,28 +85,28 @@ bool AnswerStream::write(std::string_view piece) {
 
 bool AnswerStream::finish() { return chunked_ ? connection_.write("0\r\n\r\n") : !connection_.broken(); }
 
-void HttpAnswer::set_header(std::string name, std::string value) {
+void HttpResponse::set_header(std::string name, std::string value) {
   FETTLE_CHECK(value.find_first_of("\r\n") == std::string::npos);
   std::erase_if(headers_, [&](const auto& header) { return is_same_name(header.first, name); });
   headers_.emplace_back(std::move(name), std::move(value));
 }
 
-bool HttpAnswer::has_header(std::string_view name) const {
+bool HttpResponse::has_header(std::string_view name) const {
   return std::ranges::any_of(headers_, [&](const auto& header) { return is_same_name(header.first, name); });
 }
 
-void HttpAnswer::set_content(std::string body, std::string type) {
+void HttpResponse::set_content(std::string body, std::string type) {
   body_ = std::move(body);
   source_ = {};
   set_header("Content-Type", std::move(type));
 }
 
-void HttpAnswer::set_stream(Source source, std::string type) {
+void HttpResponse::set_stream(Source source, std::string type) {
   source_ = std::move(source);
   set_header("Content-Type", std::move(type));
 }
 
-std::string HttpAnswer::head_text(bool close, const std::string& framing) const {
+std::string HttpResponse::head_text(bool close, const std::string& framing) const {
   std::string text = fmt::format("HTTP/1.1 {} {}\r\n", status, reason_of(status));
   for (const auto& [name, value] : headers_) text += fmt::format("{}: {}\r\n", name, value);
   text += framing;
@@ -114,7 +114,7 @@ std::string HttpAnswer::head_text(bool close, const std::string& framing) const 
   return text + "\r\n";
 }
 
-bool HttpAnswer::send(Connection& connection, const RequestHead& head, bool close) const {
+bool HttpResponse::send(Connection& connection, const RequestHead& head, bool close) const {
   const bool is_head = head.method == "HEAD";
   if (source_ == nullptr || is_bodiless(status)) {
     std::string text = head_text(close, is_bodiless(status) ? "" : fmt::format("Content-Length: {}\r\n", body_.size()));

@@ -43,7 +43,7 @@ class AnswerStream {
 };
 
 /// What a route answers. One thread.
-class HttpAnswer {
+class HttpResponse {
  public:
   int status = 200;
 

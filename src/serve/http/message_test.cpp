@@ -27,8 +27,8 @@ TEST(HttpRequest, DecodesPathAndQuery) {
   EXPECT_EQ(request_of("/%2e%2e/%00").path, std::string("/../\0", 5));
 }
 
-TEST(HttpAnswer, HeadersStandOnceWhateverTheirCase) {
-  HttpAnswer answer;
+TEST(HttpResponse, HeadersStandOnceWhateverTheirCase) {
+  HttpResponse answer;
   answer.set_header("ETag", "1");
   answer.set_header("etag", "2");
   EXPECT_TRUE(answer.has_header("ETAG"));
@@ -42,7 +42,7 @@ std::string sent_for(const HttpTestServer& server, const std::string& bytes) {
   return client.read_all();
 }
 
-TEST(HttpAnswer, AStreamIsChunksOrTheRestOfTheConnection) {
+TEST(HttpResponse, AStreamIsChunksOrTheRestOfTheConnection) {
   const HttpTestServer server;
   const std::string chunked = sent_for(server, "GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_NE(chunked.find("Transfer-Encoding: chunked\r\n"), std::string::npos);
@@ -56,7 +56,7 @@ TEST(HttpAnswer, AStreamIsChunksOrTheRestOfTheConnection) {
   EXPECT_EQ(body_of(broken), "3\r\none\r\n");
 }
 
-TEST(HttpAnswer, HeadHasNoBodyAndTheConnectionStays) {
+TEST(HttpResponse, HeadHasNoBodyAndTheConnectionStays) {
   const HttpTestServer server;
   const std::string both = sent_for(server, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(status_of(both), 200);
@@ -65,7 +65,7 @@ TEST(HttpAnswer, HeadHasNoBodyAndTheConnectionStays) {
   EXPECT_EQ(body_of(sent_for(server, "HEAD /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")), "");
 }
 
-TEST(HttpAnswer, LargeBodiesComeWhole) {
+TEST(HttpResponse, LargeBodiesComeWhole) {
   const HttpTestServer server;
   EXPECT_EQ(body_of(ask(server.port, "GET", "/large")), std::string(300000, 'x'));
 }

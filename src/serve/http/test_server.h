@@ -25,9 +25,9 @@ class HttpTestServer {
     for (const bool breaks : {false, true}) {
       server_.route("GET", breaks ? "/broken" : "/stream", [breaks](HttpCall& call) {
         const auto source = [breaks, count = 0](AnswerStream& stream) mutable {
-          if (count == 1 && breaks) return HttpAnswer::Next::broken;
+          if (count == 1 && breaks) return HttpResponse::Next::broken;
           stream.write(count == 0 ? "one" : "two");
-          return ++count == 2 ? HttpAnswer::Next::ended : HttpAnswer::Next::more;
+          return ++count == 2 ? HttpResponse::Next::ended : HttpResponse::Next::more;
         };
         call.response.set_stream(source, "text/plain");
       });
