@@ -14,7 +14,7 @@
 namespace fettle::hub {
 namespace {
 
-constexpr size_t most_files = 100'000;
+constexpr size_t most_entries = 100'000;
 constexpr uint64_t largest_unpacked = uint64_t{1} << 44, largest_ratio = 100;
 
 }  // namespace
@@ -33,7 +33,7 @@ std::map<std::string, uint64_t> Wheel::names() {
     unz_file_info64 info{};
     if (unzGetCurrentFileInfo64(zip_, &info, name, sizeof name, nullptr, 0, nullptr, 0) != UNZ_OK) fail(path_.string(), "its list of files is damaged");
     if (info.size_filename >= sizeof name) fail(path_.string(), "holds a name of {} bytes", info.size_filename);
-    if (result.size() == most_files) fail(path_.string(), "holds more than {} files", most_files);
+    if (result.size() == most_entries) fail(path_.string(), "holds more than {} files", most_entries);
     const bool is_link = (info.external_fa >> 16 & S_IFMT) == S_IFLNK;
     if (is_link) fail(path_.string(), "holds a symbolic link, {}", std::string_view(name).substr(0, 200));
     if (!result.emplace(std::string(name, info.size_filename), info.uncompressed_size).second)
