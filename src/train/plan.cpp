@@ -125,7 +125,7 @@ void plan_memory(const TrainConfig& config, const TrainModel& model, int64_t lon
   memory.adapter = model.adapter ? model.adapter->parameters.value_bytes() : 0;
   if (model.product == Product::bf16) {
     for (const auto& parameter : model.loaded.parameters.all())
-      if (parameter->value.dtype != DType::bf16) memory.shadow_weights += parameter->value.size() * 2;
+      if (parameter->value.dtype != DType::bf16 && parameter->value.rows > 1) memory.shadow_weights += parameter->value.size() * 2;
   }
   memory.gradients = Optimizer::gradient_bytes(trained);
   memory.optimizer = Optimizer::state_bytes(config.optimizer, trained);

@@ -19,7 +19,7 @@ import urllib.request
 program, source = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 tries = int(sys.argv[3]) if len(sys.argv) > 3 else 8
 MB = 1 << 20
-short = ("memory", "failed to map segment", "cannot create shared object", "bad_alloc")
+short = ("memory", "failed to map segment", "cannot create shared object", "cannot allocate TLS", "bad_alloc")
 
 
 def start(call, kind, limit):
@@ -106,6 +106,8 @@ def main():
             need = least(lambda limit: again(kind, limit)[0] == 0)
             needs.append(f"{need // MB} MB of {what}")
             for limit in [need * i // tries for i in range(1, tries + 1)] + [need - MB * i for i in range(1, 9)]:
+                if limit < program.stat().st_size:
+                    continue  # the system cannot map the program itself, and ends it before it begins
                 status, error = again(kind, limit)
                 text = error.decode(errors="replace")
                 seen[status] = seen.get(status, 0) + 1
