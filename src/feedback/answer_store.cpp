@@ -5,10 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <mutex>
+#include <thread>
 
 #include "base/folder.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/json.h"
 #include "base/open_file.h"
 
@@ -16,6 +19,7 @@ namespace fettle::feedback {
 namespace {
 
 constexpr int store_format = 1;
+constexpr int patience_ms = 60'000;  // for other processes
 
 OrderedJson reply_to_json(const ChatReply& reply) {
   OrderedJson choices = OrderedJson::array();
@@ -92,7 +96,6 @@ struct AnswerStore::Impl {
 
   void open() {
     check(sqlite3_open_v2(file.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, nullptr));
-    constexpr int patience_ms = 60'000;
     sqlite3_busy_timeout(database, patience_ms);
     run("PRAGMA journal_mode = WAL");
     run("PRAGMA synchronous = FULL");
@@ -115,7 +118,16 @@ struct AnswerStore::Impl {
       fail(file.string(), "is no store of answers, or a damaged one ({}); move it away, and what it held is asked for again", reason);
     throw Error(Error::Kind::io, fmt::format("{}: the store of answers: {}", file.string(), reason));
   }
-  void run(const char* statement) { check(sqlite3_exec(database, statement, nullptr, nullptr, nullptr)); }
+  /// SQLite does not wait for others by itself when two open a new file at once.
+  void run(const char* statement) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(patience_ms);
+    for (;;) {
+      const int code = sqlite3_exec(database, statement, nullptr, nullptr, nullptr);
+      if (code != SQLITE_BUSY || std::chrono::steady_clock::now() > end) return check(code);
+      throw_if_interrupted();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
   void prepare(const char* text, sqlite3_stmt*& statement) { check(sqlite3_prepare_v2(database, text, -1, &statement, nullptr)); }
 
   /// A statement in use: its bindings are gone when this ends.
